@@ -1,0 +1,57 @@
+# Needs Python 3.11 or newer, make and git; everything else goes into .venv, once.
+#
+#   make demo    compare the methods on real data: tables, plots and a report in runs/demo
+#   make test    the whole test suite
+#   make lint    formatter, linter and type checker
+#   make bench   cost of a step of each method, × late fusion
+#   make setup   only install what the others need
+#   make clean   remove .venv, builds and caches (runs/ stays)
+
+# The first interpreter that is new enough; override with `make PYTHON=... target`.
+PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11 python; do \
+	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& { echo $$name; break; }; done)
+VENV ?= .venv
+
+python := $(VENV)/bin/python
+run_stamp := $(VENV)/.installed-run
+dev_stamp := $(VENV)/.installed-dev
+definition := pyproject.toml setup.py
+
+.PHONY: setup demo test lint bench clean
+.DELETE_ON_ERROR:
+
+setup: $(run_stamp) $(dev_stamp)
+
+demo: $(run_stamp)
+	$(python) -m masam_jax compare --preset demo --output runs/demo --resume
+
+test: $(dev_stamp)
+	$(python) -m pytest -n 2
+
+lint: $(dev_stamp)
+	$(python) -m ruff check .
+	$(python) -m ruff format --check .
+	$(python) -m mypy
+
+bench: $(run_stamp)
+	$(python) -m experiments.benchmark
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find masam_jax experiments tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamp is written last, so an interrupted creation or installation starts again.
+$(VENV)/.created:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	touch $@
+
+# Both wait on the same environment; pip must not run in it twice at once.
+$(run_stamp): $(definition) | $(VENV)/.created
+	$(python) -m pip install --quiet --disable-pip-version-check --editable '.[train,analysis]'
+	touch $@
+
+$(dev_stamp): $(definition) | $(run_stamp)
+	$(python) -m pip install --quiet --disable-pip-version-check --editable '.[test,lint]'
+	touch $@

@@ -1,0 +1,187 @@
+"""What a step of each method costs, × late fusion: ``make bench``.
+
+Prints a table for each kind of encoder and number of modalities, and writes all of it to
+``benchmarks.json``. FLOPs and memory are XLA's, of the compiled step (of a conditional the dearest
+branch, for only one runs); the time is the median over interleaved rounds, and its ratio the median
+of each round's ratio to late fusion, so that a machine that drifts does not favour anyone.
+
+"Late fusion" is one ``jax.value_and_grad`` of the total loss; "this API" takes the same gradient
+from ``multimodal_value_and_grad`` and reads no signal. MASAM's rows below "plain loss_fn" use a
+`LateFusion`. "One jitted step" and "training loop" are what the defaults do on this backend.
+
+    .venv/bin/python -m experiments.benchmark --encoders conv --modalities 2 --rounds 30
+
+Takes about five minutes on two CPU cores, most of it compilation; ``--quick`` about one.
+"""
+
+import dataclasses
+import json
+import platform
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from experiments.benchmark_measure import Cost, Timing, cost, time_interleaved
+from experiments.benchmark_models import make_problem
+from experiments.benchmark_variants import (
+    BASELINE,
+    JITTED_DEFAULT,
+    LOOP_DEFAULT,
+    SAM,
+    make_variants,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What to measure."""
+
+    encoders: tuple[Literal["mlp", "conv"], ...] = ("mlp", "conv")
+    """Kinds of encoder: three dense layers on vectors, three convolutions on 32 × 32 images."""
+    modalities: tuple[int, ...] = (2, 3, 6)
+    """Numbers of modalities M."""
+    batch_size: int = 16
+    """Samples in a batch."""
+    rounds: int = 15
+    """How often every step has its turn."""
+    quick: bool = False
+    """Few rounds of two modalities alone, to see that everything runs."""
+    output: Path = Path("benchmarks.json")
+    """The file that the numbers are written to."""
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "rounds"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if not self.modalities or min(self.modalities) < 1:
+            raise ValueError(f"modalities must be positive numbers, got {self.modalities}")
+        if not self.encoders:
+            raise ValueError("encoders must name at least one of mlp, conv")
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One variant's cost, and × late fusion of the same encoders."""
+
+    encoder: str
+    modalities: int
+    variant: str
+    flops: float
+    flops_ratio: float
+    seconds: float
+    seconds_ratio: float
+    memory_bytes: int
+    memory_ratio: float
+
+
+def measure(encoder: str, modalities: int, settings: Settings, console: Console) -> list[Row]:
+    """The rows of one table."""
+    problem = make_problem(encoder, modalities, settings.batch_size)
+    variants = {}
+    with console.status("") as status:
+        for name, compile_variant in make_variants(problem).items():
+            status.update(f"{encoder}, {modalities} modalities: compiling {name}")
+            variants[name] = compile_variant()
+        costs = {name: cost(variant.programs) for name, variant in variants.items()}
+        status.update(f"{encoder}, {modalities} modalities: measuring")
+        timings = time_interleaved(
+            {name: (v.step, v.params, v.opt_state) for name, v in variants.items()},
+            BASELINE,
+            rounds=settings.rounds,
+        )
+    return [
+        _row(encoder, modalities, name, costs[name], costs[BASELINE], timings[name])
+        for name in variants
+    ]
+
+
+def _row(
+    encoder: str, modalities: int, variant: str, own: Cost, baseline: Cost, timing: Timing
+) -> Row:
+    return Row(
+        encoder=encoder,
+        modalities=modalities,
+        variant=variant,
+        flops=own.flops,
+        flops_ratio=own.flops / baseline.flops,
+        seconds=timing.seconds,
+        seconds_ratio=timing.ratio,
+        memory_bytes=own.memory_bytes,
+        memory_ratio=own.memory_bytes / baseline.memory_bytes,
+    )
+
+
+def floor(modalities: int) -> float:
+    """The arithmetic floor of exact MASAM × late fusion, backward = 2 × forward (DESIGN's 5M+3)."""
+    return (5 * modalities + 3) / (3 * modalities)
+
+
+def table(rows: list[Row]) -> Table:
+    """A terminal table of the rows of one encoder and number of modalities."""
+    encoder, modalities = rows[0].encoder, rows[0].modalities
+    title = f"{encoder} encoders, M = {modalities} (arithmetic floor × {floor(modalities):.2f})"
+    result = Table(title=title, title_justify="left")
+    result.add_column("step")
+    for heading in ("MFLOP", "×", "ms", "×", "peak MiB", "×"):
+        result.add_column(heading, justify="right")
+    for row in rows:
+        result.add_row(
+            row.variant,
+            f"{row.flops / 1e6:.1f}",
+            f"{row.flops_ratio:.2f}",
+            f"{row.seconds * 1e3:.2f}",
+            f"{row.seconds_ratio:.2f}",
+            f"{row.memory_bytes / 2**20:.1f}",
+            f"{row.memory_ratio:.2f}",
+        )
+    return result
+
+
+def environment() -> dict[str, Any]:
+    """What the numbers depend on."""
+    return {
+        "jax": jax.__version__,
+        "python": platform.python_version(),
+        "backend": jax.default_backend(),
+        "device": jax.devices()[0].device_kind,
+        "devices": jax.device_count(),
+    }
+
+
+def main(settings: Settings) -> None:
+    """Measures, prints and writes."""
+    console = Console()
+    if settings.quick:
+        settings = dataclasses.replace(settings, modalities=(2,), rounds=3)
+    rows: list[Row] = []
+    for encoder in settings.encoders:
+        for modalities in settings.modalities:
+            measured = measure(encoder, modalities, settings, console)
+            console.print(table(measured), "")
+            rows += measured
+    for row in rows:
+        if (row.encoder, row.modalities) == ("conv", 2) and row.variant in _TARGETS:
+            ratio = f"{row.variant} × {row.seconds_ratio:.2f}"
+            console.print(f"conv, M = 2: {ratio} ({_TARGETS[row.variant]})", highlight=False)
+    document = {
+        "environment": environment(),
+        "settings": dataclasses.asdict(settings) | {"output": str(settings.output)},
+        "rows": [dataclasses.asdict(row) for row in rows],
+    }
+    settings.output.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    console.print(f"Written to {settings.output}")
+
+
+_TARGETS = {
+    SAM: "about 1.9 on CPU",
+    LOOP_DEFAULT: "at most 2.3 on CPU",
+    JITTED_DEFAULT: "at most 2.5 on CPU",
+}
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Settings, description=__doc__))

@@ -1,0 +1,27 @@
+"""MASAM, multimodal adaptive sharpness-aware minimization, in JAX."""
+
+from masam_jax import schedules
+from masam_jax.gradients import multimodal_value_and_grad
+from masam_jax.late_fusion import LateFusion
+from masam_jax.losses import Losses
+from masam_jax.masam import MasamState, masam
+from masam_jax.methods.sam import SamState, sam
+from masam_jax.metrics import masam_metrics
+from masam_jax.partition import label_by_path
+from masam_jax.scores import ModalityScores
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "LateFusion",
+    "Losses",
+    "MasamState",
+    "ModalityScores",
+    "SamState",
+    "label_by_path",
+    "masam",
+    "masam_metrics",
+    "multimodal_value_and_grad",
+    "sam",
+    "schedules",
+]

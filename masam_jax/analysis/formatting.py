@@ -1,0 +1,79 @@
+"""Numbers as a reader sees them: percent, signs, p-values, and a dash for what is undefined."""
+
+from masam_jax.analysis.statistics import Summary
+
+DASH = "—"
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def number(value: float | None, decimals: int = 2, *, signed: bool = False) -> str:
+    """A number with a true minus sign; a dash for `None`.
+
+    Examples:
+        >>> number(-0.456), number(0.5, 1, signed=True), number(None)
+        ('−0.46', '+0.5', '—')
+    """
+    if value is None:
+        return DASH
+    rounded = round(value, decimals)
+    sign = "−" if rounded < 0 else "+" if rounded > 0 and signed else ""
+    return f"{sign}{abs(rounded):.{decimals}f}"
+
+
+def mean_and_std(
+    summary: Summary, decimals: int = 2, *, scale: float = 1.0, signed: bool = False
+) -> str:
+    """`mean ± std` times `scale`; `mean ± —` with one seed, a dash where a seed diverged.
+
+    Examples:
+        >>> mean_and_std(Summary(0.9312, 0.0058, 16), scale=100)
+        '93.12 ± 0.58'
+        >>> mean_and_std(Summary(0.9312, None, 1), scale=100)
+        '93.12 ± —'
+    """
+    if summary.mean is None:
+        return DASH
+    std = None if summary.std is None else summary.std * scale
+    return f"{number(summary.mean * scale, decimals, signed=signed)} ± {number(std, decimals)}"
+
+
+def percent(summary: Summary) -> str:
+    """`mean ± std` of a fraction, in percent."""
+    return mean_and_std(summary, scale=100.0)
+
+
+def p_value(value: float | None) -> str:
+    """A p-value with two significant digits; a dash for `None`.
+
+    Examples:
+        >>> p_value(0.043), p_value(1.0), p_value(2.13e-6), p_value(0.0)
+        ('0.043', '1.00', '2.1×10⁻⁶', '<10⁻³⁰⁰')
+    """
+    if value is None:
+        return DASH
+    if value < 1e-300:
+        return "<10⁻³⁰⁰"
+    mantissa, exponent = f"{value:.1e}".split("e")
+    if value < 0.00095:
+        return f"{mantissa}×10{str(int(exponent)).translate(_SUPERSCRIPTS)}"
+    return f"{value:.2f}" if value >= 0.0995 else f"{value:.2g}"
+
+
+def seconds(value: float) -> str:
+    """Seconds with about three digits.
+
+    Examples:
+        >>> seconds(3.456), seconds(123.4)
+        ('3.5', '123')
+    """
+    return f"{value:.1f}" if value < 99.95 else f"{value:.0f}"
+
+
+def points(value: float) -> str:
+    """A difference of fractions in percentage points, unsigned, at least one decimal.
+
+    Examples:
+        >>> points(-0.00812), points(0.01)
+        ('0.81', '1.00')
+    """
+    return number(abs(value) * 100)

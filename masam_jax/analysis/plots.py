@@ -1,0 +1,51 @@
+"""All plots of a comparison or run directory, as PNG files."""
+
+from pathlib import Path
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+from masam_jax.analysis.accuracy_plots import accuracy_plots
+from masam_jax.analysis.learning_curves import learning_curves
+from masam_jax.analysis.modality_plots import modality_plots
+from masam_jax.analysis.records import Directory, read_directory
+from masam_jax.analysis.style import DPI, Plot
+
+
+def make_plots(directory: Directory) -> list[Plot]:
+    """Every plot that the directory's records allow, in the order of a report.
+
+    Args:
+        directory: from `read_directory`.
+
+    Returns:
+        Final accuracy; paired differences to the baseline (several methods and seeds); learning
+        curves with seed bands; for methods that recorded MASAM's state, the share of steps in
+        which each modality was dominant, and score, alignment and decay over time.
+    """
+    return accuracy_plots(directory) + learning_curves(directory) + modality_plots(directory)
+
+
+def write_plot(plot: Plot, folder: Path) -> Path:
+    """Writes one plot as `folder/<name>.png` at 150 dpi, and returns its path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{plot.name}.png"
+    FigureCanvasAgg(plot.figure)
+    # No "Software" entry with a version: the same records give the same bytes.
+    plot.figure.savefig(path, dpi=DPI, facecolor="white", metadata={"Software": None})
+    return path
+
+
+def save_plots(directory: str | Path) -> list[Path]:
+    """Draws all plots of a comparison or run directory into its `plots/`.
+
+    Args:
+        directory: a directory with `results.json` or `result.json`.
+
+    Returns:
+        The PNG files' paths, in the order of a report.
+
+    Raises:
+        ValueError: if the directory's records are missing or damaged.
+    """
+    record = read_directory(directory)
+    return [write_plot(plot, record.path / "plots") for plot in make_plots(record)]

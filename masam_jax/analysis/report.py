@@ -1,0 +1,253 @@
+"""One self-contained HTML page about a comparison or a single run."""
+
+import base64
+import math
+import os
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from masam_jax.analysis.formatting import number
+from masam_jax.analysis.headline import headline
+from masam_jax.analysis.plots import make_plots, write_plot
+from masam_jax.analysis.records import Directory, MethodRecord, read_directory
+from masam_jax.analysis.style import DPI, Plot
+from masam_jax.analysis.tables import (
+    Row,
+    UnimodalRow,
+    comparison_table,
+    is_emphasized,
+    to_csv,
+    to_markdown,
+    unimodal_table,
+)
+
+# Columns that compare, and so say nothing about one method alone.
+_COMPARING = ("Difference, points", "p (paired t)", "p (Wilcoxon)")
+
+
+def write_report(directory: str | Path) -> Path:
+    """Writes `report.html`, with everything in it, and the PNG files it shows into `plots/`.
+
+    The page asks nothing of the network: tables, style and images are inside it.
+
+    Args:
+        directory: a directory with `results.json` (a comparison) or `result.json` (a run).
+
+    Returns:
+        The page's path.
+
+    Raises:
+        ValueError: if the directory's records are missing or damaged.
+    """
+    record = read_directory(directory)
+    plots = make_plots(record)
+    images = {plot.name: write_plot(plot, record.path / "plots") for plot in plots}
+    page = _template().render(_page(record, plots, images))
+    path = record.path / "report.html"
+    # A report that could not be finished must not replace one that was.
+    unfinished = path.with_suffix(".html.tmp")
+    unfinished.write_text(page, encoding="utf-8")
+    os.replace(unfinished, path)
+    return path
+
+
+def save_tables(directory: str | Path) -> list[Path]:
+    """Writes `table.md` (both tables) and `table.csv` (the main one, in full precision).
+
+    Args:
+        directory: a directory with `results.json` or `result.json`.
+
+    Returns:
+        The files' paths.
+
+    Raises:
+        ValueError: if the directory's records are missing or damaged.
+    """
+    record = read_directory(directory)
+    rows, unimodal = comparison_table(record.results), unimodal_table(record.results)
+    markdown = to_markdown(rows)
+    if unimodal:
+        markdown += (
+            f"\n{record.split.capitalize()} accuracy of the unimodal heads:\n\n"
+            + to_markdown(unimodal)
+        )
+    paths = [record.path / "table.md", record.path / "table.csv"]
+    for path, text in zip(paths, (markdown, to_csv(rows)), strict=True):
+        path.write_text(text, encoding="utf-8")
+    return paths
+
+
+def flatten(content: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested settings as `{"optimizer.learning_rate": "0.005"}`, for a two-column table.
+
+    Args:
+        content: what a JSON file held.
+        prefix: put before every name.
+
+    Returns:
+        Dotted names and printed values; lists of plain values on one line.
+    """
+    flat: dict[str, str] = {}
+    for key, value in content.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping) and value:
+            flat |= flatten(value, f"{name}.")
+        elif isinstance(value, list) and any(isinstance(item, Mapping | list) for item in value):
+            flat |= flatten({str(i): item for i, item in enumerate(value)}, f"{name}.")
+        else:
+            flat[name] = _printed(value)
+    return flat
+
+
+def _printed(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ", ".join(map(_printed, value)) or "none"
+    return "none" if value == {} else str(value)
+
+
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("masam_jax.analysis", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("report.html.j2")
+
+
+def _page(record: Directory, plots: list[Plot], images: dict[str, Path]) -> dict[str, Any]:
+    """What the template shows."""
+    rows = comparison_table(record.results)
+    dataset = record.results.get("dataset")
+    environment = dict(record.environment or {})
+    compares = len(rows) > 1
+    return {
+        "heading": _heading(record, dataset),
+        "headline": headline(rows, dataset),
+        "facts": _facts(record, dataset),
+        "split": record.split,
+        "compares": compares,
+        "baseline": record.baseline.title,
+        "seeds": record.results.get("seeds") or record.baseline.result["seeds"],
+        "main": _table(rows, () if compares else _COMPARING),
+        "unimodal": _table(unimodal_table(record.results)),
+        "diverged": [row.title for row in rows if row.accuracy.mean is None],
+        "plots": [_image(plot, images[plot.name]) for plot in plots],
+        "command": _command(environment),
+        "config": flatten(record.config or {}),
+        "methods": [_settings(method) for method in record.methods] if compares else [],
+        "environment": flatten({k: v for k, v in environment.items() if k != "command"}),
+        "splits": _splits(record),
+        "per_seed": _per_seed(record),
+    }
+
+
+def _heading(record: Directory, dataset: str | None) -> str:
+    subject = "Comparison" if record.is_comparison else record.baseline.title
+    return f"{subject} on {dataset}" if dataset else subject
+
+
+def _facts(record: Directory, dataset: str | None) -> list[tuple[str, str]]:
+    """The line under the headline: what was run."""
+    steps = sorted({m.result["steps"] for m in record.methods if "steps" in m.result})
+    modalities = record.results.get("modalities") or ()
+    facts = [
+        ("Data set", dataset or ""),
+        ("Modalities", ", ".join(modalities)),
+        ("Methods", str(len(record.methods)) if len(record.methods) > 1 else ""),
+        ("Seeds", str(len(record.baseline.result["seeds"]))),
+        ("Steps", " to ".join(str(step) for step in dict.fromkeys(steps[:1] + steps[-1:]))),
+    ]
+    return [(name, value) for name, value in facts if value]
+
+
+def _table(
+    rows: Sequence[Row] | Sequence[UnimodalRow], without: Sequence[str] = ()
+) -> dict[str, Any] | None:
+    """A table's headings and lines; `None` for no rows."""
+    if not rows:
+        return None
+    headings = [heading for heading in rows[0].cells() if heading not in without]
+    return {
+        "headings": [_unbroken(heading) for heading in headings],
+        "rows": [
+            {
+                "cells": [row.cells()[heading] for heading in headings],
+                "is_best": is_emphasized(row, rows),
+                "is_baseline": row.is_baseline,
+            }
+            for row in rows
+        ],
+    }
+
+
+def _unbroken(heading: str) -> str:
+    """Keeps a unit with its quantity, and a test's name in one piece, where headings wrap."""
+    return heading.replace(", %", ",\u00a0%").replace("paired t", "paired\u00a0t")
+
+
+def _image(plot: Plot, path: Path) -> dict[str, str]:
+    width, height = (round(inches * DPI) for inches in plot.figure.get_size_inches())
+    return {
+        "id": plot.name,
+        "title": plot.title,
+        "caption": plot.caption,
+        "width": str(width),
+        "height": str(height),
+        "data": base64.b64encode(path.read_bytes()).decode("ascii"),
+    }
+
+
+def _command(environment: Mapping[str, Any]) -> str | None:
+    command = environment.get("command")
+    if not command:
+        return None
+    return command if isinstance(command, str) else shlex.join(map(str, command))
+
+
+def _settings(method: MethodRecord) -> dict[str, Any]:
+    return {
+        "title": method.title,
+        "spec": method.result["spec"],
+        "settings": flatten(method.config or {}),
+    }
+
+
+def _splits(record: Directory) -> dict[str, Any]:
+    """The rule of the splits in words, and the digest of each seed's."""
+    splits = record.splits or {}
+    digests = splits.get("seeds")
+    return {
+        "rules": flatten({k: v for k, v in splits.items() if k != "seeds"}),
+        "digests": flatten(digests) if isinstance(digests, Mapping) else {},
+    }
+
+
+def _per_seed(record: Directory) -> dict[str, Any]:
+    """Accuracy in percent, a line per seed and a column per method."""
+    seeds = record.baseline.result["seeds"]
+    columns = [m.result[record.split]["accuracy"] for m in record.methods]
+    return {
+        "headings": ["Seed", *(m.title for m in record.methods)],
+        "rows": [
+            {
+                "cells": [str(seed), *(number(_percent(column[i])) for column in columns)],
+                "is_best": False,
+                "is_baseline": False,
+            }
+            for i, seed in enumerate(seeds)
+        ],
+    }
+
+
+def _percent(fraction: float | None) -> float | None:
+    return None if fraction is None or not math.isfinite(fraction) else fraction * 100

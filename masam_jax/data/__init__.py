@@ -1,0 +1,28 @@
+"""Multimodal data: what ships with the package, splits, standardisation and batches.
+
+Everything is deterministic, works offline and never imports TensorFlow.
+"""
+
+from masam_jax.data.dataset import MultimodalData
+from masam_jax.data.mfeat import load_mfeat
+from masam_jax.data.pipeline import index_batches
+from masam_jax.data.registry import dataset_names, load_dataset
+from masam_jax.data.splits import SPLIT_RULE, Split, make_split, split_digest
+from masam_jax.data.statistics import feature_statistics, standardize
+from masam_jax.data.synthetic import SyntheticConfig, make_synthetic
+
+__all__ = [
+    "SPLIT_RULE",
+    "MultimodalData",
+    "Split",
+    "SyntheticConfig",
+    "dataset_names",
+    "feature_statistics",
+    "index_batches",
+    "load_dataset",
+    "load_mfeat",
+    "make_split",
+    "make_synthetic",
+    "split_digest",
+    "standardize",
+]

@@ -1,0 +1,126 @@
+"""Deterministic stratified splits."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import NamedTuple
+
+import numpy as np
+
+from masam_jax.data.permutation import seeded_permutation
+
+SPLIT_RULE = (
+    "Every part is stratified: class c gets floor(size * share of c among the rows left) rows, and "
+    "the rows still missing go one each to the classes with the largest remainders (the lower "
+    "class first on ties). Within a class, rows are taken in the order that ranks PCG64 words from "
+    "SeedSequence(seed, spawn_key=(part, class)), part 0 = test, 1 = validation, 2 = train. "
+    "Test, then validation are drawn with split_seed and are the same for every training seed; "
+    "train is drawn with the training seed from the rows left. Indices are sorted."
+)
+"""The rule of :func:`make_split` in words, to be written beside the results."""
+
+_TEST, _VALIDATION, _TRAIN = 0, 1, 2
+
+
+class Split(NamedTuple):
+    """Row indices of the three parts, int32, sorted, disjoint."""
+
+    train: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+
+
+def make_split(
+    labels: np.ndarray,
+    *,
+    seed: int,
+    train_size: int | None = 100,
+    validation_size: int = 400,
+    test_size: int = 1000,
+    split_seed: int = 0,
+) -> Split:
+    """Split rows into train, validation and test, each stratified by class.
+
+    Test and validation depend on ``split_seed`` alone, so all training seeds are judged on the same
+    rows; ``seed`` draws the training rows from those that remain. :data:`SPLIT_RULE` says how, and
+    the same arguments give the same split on every machine and NumPy release.
+
+    Args:
+      labels: integer classes ``[N]``.
+      seed: training seed, an integer >= 0.
+      train_size: number of training rows, or None for all that remain (then ``seed`` is unused).
+      validation_size: number of validation rows; may be 0.
+      test_size: number of test rows; may be 0.
+      split_seed: draws test and validation, an integer >= 0.
+
+    Raises:
+      ValueError: for a negative size or seed, or when the data are too few.
+
+    Examples:
+      >>> import numpy as np
+      >>> labels = np.array([0, 1] * 10)
+      >>> split = make_split(labels, seed=3, train_size=4, validation_size=6, test_size=8)
+      >>> [len(part) for part in split]
+      [4, 6, 8]
+      >>> np.bincount(labels[split.train]).tolist()
+      [2, 2]
+    """
+    labels = np.asarray(labels)
+    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
+        raise ValueError(
+            f"labels have shape {labels.shape} and dtype {labels.dtype}; "
+            "a vector [N] of integers is needed."
+        )
+    for name, value in (
+        ("seed", seed),
+        ("split_seed", split_seed),
+        ("validation_size", validation_size),
+        ("test_size", test_size),
+    ):
+        if value < 0:
+            raise ValueError(f"{name} is {value}; it must be >= 0.")
+    left = len(labels) - validation_size - test_size
+    if train_size is None:
+        train_size = left
+    if not 1 <= train_size <= left:
+        raise ValueError(
+            f"train_size is {train_size}; of {len(labels)} rows, test_size={test_size} and "
+            f"validation_size={validation_size} leave {left}: it must lie in 1..{left}."
+            if left >= 1
+            else f"test_size={test_size} and validation_size={validation_size} leave no row of "
+            f"{len(labels)} to train on; they must sum to less than {len(labels)}."
+        )
+    rows = np.arange(len(labels), dtype=np.int32)
+    test = _draw(labels, rows, test_size, split_seed, _TEST)
+    rows = np.setdiff1d(rows, test)
+    validation = _draw(labels, rows, validation_size, split_seed, _VALIDATION)
+    rows = np.setdiff1d(rows, validation)
+    return Split(_draw(labels, rows, train_size, seed, _TRAIN), validation, test)
+
+
+def split_digest(split: Split) -> str:
+    """sha256 (hex) of the three index lists, to tell whether two runs saw the same rows."""
+    digest = hashlib.sha256()
+    for name, part in split._asdict().items():
+        digest.update(f"{name}:{len(part)}:".encode())
+        # Little-endian on every machine.
+        digest.update(np.asarray(part).astype("<i4").tobytes())
+    return digest.hexdigest()
+
+
+def _draw(labels: np.ndarray, rows: np.ndarray, size: int, seed: int, part: int) -> np.ndarray:
+    classes, counts = np.unique(labels[rows], return_counts=True)
+    chosen = [np.empty(0, np.int32)]
+    for label, quota in zip(classes, _quotas(counts, size), strict=True):
+        members = rows[labels[rows] == label]
+        chosen.append(members[seeded_permutation(len(members), seed, part, int(label))[:quota]])
+    return np.sort(np.concatenate(chosen))
+
+
+def _quotas(counts: np.ndarray, size: int) -> np.ndarray:
+    """Largest-remainder shares of ``size`` in proportion to ``counts``, never above them."""
+    # Integers throughout: shares near a whole number must not depend on rounding.
+    shares, remainders = np.divmod(counts.astype(np.int64) * size, max(int(counts.sum()), 1))
+    missing = size - int(shares.sum())
+    shares[np.argsort(-remainders, kind="stable")[:missing]] += 1
+    return shares

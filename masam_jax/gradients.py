@@ -1,0 +1,126 @@
+"""Losses, the gradient of their weighted sum, and the signals that balancing methods read."""
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+from masam_jax.collectives import average, vary
+from masam_jax.late_fusion import LateFusion
+from masam_jax.losses import Losses, Weights, common_weight, weights_by_modality
+from masam_jax.microbatches import mean_over_microbatches, split_microbatches
+from masam_jax.passes import LateFusionPasses, Passes, PlainPasses, scaled_difference
+from masam_jax.signals import FusionGradient, TotalGradient
+
+ValueAndGrad = Callable[..., tuple[Losses, Any, dict[str, Any]]]
+
+
+def multimodal_value_and_grad(
+    loss_fn: Callable[..., Any] | LateFusion,
+    *,
+    loss_weights: Weights = None,
+    has_aux: bool = False,
+    axis_name: Any = None,
+    microbatches: int = 1,
+    shared_parameters: bool = False,
+    unimodal_gradients: Literal["auto", "direct", "difference"] = "auto",
+) -> ValueAndGrad:
+    r"""The counterpart of ``jax.value_and_grad`` for multimodal losses.
+
+    .. math:: L_{total} = L_{fuse} + \sum_m \lambda_m L_m
+
+    From one forward pass the gradients of :math:`L_{total}` and :math:`L_{fuse}` are pulled back;
+    that of :math:`\sum_m L_m` is their difference over :math:`\lambda`, so that MASAM pays for two
+    pullbacks and, under ``jit``, a method that reads no signal for one.
+
+    Args:
+      loss_fn: ``loss_fn(params, *args) -> (fusion_loss, {modality: unimodal_loss})`` with scalar
+        losses, and ``aux`` third with ``has_aux``; or a `LateFusion`, whose second pass is cheap.
+      loss_weights: the weights λ of the unimodal losses in the total: one number, or one for each
+        modality. A weight may be an array (a schedule's value). All are 1 when None.
+      has_aux: whether ``loss_fn`` returns ``aux`` too.
+      axis_name: the axis, or axes, of ``pmap`` or ``shard_map`` over which losses and gradients
+        are averaged, before anything is decided from them. Not needed under ``jit``.
+      microbatches: into how many parts the leading axis of every array in ``args`` is split, one
+        after the other; losses and gradients are the means over the parts, at the clean and at
+        the perturbed point (``optax.MultiSteps`` would keep only the last perturbed gradient).
+        ``aux`` has a leading axis of that many.
+      shared_parameters: pull back every unimodal loss by itself, which true per-modality gradients
+        need when modalities share labelled parameters; M + 1 pullbacks instead of two. They come
+        as the further signal ``per_modality_grads``, ``{modality: gradient}``.
+      unimodal_gradients: "difference" as described above; "direct" pulls :math:`\sum_m L_m` back
+        and adds, which spares MASAM the rounding of the difference and costs a method that reads
+        no signal a second pullback; "auto" is "direct" where parameters, features or losses have
+        fewer than 32 bits, "difference" elsewhere.
+
+    Returns:
+      A function ``(params, *args) -> (losses, grads, signals)``. ``losses`` is a `Losses`,
+      ``grads`` the gradient of the total loss, and ``signals`` a dict for ``**signals`` of every
+      method's ``update``: ``fusion_grads``, ``unimodal_grads`` (of :math:`\sum_m L_m`, unweighted),
+      ``total_grads`` (``grads``, which a chain may have changed before a method sees them),
+      ``unimodal_losses``, ``fusion_grad_fn(params, modality)`` and ``total_grad_fn(params)``, the
+      last two on the same batch. All of it is a pytree and may leave a ``jit``.
+
+    Raises:
+      ValueError: an argument is out of range, the weights name other modalities than the losses,
+        or a batch does not split evenly.
+      TypeError: ``loss_fn`` returns something else than it should.
+
+    >>> import jax.numpy as jnp
+    >>> def loss_fn(params, x):
+    ...     return jnp.sum((params["a"] * x) ** 2), {"a": jnp.sum(params["a"] ** 2)}
+    >>> losses, grads, signals = multimodal_value_and_grad(loss_fn)({"a": 2.0}, jnp.ones(3))
+    >>> float(losses.total), float(grads["a"]), float(signals["unimodal_grads"]["a"])
+    (16.0, 16.0, 4.0)
+    """
+    if not callable(loss_fn):
+        raise ValueError(f"loss_fn must be a function or a LateFusion, got {loss_fn!r}")
+    if isinstance(microbatches, bool) or not isinstance(microbatches, int) or microbatches < 1:
+        raise ValueError(f"microbatches must be an integer of at least 1, got {microbatches!r}")
+    if unimodal_gradients not in ("auto", "direct", "difference"):
+        raise ValueError(
+            'unimodal_gradients must be "auto", "direct" or "difference",'
+            f" got {unimodal_gradients!r}"
+        )
+    passes: Passes
+    if isinstance(loss_fn, LateFusion):
+        if shared_parameters:
+            raise ValueError(
+                "shared_parameters=True needs a plain loss_fn, got a LateFusion: it reuses the"
+                " features of the encoders that are not perturbed"
+            )
+        passes = LateFusionPasses(loss_fn, loss_weights, has_aux, unimodal_gradients)
+    else:
+        passes = PlainPasses(loss_fn, loss_weights, has_aux, unimodal_gradients, shared_parameters)
+
+    def value_and_grad(params: Any, *args: Any) -> tuple[Losses, Any, dict[str, Any]]:
+        local_params = vary(params, axis_name)
+
+        def clean(part: Any) -> tuple[Any, Any]:
+            losses, gradients, features = passes.clean(local_params, part)
+            return (losses._replace(aux=None), gradients), (losses.aux, features)
+
+        if microbatches == 1:
+            averaged, (aux, features) = clean(args)
+        else:
+            parts = split_microbatches(args, microbatches)
+            averaged, (aux, features) = mean_over_microbatches(
+                clean, parts, microbatches, axis_name
+            )
+        losses, gradients = average(averaged, axis_name)
+        unimodal_grads = gradients.unimodal
+        weight = common_weight(weights_by_modality(loss_weights, losses.unimodal))
+        if unimodal_grads is None and weight is not None:
+            unimodal_grads = scaled_difference(gradients.total, gradients.fusion, weight)
+        operands = (passes, axis_name, microbatches, args, features)
+        signals = {
+            "fusion_grads": gradients.fusion,
+            "unimodal_grads": unimodal_grads,
+            "total_grads": gradients.total,
+            "unimodal_losses": losses.unimodal,
+            "fusion_grad_fn": FusionGradient(*operands),
+            "total_grad_fn": TotalGradient(*operands),
+        }
+        if gradients.per_modality is not None:
+            signals["per_modality_grads"] = gradients.per_modality
+        return losses._replace(aux=aux), gradients.total, signals
+
+    return value_and_grad

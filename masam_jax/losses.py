@@ -1,0 +1,111 @@
+"""The losses of a step, their weights λ, and checks of what a loss function returned."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+Weights = float | Mapping[str, Any] | None
+
+
+class Losses(NamedTuple):
+    """The losses of one step, scalars.
+
+    Attributes:
+      total: the fusion loss plus the weighted unimodal losses.
+      fusion: the loss of the fused prediction.
+      unimodal: the loss of each modality, unweighted.
+      aux: what the loss function returned besides, None without ``has_aux``.
+    """
+
+    total: jax.Array
+    fusion: jax.Array
+    unimodal: dict[str, jax.Array]
+    aux: Any = None
+
+
+def check_losses(result: Any, has_aux: bool, source: str) -> tuple[tuple[Any, dict[str, Any]], Any]:
+    """``((fusion, unimodal), aux)`` out of what a loss function returned.
+
+    Raises:
+      TypeError: ``result`` is not the tuple of scalars and mapping that it should be.
+    """
+    length = 3 if has_aux else 2
+    form = "(fusion_loss, {modality: loss}" + (", aux)" if has_aux else ")")
+    if not isinstance(result, tuple) or len(result) != length:
+        found = f"{len(result)} values" if isinstance(result, tuple) else type(result).__name__
+        raise TypeError(f"{source} must return {form} with has_aux={has_aux}, got {found}")
+    fusion, unimodal = result[:2]
+    if not isinstance(unimodal, Mapping) or not unimodal:
+        raise TypeError(
+            f"{source} must return {form}, one loss for each modality; got"
+            f" {type(unimodal).__name__} {unimodal!r} for the unimodal losses"
+        )
+    for name, loss in {"fusion": fusion, **unimodal}.items():
+        if jnp.shape(loss) != () or not jnp.issubdtype(jnp.result_type(loss), jnp.floating):
+            raise TypeError(
+                f"{source}: the loss {name!r} must be a real scalar, got shape {jnp.shape(loss)}"
+                f" and dtype {jnp.result_type(loss)}"
+            )
+    scalars = {m: jnp.asarray(unimodal[m]) for m in sorted(unimodal)}
+    return (jnp.asarray(fusion), scalars), result[2] if has_aux else None
+
+
+def check_weights(weights: Weights) -> Weights:
+    """``weights`` as given, after a look at every weight whose value is known.
+
+    Raises:
+      ValueError: a weight is negative, infinite or no number.
+    """
+    for name, weight in (weights if isinstance(weights, Mapping) else {"": weights}).items():
+        if weight is None or isinstance(weight, jax.Array):
+            continue
+        if isinstance(weight, bool) or not 0 <= _as_float(weight) < float("inf"):
+            place = f"loss_weights[{name!r}]" if name else "loss_weights"
+            raise ValueError(f"{place} must be a finite number of at least 0, got {weight!r}")
+    return weights
+
+
+def weights_by_modality(weights: Weights, unimodal: Mapping[str, Any]) -> dict[str, Any]:
+    """The weight of every modality's loss.
+
+    Raises:
+      ValueError: the weights and the losses name different modalities.
+    """
+    if not isinstance(weights, Mapping):
+        return dict.fromkeys(unimodal, 1.0 if weights is None else weights)
+    if set(weights) != set(unimodal):
+        raise ValueError(
+            f"loss_weights names {sorted(weights)}, the loss function {sorted(unimodal)}: every"
+            " unimodal loss needs one weight"
+        )
+    return {m: weights[m] for m in unimodal}
+
+
+def common_weight(weights: Mapping[str, Any]) -> float | None:
+    """The one weight all modalities have, when it is known and the same."""
+    values = list(weights.values())
+    if any(isinstance(value, jax.Array) or value != values[0] for value in values):
+        return None
+    return float(values[0])
+
+
+def is_positive(weight: Any) -> bool:
+    """Whether ``weight`` is known, and above zero."""
+    return not isinstance(weight, jax.Array) and weight > 0
+
+
+def weighted_total(fusion: Any, unimodal: Mapping[str, Any], weights: Mapping[str, Any]) -> Any:
+    """The fusion loss plus the weighted unimodal losses."""
+    total = fusion
+    for m, loss in unimodal.items():
+        total = total + jnp.asarray(weights[m], total.dtype) * loss.astype(total.dtype)
+    return total
+
+
+def _as_float(value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return float("nan")

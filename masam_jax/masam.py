@@ -1,0 +1,392 @@
+"""MASAM as a gradient transformation: a correction on the total gradient."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from masam_jax.partition import Labels, Partition, resolve_partition
+from masam_jax.perturbation import CLEAN, Correction
+from masam_jax.scores import (
+    ModalityScores,
+    accumulation_dtype,
+    advance,
+    align,
+    initial_scores,
+    partition_leaves,
+)
+from masam_jax.signals import FusionGradient
+from masam_jax.validation import check_choice, check_flag, check_fraction, check_radius, is_traced
+
+Dispatch = Literal["auto", "switch", "dense", "host"]
+
+_SIGNALS = ("fusion_grads", "unimodal_grads", "unimodal_losses", "fusion_grad_fn")
+
+
+class MasamState(NamedTuple):
+    """The state of `masam`: arrays alone, the same structure at every step.
+
+    Attributes:
+      count: int32 scalar, the steps taken.
+      scores: APS of each modality, see `ModalityScores`.
+      dominant: int32 scalar, the modality of the last step by its place among the sorted names;
+        -1 before the first step and where none was present.
+      key: uint32[2], the key of ``select="random"``.
+    """
+
+    count: jax.Array  # type: ignore[assignment]
+    scores: ModalityScores
+    dominant: jax.Array
+    key: jax.Array
+
+
+@dataclasses.dataclass(frozen=True)
+class _Settings:
+    """The static part of a `masam`; hashable, for ``jit``."""
+
+    select: str
+    scale_by_alignment: bool
+    per_tensor: bool
+    clip_negative: bool
+    dispatch: str
+
+
+@dataclasses.dataclass(frozen=True)
+class _Step:
+    """What is static in one update; hashable, for ``jit``.
+
+    Attributes:
+      settings: the options of the transformation.
+      partition: whose parameter is whose.
+      chosen: the dominant modality's index where the caller chose it, else None.
+    """
+
+    settings: _Settings
+    partition: Partition
+    chosen: int | None
+
+    def dispatch(self, traced: bool) -> str:
+        """How to take the correction: "all", "clean", "host", "dense", "switch" or a modality."""
+        modalities, settings = self.partition.modalities, self.settings
+        if settings.select == "all":
+            return "all"
+        if settings.select in modalities:
+            return settings.select
+        if self.chosen is not None:
+            return "clean" if self.chosen == CLEAN else modalities[self.chosen]
+        if len(modalities) == 1:
+            return modalities[0]
+        if settings.dispatch == "host" and traced:
+            raise ValueError(
+                'dispatch="host" needs a step that is not traced (or dominant=, the caller\'s'
+                ' choice); under jit, vmap, pmap or scan use "auto", "dense" or "switch"'
+            )
+        if settings.dispatch != "auto":
+            return settings.dispatch
+        if not traced:
+            return "host"
+        return "dense" if jax.default_backend() == "cpu" else "switch"
+
+    def choose(
+        self, scores: ModalityScores, present: Mapping[str, jax.Array], key: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
+        """The dominant modality's index, and the key of the next step."""
+        modalities, select = self.partition.modalities, self.settings.select
+        if select == "random":
+            typed = jax.random.wrap_key_data(key)
+            draw_key, next_key = jax.random.split(typed)
+            key = jax.random.key_data(next_key)
+            values = jax.random.uniform(draw_key, (len(modalities),), jnp.float32)
+        elif select in modalities:
+            values = jnp.asarray([m == select for m in modalities], jnp.float32)
+        else:
+            values = jnp.stack([scores.score[m] for m in modalities])
+        there = jnp.stack([present[m] for m in modalities])
+        if select in modalities:
+            there = there & (values > 0)
+        if self.chosen is not None and select in ("dominant", "random"):
+            return jnp.asarray(self.chosen, jnp.int32), key
+        best = jnp.argmax(jnp.where(there, values, -jnp.inf)).astype(jnp.int32)
+        return jnp.where(jnp.any(there), best, jnp.full_like(best, CLEAN)), key
+
+
+class _Decision(NamedTuple):
+    """What one step perturbs: the dominant modality, and ``ρ γ_m / ‖∇ L_fuse‖`` of each."""
+
+    state: MasamState
+    scales: dict[str, jax.Array]
+
+
+def masam(
+    labels: Labels,
+    *,
+    rho: float | jax.Array | optax.Schedule = 0.3,
+    alpha: float | jax.Array = 0.8,
+    beta: float | jax.Array = 0.91,
+    select: str = "dominant",
+    scale_by_alignment: bool = True,
+    alignment: Literal["partition", "per_tensor"] = "partition",
+    clip_negative: bool = False,
+    dispatch: Dispatch = "auto",
+    other: str = "other",
+    key: jax.Array | None = None,
+) -> optax.GradientTransformationExtraArgs:
+    r"""Multimodal adaptive sharpness-aware minimization, as a correction on the total gradient.
+
+    With :math:`m^* = \arg\max_m \alpha Decay_m + (1 - \alpha) \gamma_m` (APS) and
+    :math:`\epsilon = \rho_t \gamma_{m^*} \nabla_{\theta_{m^*}} L_{fuse} / \|\cdot\|_2` (MDPS),
+
+    .. math::
+      u_{m^*} \leftarrow u_{m^*} + \nabla L_{fuse}(\theta + \epsilon) - \nabla L_{fuse}(\theta)
+
+    and every other update stays: it needs nothing of the base optimizer, and stands anywhere in a
+    chain. ``update`` takes the signals of `multimodal_value_and_grad`, and ignores extra arguments
+    that it does not know. Beside them it understands
+
+    - ``present={modality: bool}``: a modality absent from the batch is neither chosen nor
+      perturbed, and its average stays. So is one whose loss is not finite, or whose loss and
+      gradient are exactly zero (a mean over no samples). With none present the step is clean.
+    - ``dominant=int``, static: the caller's choice (an index into the sorted names, -1: none), so
+      that one branch alone is traced; `masam_jax.training.step` dispatches from the host with it.
+    - ``per_modality_grads``: see ``shared_parameters`` of `multimodal_value_and_grad`.
+
+    Gradients are accumulated with ``multimodal_value_and_grad(..., microbatches=k)``:
+    ``optax.MultiSteps`` would keep the last micro-batch's perturbed gradient only.
+
+    Args:
+      labels: the modality of each parameter: a tree of strings, a prefix of it, or a callable of
+        params, as ``optax.multi_transform`` takes them; see `label_by_path`.
+      rho: the radius ρ ≥ 0, in the units of the parameters, or a schedule of it over steps.
+      alpha: the weight α in [0, 1] of the learning speed in the score.
+      beta: the smoothing β in [0, 1] of the unimodal losses' moving average.
+      select: "dominant" by score; "all": every modality at once, each along its own gradient; a
+        modality's name; "random". The last three are the paper's ablation "w/o APS".
+      scale_by_alignment: whether γ scales the radius; False is the ablation "w/o MDPS".
+      alignment: γ over the "partition" as one vector, or the mean of "per_tensor" cosines as in
+        the authors' release.
+      clip_negative: whether a negative γ counts as 0 instead of perturbing downhill.
+      dispatch: how the perturbed gradient is taken. "switch" runs the dominant modality's branch
+        alone; "dense" has no control flow, which ``vmap`` and convolutions on the CPU want; "host"
+        picks a jitted branch from Python and needs an untraced step; "auto" is "host" where the
+        step is not traced, "dense" on the CPU, "switch" elsewhere. All give the same numbers.
+      other: the label of the leaves that belong to no modality.
+      key: the PRNG key of ``select="random"``; ``jax.random.key(0)`` when None.
+
+    Returns:
+      The transformation, with a `MasamState`.
+
+    Raises:
+      ValueError: an argument is out of range, the labels name no modality or do not fit the
+        parameters, ``select`` is unknown, a signal is missing, or a modality has no loss.
+
+    References:
+      MASAM: Multimodal Adaptive Sharpness-Aware Minimization, ICLR 2026.
+
+    >>> import optax
+    >>> from masam_jax import masam_metrics, multimodal_value_and_grad
+    >>> params = {"audio": 1.0, "video": 2.0, "head": 0.5}
+    >>> def loss_fn(p):
+    ...     fused = (p["head"] * (p["audio"] + p["video"]) - 1.0) ** 2
+    ...     return fused, {m: p[m] ** 2 for m in ("audio", "video")}
+    >>> labels = {"audio": "audio", "video": "video", "head": "other"}
+    >>> tx = optax.chain(masam(labels, rho=0.1), optax.sgd(0.1))
+    >>> opt_state = tx.init(params)
+    >>> losses, grads, signals = multimodal_value_and_grad(loss_fn)(params)
+    >>> updates, opt_state = tx.update(grads, opt_state, params, **signals)
+    >>> masam_metrics(opt_state)["dominant"]
+    'audio'
+    """
+    check_radius(rho)
+    check_fraction("alpha", alpha)
+    check_fraction("beta", beta)
+    if not isinstance(select, str) or select == other:
+        raise ValueError(
+            f'select must be "dominant", "all", "random" or a modality, got {select!r}'
+        )
+    check_flag("scale_by_alignment", scale_by_alignment)
+    check_flag("clip_negative", clip_negative)
+    check_choice("alignment", alignment, ("partition", "per_tensor"))
+    check_choice("dispatch", dispatch, ("auto", "switch", "dense", "host"))
+    settings = _Settings(
+        select, scale_by_alignment, alignment == "per_tensor", clip_negative, dispatch
+    )
+
+    def resolve(params: Any) -> Partition:
+        partition = resolve_partition(labels, params, other)
+        accepted = ("dominant", "all", "random", *partition.modalities)
+        if select not in accepted:
+            raise ValueError(f"select must be one of {list(accepted)}, got {select!r}")
+        return partition
+
+    def init_fn(params: Any) -> MasamState:
+        modalities = resolve(params).modalities
+        return MasamState(
+            count=jnp.zeros((), jnp.int32),
+            scores=initial_scores(modalities, accumulation_dtype(params)),
+            dominant=jnp.full((), CLEAN, jnp.int32),
+            key=_raw_key(key),
+        )
+
+    def update_fn(
+        updates: Any, state: MasamState, params: Any = None, **signals: Any
+    ) -> tuple[Any, MasamState]:
+        if params is None:
+            raise ValueError("masam needs params: tx.update(grads, opt_state, params, **signals)")
+        partition = resolve(params)
+        _check_signals(signals, partition, updates, params)
+        radius = rho(state.count) if callable(rho) else rho
+        inputs = {name: signals[name] for name in _SIGNALS}
+        inputs["present"] = signals.get("present") or {}
+        inputs["per_modality_grads"] = signals.get("per_modality_grads")
+        chosen = _check_dominant(signals.get("dominant"), partition)
+        step = _Step(settings, partition, chosen)
+        decide_operands = (state, params, inputs, (radius, alpha, beta))
+        if is_traced(updates, decide_operands):
+            decision = _decide(step, *decide_operands)
+            how = step.dispatch(traced=True)
+            return _correct(step, how, updates, params, inputs, decision), decision.state
+        decision = _jitted_decide(step, *decide_operands)
+        how = step.dispatch(traced=False)
+        if how == "host":
+            index = int(decision.state.dominant)
+            how = "clean" if index == CLEAN else partition.modalities[index]
+        # A gradient function that is no pytree cannot enter a jit.
+        can_jit = isinstance(signals["fusion_grad_fn"], FusionGradient)
+        correct = _jitted_correct if can_jit else _correct
+        return correct(step, how, updates, params, inputs, decision), decision.state
+
+    return optax.GradientTransformationExtraArgs(init_fn, update_fn)
+
+
+def _decide(
+    step: _Step, state: MasamState, params: Any, inputs: dict[str, Any], hyperparameters: Any
+) -> _Decision:
+    """Scores the modalities, chooses, and scales the perturbations."""
+    partition, settings = step.partition, step.settings
+    radius, alpha, beta = hyperparameters
+    if isinstance(inputs["fusion_grad_fn"], FusionGradient):
+        inputs["fusion_grad_fn"].check_partition(params, partition)
+    alignments, present = {}, {}
+    for m in partition.modalities:
+        alignments[m] = align(
+            partition_leaves(inputs["fusion_grads"], partition, m),
+            partition_leaves(_unimodal_grads(inputs, m), partition, m),
+            per_tensor=settings.per_tensor,
+            clip_negative=settings.clip_negative,
+            dtype=state.scores.score[m].dtype,
+        )
+        loss = jnp.asarray(inputs["unimodal_losses"][m])
+        is_informative = jnp.isfinite(loss) & ~((loss == 0) & alignments[m].is_flat)
+        present[m] = jnp.asarray(inputs["present"].get(m, True)).astype(bool) & is_informative
+    losses = inputs["unimodal_losses"]
+    scores = advance(state.scores, losses, alignments, present, alpha=alpha, beta=beta)
+    index, key = step.choose(scores, present, state.key)
+    scales = {}
+    for m in partition.modalities:
+        dtype = scores.score[m].dtype
+        factor = alignments[m].cosine if settings.scale_by_alignment else jnp.ones((), dtype)
+        scale = jnp.asarray(radius, dtype) * factor * alignments[m].inverse_norm
+        scales[m] = jnp.where(present[m], scale, jnp.zeros_like(scale))
+    return _Decision(
+        MasamState(optax.safe_increment(state.count), scores, index, key),
+        scales,
+    )
+
+
+def _correct(
+    step: _Step,
+    how: str,
+    updates: Any,
+    params: Any,
+    inputs: dict[str, Any],
+    decision: _Decision,
+) -> Any:
+    """``updates`` with the correction added; ``how`` is a dispatch, a modality, or "clean"."""
+    if how == "clean":
+        return updates
+    correction = Correction(
+        params,
+        inputs["fusion_grads"],
+        inputs["fusion_grad_fn"],
+        step.partition,
+        decision.scales,
+    )
+    if how == "all":
+        corrections = correction.joint()
+    elif how == "dense":
+        corrections = correction.dense(decision.state.dominant)
+    elif how == "switch":
+        corrections = correction.switch(decision.state.dominant)
+    else:
+        corrections = correction.single(how)
+    leaves, structure = jax.tree.flatten(updates)
+    corrected = [
+        leaf if change is None else leaf + change.astype(leaf.dtype)
+        for leaf, change in zip(leaves, corrections, strict=True)
+    ]
+    return jax.tree.unflatten(structure, corrected)
+
+
+_jitted_decide = jax.jit(_decide, static_argnames="step")
+_jitted_correct = jax.jit(_correct, static_argnames=("step", "how"))
+
+
+def _unimodal_grads(inputs: dict[str, Any], modality: str) -> Any:
+    each = inputs["per_modality_grads"]
+    return inputs["unimodal_grads"] if each is None else each[modality]
+
+
+def _check_signals(
+    signals: dict[str, Any], partition: Partition, updates: Any, params: Any
+) -> None:
+    missing = [name for name in _SIGNALS if signals.get(name) is None]
+    if missing:
+        raise ValueError(
+            f"masam misses the signals {missing}: pass those of multimodal_value_and_grad, as in"
+            " tx.update(grads, opt_state, params, **signals)"
+        )
+    if not callable(signals["fusion_grad_fn"]):
+        raise ValueError(f"fusion_grad_fn must be callable, got {signals['fusion_grad_fn']!r}")
+    without_loss = [m for m in partition.modalities if m not in signals["unimodal_losses"]]
+    if without_loss:
+        raise ValueError(
+            f"the modalities {without_loss} of the labels have no unimodal loss; losses are given"
+            f" for {sorted(signals['unimodal_losses'])}"
+        )
+    unknown = sorted(set(signals.get("present") or {}) - set(signals["unimodal_losses"]))
+    if unknown:
+        raise ValueError(
+            f"present names unknown modalities {unknown}; accepted: {list(partition.modalities)}"
+        )
+    structure = jax.tree.structure(params)
+    trees = {"updates": updates, **{name: signals[name] for name in _SIGNALS[:2]}}
+    for name, tree in trees.items():
+        found = jax.tree.structure(tree)
+        if found != structure:  # type: ignore[operator]
+            raise ValueError(f"{name} must have the structure of params, {structure}, got {found}")
+
+
+def _check_dominant(dominant: Any, partition: Partition) -> int | None:
+    if dominant is None:
+        return None
+    count = len(partition.modalities)
+    if isinstance(dominant, bool) or not isinstance(dominant, int | np.integer):
+        raise ValueError(f"dominant must be a Python integer, got {dominant!r}")
+    if not CLEAN <= dominant < count:
+        raise ValueError(
+            f"dominant must be {CLEAN} (none) or the place of one of {list(partition.modalities)},"
+            f" 0 to {count - 1}, got {dominant}"
+        )
+    return int(dominant)
+
+
+def _raw_key(key: jax.Array | None) -> jax.Array:
+    if key is None:
+        key = jax.random.key(0)
+    if jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
+        key = jax.random.key_data(key)
+    return jnp.array(key, copy=True)  # a step may donate the state, never the caller's key

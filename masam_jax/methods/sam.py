@@ -1,0 +1,118 @@
+"""Sharpness-aware minimization of the whole model, on the same signals as MASAM."""
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from masam_jax.methods.options import format_number, require, with_weight
+from masam_jax.methods.registry import Method, register
+from masam_jax.scores import accumulation_dtype
+from masam_jax.validation import check_radius
+
+
+class SamState(NamedTuple):
+    """The state of `sam`.
+
+    Attributes:
+      count: int32 scalar, the steps taken.
+    """
+
+    count: jax.Array  # type: ignore[assignment]
+
+
+def sam(*, rho: float | jax.Array | optax.Schedule = 0.05) -> optax.GradientTransformationExtraArgs:
+    r"""Sharpness-aware minimization, as a correction on the total gradient.
+
+    With :math:`g = \nabla L_{total}(\theta)` over all parameters as one vector,
+
+    .. math:: u \leftarrow u + \nabla L_{total}(\theta + \rho_t g / \|g\|_2) - g
+
+    A zero or non-finite norm, or a perturbed gradient that is not finite, gives a clean step. The
+    paper's ablation "SAM only". ``update`` needs the signal ``total_grad_fn`` of
+    `multimodal_value_and_grad`; ``g`` is the signal ``total_grads``, or the incoming updates
+    without it.
+
+    Args:
+      rho: the radius ρ ≥ 0, in the units of the parameters, or a schedule of it over steps.
+
+    Raises:
+      ValueError: ρ is out of range, or ``params`` or a signal is missing.
+
+    References:
+      Foret et al., Sharpness-Aware Minimization for Efficiently Improving Generalization, ICLR
+      2021, equations 2 and 3.
+    """
+    check_radius(rho)
+
+    def init_fn(params: Any) -> SamState:
+        del params
+        return SamState(jnp.zeros((), jnp.int32))
+
+    def update_fn(
+        updates: Any, state: SamState, params: Any = None, **signals: Any
+    ) -> tuple[Any, SamState]:
+        if params is None:
+            raise ValueError("sam needs params: tx.update(grads, opt_state, params, **signals)")
+        if not callable(signals.get("total_grad_fn")):
+            raise ValueError(
+                "sam misses the signal 'total_grad_fn': pass those of multimodal_value_and_grad"
+            )
+        clean = signals.get("total_grads")
+        clean = updates if clean is None else clean
+        dtype = accumulation_dtype(clean)
+        squares = [jnp.sum(jnp.square(g.astype(dtype))) for g in jax.tree.leaves(clean)]
+        square = sum(squares, jnp.zeros((), dtype))
+        usable = jnp.isfinite(square) & (square > 0)
+        radius = jnp.asarray(rho(state.count) if callable(rho) else rho, dtype)
+        scale = jnp.where(usable, radius / jnp.sqrt(jnp.where(usable, square, 1)), 0)
+
+        def move(param: Any, gradient: jax.Array) -> jax.Array:
+            step = jnp.where(usable, scale * gradient.astype(dtype), 0)
+            return (jnp.asarray(param).astype(dtype) + step).astype(gradient.dtype)
+
+        perturbed = signals["total_grad_fn"](jax.tree.map(move, params, clean))
+        keep = scale != 0
+        for leaf in jax.tree.leaves(perturbed):
+            keep = keep & jnp.all(jnp.isfinite(leaf))
+
+        def correct(update: jax.Array, gradient: jax.Array, base: jax.Array) -> jax.Array:
+            difference = jnp.where(keep, gradient - base, jnp.zeros_like(base))
+            return update + difference.astype(update.dtype)
+
+        corrected = jax.tree.map(correct, updates, perturbed, clean)
+        return corrected, SamState(optax.safe_increment(state.count))
+
+    return optax.GradientTransformationExtraArgs(init_fn, update_fn)
+
+
+@dataclasses.dataclass(frozen=True)
+class SamOptions:
+    """Options of the method ``sam``.
+
+    Attributes:
+      rho: perturbation radius ρ, in units of parameters.
+      weight: λ, the weight of every unimodal loss in the total loss.
+    """
+
+    rho: float = 0.05
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Checks the options."""
+        require(0 <= self.rho < float("inf"), "rho", self.rho, "a number >= 0")
+        require(0 < self.weight < float("inf"), "weight", self.weight, "a positive number")
+
+
+SAM = register(
+    Method(
+        name="sam",
+        summary="sharpness-aware minimization of the total loss, all parameters",
+        options=SamOptions,
+        build=lambda options, labels, key: sam(rho=options.rho),
+        title=lambda options: with_weight(f"SAM ρ={format_number(options.rho)}", options.weight),
+        loss_weight=lambda options: options.weight,
+    )
+)

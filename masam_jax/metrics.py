@@ -1,0 +1,49 @@
+"""What MASAM decided, out of any optimizer state."""
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from masam_jax.masam import MasamState
+from masam_jax.perturbation import CLEAN
+from masam_jax.validation import is_traced
+
+
+def masam_metrics(opt_state: Any) -> dict[str, Any]:
+    """The scores and the dominant modality of the last step, for logging.
+
+    Args:
+      opt_state: the state of an optimizer with one `masam` somewhere in it, however nested;
+        leading axes (seeds under ``vmap``) are kept.
+
+    Returns:
+      ``{"dominant": name, "score/m": ..., "alignment/m": ..., "decay/m": ..., "ma_loss/m": ...}``
+      for every modality m. ``dominant`` is None where no modality was perturbed, a list where the
+      state has leading axes, and under ``jit`` an int32 index into the sorted names, -1 for none.
+
+    Raises:
+      ValueError: there is no MASAM state in ``opt_state``, or more than one.
+    """
+    nodes = jax.tree.leaves(opt_state, is_leaf=_is_masam)
+    states = [node for node in nodes if _is_masam(node)]
+    if len(states) != 1:
+        raise ValueError(f"opt_state must hold one MasamState, found {len(states)}")
+    scores, dominant = states[0].scores, states[0].dominant
+    names = sorted(scores.score)
+    metrics: dict[str, Any] = {
+        "dominant": dominant if is_traced(dominant) else _name(np.asarray(dominant).tolist(), names)
+    }
+    for field in ("score", "alignment", "decay", "ma_loss"):
+        metrics.update({f"{field}/{m}": getattr(scores, field)[m] for m in names})
+    return metrics
+
+
+def _is_masam(node: Any) -> bool:
+    return isinstance(node, MasamState)
+
+
+def _name(index: Any, names: list[str]) -> Any:
+    if isinstance(index, list):
+        return [_name(each, names) for each in index]
+    return None if index == CLEAN else names[index]

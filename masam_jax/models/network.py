@@ -1,0 +1,263 @@
+"""Late-fusion networks: Flax modules inside, pure functions of a plain dict of arrays outside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax.typing import DTypeLike
+
+from masam_jax.late_fusion import LateFusion
+from masam_jax.models.conv import ConvEncoder
+from masam_jax.models.fusion import ConcatFusion, UnimodalHead
+from masam_jax.models.mlp import MLPEncoder
+from masam_jax.models.objectives import cross_entropy_objective
+
+Params = dict[str, Any]
+Objective = Callable[[jax.Array, dict[str, jax.Array], jax.Array], Any]
+
+
+class ModuleFactory(Protocol):
+    """Makes an NNX module, such as ``functools.partial(MLPEncoder, 64, width=32)``."""
+
+    def __call__(self, *, rngs: nnx.Rngs) -> nnx.Module:
+        """A new module whose parameters are drawn from ``rngs``."""
+
+
+class LateFusionNetwork:
+    """One encoder and one unimodal head for each modality, and a fusion head over all features.
+
+    Parameters live outside, in a nested dict of arrays with string keys::
+
+        {"encoders": {m: …}, "fusion": …, "heads": {m: …}}
+
+    Every method is a pure function of them: it can be jitted, differentiated, and mapped over
+    parameters of several seeds stacked along a leading axis.
+
+    Args:
+      encoders: modality -> factory of a Flax NNX module, called as ``factory(rngs=nnx.Rngs(…))``;
+        the module maps a batch ``[B, …]`` to features ``[B, H_m]``, and all of its state must be
+        ``nnx.Param``. For instance ``functools.partial(MLPEncoder, 64, width=32)``.
+      features: modality -> H_m.
+      num_classes: C.
+      dtype: dtype of the heads' computation; None leaves it to features and parameters.
+      param_dtype: dtype of the heads' parameters.
+
+    Raises:
+      ValueError: for no modality, encoders and features that name different ones, a modality named
+        ``"other"``, fewer than 2 classes, or an encoder with state other than parameters.
+
+    Examples:
+      >>> import jax, jax.numpy as jnp
+      >>> network = mlp_network({"audio": 5, "video": 7}, num_classes=3)
+      >>> params = network.init(jax.random.key(0))
+      >>> sorted(params)
+      ['encoders', 'fusion', 'heads']
+      >>> inputs = {"audio": jnp.zeros((2, 5)), "video": jnp.zeros((2, 7))}
+      >>> logits, unimodal_logits = network.apply(params, inputs)
+      >>> logits.shape, unimodal_logits["video"].shape
+      ((2, 3), (2, 3))
+    """
+
+    def __init__(
+        self,
+        encoders: Mapping[str, ModuleFactory],
+        features: Mapping[str, int],
+        num_classes: int,
+        *,
+        dtype: DTypeLike | None = None,
+        param_dtype: DTypeLike = jnp.float32,
+    ):
+        if not encoders:
+            raise ValueError("encoders are empty; at least one modality is needed.")
+        if set(encoders) != set(features):
+            raise ValueError(
+                f"encoders name {sorted(encoders)} and features {sorted(features)}; "
+                "both must name the same modalities."
+            )
+        if "other" in encoders:
+            raise ValueError("encoders: 'other' cannot name a modality; it labels everything else.")
+        if num_classes < 2:
+            raise ValueError(f"num_classes is {num_classes}; at least 2 are needed.")
+        self._modalities = tuple(sorted(encoders))
+        self._encoders = {m: _PureModule(f"encoders[{m!r}]", encoders[m]) for m in self._modalities}
+        self._fusion = _PureModule(
+            "fusion",
+            partial(ConcatFusion, features, num_classes, dtype=dtype, param_dtype=param_dtype),
+        )
+        self._heads = {
+            m: _PureModule(
+                f"heads[{m!r}]",
+                partial(
+                    UnimodalHead, features[m], num_classes, dtype=dtype, param_dtype=param_dtype
+                ),
+            )
+            for m in self._modalities
+        }
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Names of the modalities, sorted."""
+        return self._modalities
+
+    def init(self, key: jax.Array) -> Params:
+        """Draw parameters from a PRNG key; to be jitted, or mapped over keys, at will."""
+        # One key for each part by its place in the sorted order, encoders first.
+        keys = jax.random.split(key, 1 + 2 * len(self._modalities))
+        encoder_keys, head_keys = jnp.split(keys[1:], 2)
+        return {
+            "encoders": {
+                m: self._encoders[m].init(encoder_keys[i]) for i, m in enumerate(self._modalities)
+            },
+            "fusion": self._fusion.init(keys[0]),
+            "heads": {m: self._heads[m].init(head_keys[i]) for i, m in enumerate(self._modalities)},
+        }
+
+    def encode(self, params: Params, modality: str, inputs: jax.Array) -> jax.Array:
+        """Features ``[B, H_m]`` of one modality's inputs ``[B, …]``; reads its encoder alone."""
+        return self._encoders[modality](params["encoders"][modality], inputs)
+
+    def fuse(self, params: Params, features: Mapping[str, jax.Array]) -> jax.Array:
+        """Fusion logits ``[B, C]`` of the features of all modalities."""
+        return self._fusion(params["fusion"], features)
+
+    def unimodal(self, params: Params, features: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
+        """Unimodal logits ``{m: [B, C]}``, each from its own features alone."""
+        return {m: self._heads[m](params["heads"][m], features[m]) for m in self._modalities}
+
+    def apply(
+        self, params: Params, inputs: Mapping[str, jax.Array]
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        """Inputs ``{m: [B, …]}`` to ``(fusion logits [B, C], {m: logits [B, C]})``."""
+        features = {m: self.encode(params, m, inputs[m]) for m in self._modalities}
+        return self.fuse(params, features), self.unimodal(params, features)
+
+    def labels(self, params: Params) -> Params:
+        """Partition labels: a modality's name at its encoder, ``"other"`` everywhere else.
+
+        Same tree as ``params``; the method itself is what ``masam(network.labels)`` takes.
+        """
+        labels: Params = jax.tree.map(lambda _: "other", params)
+        for modality, encoder in params["encoders"].items():
+            labels["encoders"][modality] = jax.tree.map(lambda _, m=modality: m, encoder)
+        return labels
+
+    def late_fusion(self, objective: Objective | None = None) -> LateFusion:
+        """The network as :class:`masam_jax.LateFusion`, called with ``(params, inputs, labels)``.
+
+        Its second pass runs the dominant encoder alone.
+
+        Args:
+          objective: ``(logits [B, C], {m: logits [B, C]}, labels) -> (fusion_loss, {m: loss})``,
+            and aux third for ``multimodal_value_and_grad(..., has_aux=True)``;
+            :func:`~masam_jax.models.cross_entropy_objective` when omitted;
+            :func:`~masam_jax.models.cross_entropy_with_logits` hands the logits out as aux.
+        """
+        objective = objective or cross_entropy_objective
+
+        def late_objective(
+            params: Params,
+            features: dict[str, jax.Array],
+            inputs: Mapping[str, jax.Array],
+            labels: jax.Array,
+        ) -> Any:
+            del inputs
+            return objective(self.fuse(params, features), self.unimodal(params, features), labels)
+
+        encoders = {
+            m: lambda params, inputs, labels, m=m: self.encode(params, m, inputs[m])
+            for m in self._modalities
+        }
+        return LateFusion(encoders=encoders, objective=late_objective)
+
+
+def mlp_network(
+    dims: Mapping[str, int],
+    num_classes: int,
+    width: int = 32,
+    depth: int = 2,
+    *,
+    dtype: DTypeLike | None = None,
+    param_dtype: DTypeLike = jnp.float32,
+) -> LateFusionNetwork:
+    """A :class:`LateFusionNetwork` with an :class:`MLPEncoder` for each modality.
+
+    Args:
+      dims: modality -> size of its input vectors.
+      num_classes: C.
+      width: units of every layer, and size of every modality's features.
+      depth: layers of every encoder.
+      dtype: dtype of the computation; None leaves it to inputs and parameters.
+      param_dtype: dtype of the parameters.
+    """
+    encoders = {
+        m: partial(MLPEncoder, dim, width, depth, dtype=dtype, param_dtype=param_dtype)
+        for m, dim in dims.items()
+    }
+    return LateFusionNetwork(
+        encoders, dict.fromkeys(dims, width), num_classes, dtype=dtype, param_dtype=param_dtype
+    )
+
+
+def conv_network(
+    channels: Mapping[str, int],
+    num_classes: int,
+    width: int = 32,
+    conv_channels: tuple[int, ...] = (16, 32, 64),
+    *,
+    groups: int | None = None,
+    dtype: DTypeLike | None = None,
+    param_dtype: DTypeLike = jnp.float32,
+) -> LateFusionNetwork:
+    """A :class:`LateFusionNetwork` with a :class:`ConvEncoder` for each modality.
+
+    Args:
+      channels: modality -> channels of its images ``[B, H, W, C]``.
+      num_classes: number of classes.
+      width: size of every modality's features.
+      conv_channels: channels of each convolution.
+      groups: groups of the group normalisation; None for none.
+      dtype: dtype of the computation; None leaves it to inputs and parameters.
+      param_dtype: dtype of the parameters.
+    """
+    encoders = {
+        m: partial(
+            ConvEncoder,
+            size,
+            width,
+            conv_channels,
+            groups=groups,
+            dtype=dtype,
+            param_dtype=param_dtype,
+        )
+        for m, size in channels.items()
+    }
+    return LateFusionNetwork(
+        encoders, dict.fromkeys(channels, width), num_classes, dtype=dtype, param_dtype=param_dtype
+    )
+
+
+class _PureModule:
+    """An NNX module taken apart once: its parameters as a dict, its forward pass a function."""
+
+    def __init__(self, name: str, factory: ModuleFactory):
+        self._factory = factory
+        abstract = nnx.eval_shape(lambda: factory(rngs=nnx.Rngs(jax.random.key(0))))
+        self._graph = nnx.graphdef(abstract)
+        _, rest = nnx.state(abstract, nnx.Param, ...)
+        if jax.tree.leaves(rest):
+            raise ValueError(
+                f"{name} holds state other than nnx.Param ({', '.join(map(str, rest))}), such as "
+                "running statistics or a random stream; parameters alone are accepted, for the "
+                "forward pass to be a function of parameters and inputs."
+            )
+
+    def init(self, key: jax.Array) -> Params:
+        return nnx.to_pure_dict(nnx.state(self._factory(rngs=nnx.Rngs(key)), nnx.Param))
+
+    def __call__(self, params: Params, *args: Any) -> jax.Array:
+        return nnx.merge(self._graph, params)(*args)

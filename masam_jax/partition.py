@@ -1,0 +1,181 @@
+"""Which parameter belongs to which modality: label trees, prefixes, callables, path patterns."""
+
+import dataclasses
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import optax
+
+Labels = Any
+"""A tree of strings like the parameters, a prefix of it, or a callable from them to either."""
+
+
+class Partition(NamedTuple):
+    """The modality of every parameter leaf; hashable, so it can be a static argument of ``jit``.
+
+    Attributes:
+      leaf_labels: the label of each leaf, in the order of ``jax.tree.leaves(params)``.
+      modalities: the labels other than ``other``, sorted: a modality's index is its place here.
+    """
+
+    leaf_labels: tuple[str, ...]
+    modalities: tuple[str, ...]
+
+    def positions(self, modality: str) -> tuple[int, ...]:
+        """The positions, among the leaves of the parameters, that ``modality`` owns."""
+        return tuple(i for i, label in enumerate(self.leaf_labels) if label == modality)
+
+
+def resolve_partition(labels: Labels, params: optax.Params, other: str) -> Partition:
+    """Spreads ``labels`` over the leaves of ``params``.
+
+    Args:
+      labels: a tree of strings with the structure of ``params``, a prefix of such a tree, or a
+        callable that gives either from ``params``.
+      params: the whole parameter tree, any pytree.
+      other: the label of the leaves that belong to no modality.
+
+    Raises:
+      ValueError: ``params`` is masked (an ``optax.partition`` outside), a label is no string, the
+        labels are no prefix of the parameters, or no modality is among them.
+    """
+    nodes = jax.tree.leaves(params, is_leaf=_is_masked)
+    if any(map(_is_masked, nodes)):
+        raise ValueError(
+            "params holds optax.MaskedNode leaves: a transformation that takes modality labels must"
+            " see the whole parameter tree. Put it before optax.partition / multi_transform /"
+            " masked in a chain, not inside, and partition the base optimizer alone."
+        )
+    tree = labels(params) if callable(labels) else labels
+    given = jax.tree.leaves(tree)
+    for label in given:
+        if not isinstance(label, str):
+            raise ValueError(
+                f"labels must be strings, got {label!r} of type {type(label).__name__}"
+            )
+    try:
+        spread = jax.tree.leaves(_broadcast_prefix(tree, params))
+    except ValueError as error:
+        raise ValueError(
+            "labels must be a tree of strings with the structure of params, a prefix of it, or a"
+            f" callable of params; found labels {jax.tree.structure(tree)} for params"
+            f" {jax.tree.structure(params)}"
+        ) from error
+    known = set(given) | set(getattr(labels, "modalities", ()))
+    modalities = tuple(sorted(known - {other}))
+    if not modalities:
+        raise ValueError(
+            f"labels name no modality: found {sorted(set(given))}, and {other!r} marks the leaves"
+            " that belong to none; at least one other label is needed"
+        )
+    return Partition(tuple(spread), modalities)
+
+
+def label_by_path(
+    rules: Mapping[str, str] | Sequence[tuple[str, str]],
+    *,
+    modalities: Sequence[str] | None = None,
+    other: str = "other",
+) -> "PathLabels":
+    """Labels parameters by regular expressions over their paths; the first match wins.
+
+    A path joins the keys of a leaf with ``/``, for instance ``encoders/audio/dense_0/kernel``; a
+    pattern is searched for anywhere in it (``re.search``), so anchor it with ``^`` and ``$``.
+
+    Args:
+      rules: pattern to label, in order of precedence.
+      modalities: the names a label may have, beside ``other``; any when None.
+      other: the label of the leaves that belong to no modality.
+
+    Returns:
+      A callable from parameters to their tree of labels, ready to be passed as ``labels``.
+
+    Raises:
+      ValueError: (here) there are no rules, a pattern is no regular expression, or a label is
+        unknown; (when called) leaves that no pattern covers, or patterns that match nothing.
+
+    >>> labels = label_by_path({"^encoders/audio/": "audio", "/video/": "video", "": "other"})
+    >>> labels({"encoders": {"audio": {"w": 0.0}, "video": {"w": 0.0}}, "head": 0.0})
+    {'encoders': {'audio': {'w': 'audio'}, 'video': {'w': 'video'}}, 'head': 'other'}
+    """
+    pairs = tuple(rules.items() if isinstance(rules, Mapping) else rules)
+    if not pairs:
+        raise ValueError("rules is empty: give at least one (pattern, label)")
+    for pair in pairs:
+        if len(pair) != 2 or not all(isinstance(part, str) for part in pair):
+            raise ValueError(f"each rule is a (pattern, label) pair of strings, got {pair!r}")
+    if modalities is not None:
+        accepted = sorted({*modalities, other})
+        unknown = sorted({label for _, label in pairs} - set(accepted))
+        if unknown:
+            raise ValueError(f"rules give unknown labels {unknown}; accepted: {accepted}")
+    for pattern, _ in pairs:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise ValueError(f"rule {pattern!r} is no regular expression: {error}") from error
+    return PathLabels(pairs, other)
+
+
+@dataclasses.dataclass(frozen=True)
+class PathLabels:
+    """A callable from parameters to labels, made by `label_by_path`."""
+
+    rules: tuple[tuple[str, str], ...]
+    other: str = "other"
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """The labels the rules can give, without ``other``, sorted."""
+        return tuple(sorted({label for _, label in self.rules} - {self.other}))
+
+    def __call__(self, params: optax.Params) -> Any:
+        """The tree of labels, with the structure of ``params``."""
+        paths_and_leaves, structure = jax.tree.flatten_with_path(params)
+        if not paths_and_leaves:  # optax.tree.map_params initialises with an empty placeholder
+            return params
+        matched: set[str] = set()
+        uncovered: list[str] = []
+        labels: list[str] = []
+        for path, _ in paths_and_leaves:
+            name = path_name(path)
+            hits = [rule for rule in self.rules if re.search(rule[0], name)]
+            matched.update(pattern for pattern, _ in hits)
+            if not hits:
+                uncovered.append(name)
+            else:
+                labels.append(hits[0][1])
+        if uncovered:
+            raise ValueError(
+                f"no rule covers the parameters {_shorten(uncovered)}; the patterns are"
+                f" {[pattern for pattern, _ in self.rules]} (a last rule ('', {self.other!r})"
+                " takes the rest)"
+            )
+        idle = [pattern for pattern, _ in self.rules if pattern not in matched]
+        if idle:
+            names = [path_name(path) for path, _ in paths_and_leaves]
+            raise ValueError(f"patterns {idle} match nothing; the parameters are {_shorten(names)}")
+        return jax.tree.unflatten(structure, labels)
+
+
+def path_name(path: tuple[Any, ...]) -> str:
+    """The keys of a leaf joined with ``/``: ``encoders/audio/kernel``."""
+    return jax.tree_util.keystr(path, simple=True, separator="/")
+
+
+def _broadcast_prefix(prefix: Any, tree: Any) -> Any:
+    def spread(label: str, subtree: Any) -> Any:
+        return jax.tree.map(lambda _: label, subtree)
+
+    return jax.tree.map(spread, prefix, tree)
+
+
+def _is_masked(node: Any) -> bool:
+    return isinstance(node, optax.MaskedNode)
+
+
+def _shorten(names: list[str], most: int = 12) -> str:
+    shown = ", ".join(repr(name) for name in names[:most])
+    return f"[{shown}{f', and {len(names) - most} more' if len(names) > most else ''}]"

@@ -1,0 +1,229 @@
+"""The first (clean) pass, and the losses that the second pass differentiates."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+
+from masam_jax.late_fusion import LateFusion, check_separate_encoders
+from masam_jax.losses import (
+    Losses,
+    Weights,
+    check_losses,
+    check_weights,
+    common_weight,
+    is_positive,
+    weighted_total,
+    weights_by_modality,
+)
+from masam_jax.partition import Partition
+
+
+class Gradients(NamedTuple):
+    """Gradients at the clean point, each a tree like the parameters.
+
+    ``unimodal`` is None where it is the difference of the other two over one common weight.
+    """
+
+    total: Any
+    fusion: Any
+    unimodal: Any
+    per_modality: dict[str, Any] | None
+
+
+class Passes(Protocol):
+    """What `multimodal_value_and_grad` needs of a loss, in one piece or in two."""
+
+    def clean(self, params: Any, args: tuple[Any, ...]) -> tuple[Losses, Gradients, Any]:
+        """Losses, gradients, and the features that the second pass may reuse."""
+
+    def fusion_loss(
+        self, params: Any, args: tuple[Any, ...], features: Any, modality: str | None
+    ) -> jax.Array:
+        """The fusion loss, as a function of the parameters of ``modality`` (None: of all)."""
+
+    def total_loss(self, params: Any, args: tuple[Any, ...]) -> jax.Array:
+        """The weighted sum of all losses."""
+
+    def check_partition(self, params: Any, args: tuple[Any, ...], partition: Partition) -> None:
+        """Raises ``ValueError`` where the second pass would be wrong for ``partition``."""
+
+
+class PlainPasses:
+    """Passes over a loss function in one piece."""
+
+    def __init__(
+        self,
+        loss_fn: Callable[..., Any],
+        weights: Weights,
+        has_aux: bool,
+        unimodal_gradients: str,
+        shared_parameters: bool,
+    ) -> None:
+        self._loss_fn = loss_fn
+        self._weights = check_weights(weights)
+        self._has_aux = has_aux
+        self._mode = unimodal_gradients
+        self._shared_parameters = shared_parameters
+
+    def _losses(self, params: Any, args: tuple[Any, ...]) -> tuple[tuple[Any, dict[str, Any]], Any]:
+        return check_losses(self._loss_fn(params, *args), self._has_aux, "loss_fn")
+
+    def clean(self, params: Any, args: tuple[Any, ...]) -> tuple[Losses, Gradients, Any]:
+        """One forward pass, two pullbacks (M + 1 with shared parameters); no features."""
+        (fusion, unimodal), pullback, aux = jax.vjp(
+            lambda tree: self._losses(tree, args), params, has_aux=True
+        )
+        weights = weights_by_modality(self._weights, unimodal)
+        losses = Losses(weighted_total(fusion, unimodal, weights), fusion, unimodal, aux)
+
+        def pull(of_fusion: float, of_unimodal: Mapping[str, Any]) -> Any:
+            return pullback(_cotangents(fusion, unimodal, of_fusion, of_unimodal))[0]
+
+        fusion_grads = pull(1.0, dict.fromkeys(unimodal, 0.0))
+        if self._shared_parameters:
+            each = {m: pull(0.0, {n: float(n == m) for n in unimodal}) for m in unimodal}
+            total = fusion_grads
+            for m in unimodal:
+                total = _add_scaled(total, weights[m], each[m])
+            summed = jax.tree.map(lambda *leaves: sum(leaves[1:], leaves[0]), *each.values())
+            return losses, Gradients(total, fusion_grads, summed, each), None
+        common = common_weight(weights)
+        direct = _is_direct(self._mode, (params, fusion, unimodal))
+        if common is not None and direct:
+            unimodal_grads = pull(0.0, dict.fromkeys(unimodal, 1.0))
+            total = _add_scaled(fusion_grads, common, unimodal_grads)
+        else:
+            total = pull(1.0, weights)
+            derived = common is not None and common > 0
+            unimodal_grads = None if derived else pull(0.0, dict.fromkeys(unimodal, 1.0))
+        return losses, Gradients(total, fusion_grads, unimodal_grads, None), None
+
+    def fusion_loss(
+        self, params: Any, args: tuple[Any, ...], features: Any, modality: str | None
+    ) -> jax.Array:
+        """The fusion loss; the whole network runs, whatever the modality."""
+        del features, modality
+        return self._losses(params, args)[0][0]
+
+    def total_loss(self, params: Any, args: tuple[Any, ...]) -> jax.Array:
+        """The weighted sum of all losses."""
+        (fusion, unimodal), _ = self._losses(params, args)
+        return weighted_total(fusion, unimodal, weights_by_modality(self._weights, unimodal))
+
+    def check_partition(self, params: Any, args: tuple[Any, ...], partition: Partition) -> None:
+        """Any partition is right: the whole network runs again."""
+
+
+class LateFusionPasses:
+    """Passes over a `LateFusion`: each encoder is pulled back by itself, and can run alone."""
+
+    def __init__(
+        self, late_fusion: LateFusion, weights: Weights, has_aux: bool, unimodal_gradients: str
+    ) -> None:
+        self.late_fusion = late_fusion
+        self._weights = check_weights(weights)
+        self._has_aux = has_aux
+        self._mode = unimodal_gradients
+
+    def _objective(
+        self, params: Any, features: dict[str, Any], args: tuple[Any, ...]
+    ) -> tuple[tuple[Any, dict[str, Any]], Any]:
+        result = self.late_fusion.objective(params, features, *args)
+        return check_losses(result, self._has_aux, "LateFusion.objective")
+
+    def clean(self, params: Any, args: tuple[Any, ...]) -> tuple[Losses, Gradients, Any]:
+        """One forward pass, two pullbacks of each encoder; the features are kept."""
+        features, pullbacks = {}, {}
+        for m, encoder in self.late_fusion.encoders.items():
+            features[m], pullbacks[m] = jax.vjp(lambda tree, run=encoder: run(tree, *args), params)
+        (fusion, unimodal), pullback, aux = jax.vjp(
+            lambda tree, inputs: self._objective(tree, inputs, args), params, features, has_aux=True
+        )
+        if set(unimodal) != set(features):
+            raise ValueError(
+                f"the objective returned unimodal losses for {sorted(unimodal)}, and the encoders"
+                f" are {sorted(features)}: each encoder needs one loss"
+            )
+        weights = weights_by_modality(self._weights, unimodal)
+        losses = Losses(weighted_total(fusion, unimodal, weights), fusion, unimodal, aux)
+
+        def pull(of_fusion: float, of_unimodal: Mapping[str, Any]) -> Any:
+            return pullback(_cotangents(fusion, unimodal, of_fusion, of_unimodal))
+
+        fusion_grads, fusion_cotangents = pull(1.0, dict.fromkeys(unimodal, 0.0))
+        total, total_cotangents = pull(1.0, weights)
+        unimodal_grads, unimodal_cotangents = pull(0.0, dict.fromkeys(unimodal, 1.0))
+        direct = _is_direct(self._mode, (params, features, fusion, unimodal))
+        for m, pull_encoder in pullbacks.items():
+            (of_fusion,) = pull_encoder(fusion_cotangents[m])
+            weight = weights[m]
+            if is_positive(weight) and not direct:
+                (of_total,) = pull_encoder(total_cotangents[m])
+                of_unimodal = scaled_difference(of_total, of_fusion, weight)
+            else:
+                (of_unimodal,) = pull_encoder(unimodal_cotangents[m])
+                of_total = _add_scaled(of_fusion, weight, of_unimodal)
+            fusion_grads = _add(fusion_grads, of_fusion)
+            total = _add(total, of_total)
+            unimodal_grads = _add(unimodal_grads, of_unimodal)
+        common = common_weight(weights)
+        derived = common is not None and common > 0 and not direct
+        return (
+            losses,
+            Gradients(total, fusion_grads, None if derived else unimodal_grads, None),
+            features,
+        )
+
+    def fusion_loss(
+        self, params: Any, args: tuple[Any, ...], features: Any, modality: str | None
+    ) -> jax.Array:
+        """The fusion loss; ``modality``'s encoder runs alone, all of them when it is None."""
+        encoders = self.late_fusion.encoders
+        again = encoders if modality is None else {modality: encoders[modality]}
+        fresh = {m: encoder(params, *args) for m, encoder in again.items()}
+        return self._objective(params, {**features, **fresh}, args)[0][0]
+
+    def total_loss(self, params: Any, args: tuple[Any, ...]) -> jax.Array:
+        """The weighted sum of all losses."""
+        result = self.late_fusion(params, *args)
+        (fusion, unimodal), _ = check_losses(result, self._has_aux, "LateFusion.objective")
+        return weighted_total(fusion, unimodal, weights_by_modality(self._weights, unimodal))
+
+    def check_partition(self, params: Any, args: tuple[Any, ...], partition: Partition) -> None:
+        """Raises ``ValueError`` where an encoder reads another modality's parameters."""
+        check_separate_encoders(self.late_fusion, params, args, partition)
+
+
+def scaled_difference(total: Any, fusion: Any, weight: float) -> Any:
+    """``(total - fusion) / weight``: the unimodal gradient that a total one contains."""
+    return jax.tree.map(lambda t, f: (t - f) / weight, total, fusion)
+
+
+def _cotangents(
+    fusion: jax.Array,
+    unimodal: Mapping[str, jax.Array],
+    of_fusion: float,
+    of_unimodal: Mapping[str, Any],
+) -> tuple[jax.Array, dict[str, jax.Array]]:
+    """What to pull back for a weighted sum of the losses, in the losses' own dtypes."""
+    return (
+        jnp.asarray(of_fusion, fusion.dtype),
+        {m: jnp.asarray(of_unimodal[m], loss.dtype) for m, loss in unimodal.items()},
+    )
+
+
+def _is_direct(mode: str, arrays: Any) -> bool:
+    if mode != "auto":
+        return mode == "direct"
+    dtypes = [jnp.result_type(leaf) for leaf in jax.tree.leaves(arrays)]
+    return any(jnp.issubdtype(d, jnp.floating) and jnp.finfo(d).bits < 32 for d in dtypes)
+
+
+def _add(left: Any, right: Any) -> Any:
+    return jax.tree.map(jnp.add, left, right)
+
+
+def _add_scaled(left: Any, weight: Any, right: Any) -> Any:
+    return jax.tree.map(lambda x, y: x + jnp.asarray(weight, x.dtype) * y, left, right)

@@ -1,0 +1,154 @@
+"""APS, the adaptive perturbation score: how fast a modality's loss falls, how well it aligns."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from masam_jax.partition import Partition
+
+
+class ModalityScores(NamedTuple):
+    """What APS keeps of each modality: scalars in ``{modality: scalar}``, float32 or wider.
+
+    Attributes:
+      observed: whether the modality has been seen with a finite loss before (bool).
+      previous_loss: ``L_m(t-1)``, the unimodal loss the last time it was seen.
+      ma_loss: ``MA_m``, the moving average of the unimodal loss.
+      decay: ``Decay_m``, the learning speed.
+      alignment: ``γ_m``, the cosine between fusion and unimodal gradient.
+      score: ``APS_m``.
+    """
+
+    observed: dict[str, jax.Array]
+    previous_loss: dict[str, jax.Array]
+    ma_loss: dict[str, jax.Array]
+    decay: dict[str, jax.Array]
+    alignment: dict[str, jax.Array]
+    score: dict[str, jax.Array]
+
+
+def initial_scores(modalities: Sequence[str], dtype: Any) -> ModalityScores:
+    """The scores before the first step: nothing observed, all zero."""
+    zeros = [{m: jnp.zeros((), dtype) for m in modalities} for _ in range(5)]
+    return ModalityScores({m: jnp.zeros((), bool) for m in modalities}, *zeros)
+
+
+def accumulation_dtype(tree: Any) -> Any:
+    """The dtype of norms, cosines and averages: float32, or float64 where ``tree`` holds it."""
+    dtypes = [jnp.result_type(leaf) for leaf in jax.tree.leaves(tree)]
+    return jnp.dtype("float64" if jnp.dtype("float64") in dtypes else "float32")
+
+
+class Alignment(NamedTuple):
+    """One modality's fusion and unimodal gradients, compared.
+
+    Attributes:
+      cosine: ``γ_m``, 0 where a norm is zero or not finite.
+      inverse_norm: ``1 / ‖∇ L_fuse‖₂``, 0 where the norm is zero or not finite.
+      is_flat: whether the unimodal gradient is exactly zero.
+    """
+
+    cosine: jax.Array
+    inverse_norm: jax.Array
+    is_flat: jax.Array
+
+
+def align(
+    fusion_grads: Sequence[jax.Array],
+    unimodal_grads: Sequence[jax.Array],
+    *,
+    per_tensor: bool,
+    clip_negative: bool,
+    dtype: Any,
+) -> Alignment:
+    """``γ_m = cos(∇ L_fuse, ∇ L_m)`` over the leaves of one partition (DESIGN.md section 1).
+
+    Args:
+      fusion_grads: the fusion gradient's leaves of the partition.
+      unimodal_grads: the same leaves of the modality's own gradient.
+      per_tensor: the unweighted mean of the leaves' cosines, instead of the cosine of the
+        partition as one vector: what the authors' release computes.
+      clip_negative: whether a negative cosine counts as 0.
+      dtype: in which the sums are taken.
+    """
+    zero = jnp.zeros((), dtype)
+    dots = [_inner(f, u, dtype) for f, u in zip(fusion_grads, unimodal_grads, strict=True)]
+    fusion_squares = [_inner(f, f, dtype) for f in fusion_grads]
+    unimodal_squares = [_inner(u, u, dtype) for u in unimodal_grads]
+    fusion_square, unimodal_square = sum(fusion_squares, zero), sum(unimodal_squares, zero)
+    if per_tensor:
+        terms = zip(dots, fusion_squares, unimodal_squares, strict=True)
+        cosine = sum((_cosine(*each) for each in terms), zero) / max(len(dots), 1)
+    else:
+        cosine = _cosine(sum(dots, zero), fusion_square, unimodal_square)
+    # Without either norm the modality has no direction, whatever single tensors say.
+    usable = _is_norm(fusion_square) & _is_norm(unimodal_square)
+    cosine = jnp.where(usable, jnp.clip(cosine, 0 if clip_negative else -1, 1), zero)
+    return Alignment(cosine, _inverse_root(fusion_square), unimodal_square == 0)
+
+
+def advance(
+    scores: ModalityScores,
+    losses: Mapping[str, Any],
+    alignments: Mapping[str, Alignment],
+    present: Mapping[str, jax.Array],
+    *,
+    alpha: Any,
+    beta: Any,
+) -> ModalityScores:
+    r"""One step of APS; a modality that is not present keeps what it had.
+
+    .. math::
+      MA_m(t) &= \beta MA_m(t-1) + (1 - \beta) L_m(t), \quad MA_m(0) = L_m(0) \\
+      Decay_m(t) &= \max(0, L_m(t-1) - MA_m(t)), \quad Decay_m(0) = 0 \\
+      APS_m(t) &= \alpha Decay_m(t) + (1 - \alpha) \gamma_m
+
+    Args:
+      scores: those of the step before.
+      losses: the unimodal losses.
+      alignments: the modalities' alignments at this step.
+      present: which modalities take part in this step.
+      alpha: the weight α of the learning speed.
+      beta: the smoothing β of the moving average.
+    """
+    new: dict[str, dict[str, jax.Array]] = {field: {} for field in ModalityScores._fields}
+    for m in scores.score:
+        dtype = scores.score[m].dtype
+        alpha_, beta_ = jnp.asarray(alpha, dtype), jnp.asarray(beta, dtype)
+        # An absent modality's loss may be NaN: it must not reach what where() then drops from.
+        loss = jnp.where(present[m], jnp.asarray(losses[m]).astype(dtype), 0)
+        seen, zero = scores.observed[m], jnp.zeros((), dtype)
+        ma_loss = jnp.where(seen, beta_ * scores.ma_loss[m] + (1 - beta_) * loss, loss)
+        decay = jnp.where(seen, jnp.maximum(zero, scores.previous_loss[m] - ma_loss), zero)
+        cosine = alignments[m].cosine
+        score = alpha_ * decay + (1 - alpha_) * cosine
+        moved = (jnp.ones((), bool), loss, ma_loss, decay, cosine, score)
+        for field, value in zip(ModalityScores._fields, moved, strict=True):
+            new[field][m] = jnp.where(present[m], value, getattr(scores, field)[m])
+    return ModalityScores(**new)
+
+
+def partition_leaves(tree: Any, partition: Partition, modality: str) -> list[jax.Array]:
+    """The leaves of ``tree`` that belong to ``modality``."""
+    leaves = jax.tree.leaves(tree)
+    return [leaves[i] for i in partition.positions(modality)]
+
+
+def _inner(left: jax.Array, right: jax.Array, dtype: Any) -> jax.Array:
+    return jnp.sum(left.astype(dtype) * right.astype(dtype))
+
+
+def _is_norm(square: jax.Array) -> jax.Array:
+    return jnp.isfinite(square) & (square > 0)
+
+
+def _inverse_root(square: jax.Array) -> jax.Array:
+    usable = _is_norm(square)
+    return jnp.where(usable, 1 / jnp.sqrt(jnp.where(usable, square, 1)), 0)
+
+
+def _cosine(dot: jax.Array, left_square: jax.Array, right_square: jax.Array) -> jax.Array:
+    scale = _inverse_root(left_square) * _inverse_root(right_square)
+    return jnp.where(scale > 0, dot * scale, 0)

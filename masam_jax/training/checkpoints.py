@@ -1,0 +1,185 @@
+"""Orbax checkpoints of a run: the last, and the best by mean validation accuracy."""
+
+import dataclasses
+import errno
+import logging
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import orbax.checkpoint as ocp
+from orbax.checkpoint import checkpoint_managers
+
+from masam_jax.training.config import changed_fields
+from masam_jax.training.errors import RunError
+from masam_jax.training.atomic_files import plain
+from masam_jax.training.state import TrainState
+
+_FORMAT = "masam_jax checkpoint 1"
+
+# Its notices on every save are not for the user of a command line.
+logging.getLogger("absl").setLevel(logging.ERROR)
+
+
+@dataclasses.dataclass(frozen=True)
+class Progress:
+    """What a checkpoint knows beside the state.
+
+    Attributes:
+      step: optimizer steps done.
+      seconds: time spent on them, in all sessions.
+      compile_seconds: the part of it before the first step of each session was done.
+    """
+
+    step: int = 0
+    seconds: float = 0.0
+    compile_seconds: float = 0.0
+
+
+class Checkpoints:
+    """Saves and restores the state of one run; saving goes on in the background."""
+
+    def __init__(self, directory: Path, config: dict[str, Any]) -> None:
+        """Opens the checkpoints of a run.
+
+        Args:
+          directory: where they are; made when the first is saved.
+          config: the run's configuration, kept in each checkpoint and compared on restoring.
+        """
+        self._directory = directory.resolve()
+        self._config = plain(config)
+        self._manager = ocp.CheckpointManager(
+            self._directory,
+            options=ocp.CheckpointManagerOptions(
+                preservation_policy=checkpoint_managers.AnyPreservationPolicy(
+                    [
+                        checkpoint_managers.LatestN(1),
+                        checkpoint_managers.BestN(
+                            get_metric_fn=lambda metrics: metrics["accuracy"], n=1
+                        ),
+                    ]
+                ),
+                cleanup_tmp_directories=True,
+            ),
+        )
+
+    @property
+    def latest_step(self) -> int | None:
+        """The step of the last whole checkpoint, None without one."""
+        return self._manager.latest_step()
+
+    def save(self, state: TrainState, progress: Progress) -> None:
+        """Starts saving; the previous save, if any, is finished first.
+
+        Raises:
+          OSError: that one, or the start of this one, could not be written.
+        """
+        # The next step donates these buffers while they are still being written.
+        snapshot = jax.tree.map(jnp.copy, state)
+        content = {
+            "format": _FORMAT,
+            "config": self._config,
+            "arrays": _describe(state),
+            **dataclasses.asdict(progress),
+        }
+        accuracy = float(np.mean(_whole(state.accuracy)))
+        self._manager.save(
+            progress.step,
+            args=ocp.args.Composite(
+                state=ocp.args.StandardSave(snapshot), progress=ocp.args.JsonSave(content)
+            ),
+            metrics={"accuracy": accuracy},
+        )
+
+    def restore(self, like: TrainState) -> tuple[TrainState, Progress]:
+        """The last checkpoint.
+
+        Args:
+          like: a state of the same structure, shapes and sharding; its values are not read.
+
+        Raises:
+          RunError: there is none, it is damaged, or it is of another configuration or model.
+        """
+        step = self.latest_step
+        if step is None:
+            raise RunError(f"{self._directory} holds no checkpoint")
+        path = self._directory / str(step)
+        content = self._read(path, step, "progress", ocp.args.JsonRestore())
+        self._check(path, content, like)
+        abstract = jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), like
+        )
+        state = self._read(path, step, "state", ocp.args.StandardRestore(abstract))
+        # The restored arrays may belong to the reader; the step donates only what is its own.
+        state = jax.tree.map(jnp.copy, state)
+        return state, Progress(step, content["seconds"], content["compile_seconds"])
+
+    def wait(self) -> None:
+        """Returns when everything is on the disk.
+
+        Raises:
+          OSError: it could not be written.
+        """
+        self._manager.wait_until_finished()
+
+    def close(self) -> None:
+        """Waits, and releases the directory."""
+        self._manager.close()
+
+    def __enter__(self) -> "Checkpoints":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _read(self, path: Path, step: int, item: str, args: Any) -> Any:
+        try:
+            return self._manager.restore(step, args=ocp.args.Composite(**{item: args}))[item]
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EACCES, errno.EMFILE):
+                raise
+            raise _damaged(path, error) from error
+        # Orbax, TensorStore and JSON each raise their own kinds for a damaged file.
+        except Exception as error:
+            raise _damaged(path, error) from error
+
+    def _check(self, path: Path, content: Any, like: TrainState) -> None:
+        if not isinstance(content, dict) or content.get("format") != _FORMAT:
+            raise RunError(f"{path} is not a checkpoint of masam_jax")
+        changes = changed_fields(content["config"], self._config)
+        if changes:
+            raise RunError(f"{path} is of another configuration: {'; '.join(changes)}")
+        changes = changed_fields(content["arrays"], _describe(like))
+        if changes:
+            raise RunError(f"{path} is of another model: {'; '.join(changes[:8])}")
+
+
+def _damaged(path: Path, error: Exception) -> RunError:
+    reason = str(error).strip().splitlines()
+    return RunError(
+        f"checkpoint {path} is damaged ({type(error).__name__}: {reason[0] if reason else ''});"
+        " delete that directory to go on from an earlier checkpoint, or from the beginning"
+    )
+
+
+def _describe(state: TrainState) -> dict[str, str]:
+    """``{path: "dtype[shape]"}`` of every array."""
+    return {
+        jax.tree_util.keystr(path, simple=True, separator="/"): f"{leaf.dtype}{list(leaf.shape)}"
+        for path, leaf in jax.tree_util.tree_leaves_with_path(state)
+    }
+
+
+def _whole(array: jax.Array) -> np.ndarray:
+    """The value on every process, or the part this one holds: a metric, not a result."""
+    if array.is_fully_addressable or array.is_fully_replicated:
+        return np.asarray(array)
+    return np.concatenate([np.asarray(shard.data) for shard in array.addressable_shards])

@@ -1,0 +1,108 @@
+"""Where arrays live: one axis over all devices of all processes.
+
+Seeds are spread over the devices when their number divides evenly, and need no communication then;
+otherwise the batch is. Parameters, gradients and metrics follow by XLA's sharding propagation.
+"""
+
+import dataclasses
+from typing import Any
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from masam_jax.training.config import DistributionConfig
+
+_AXIS = "devices"
+
+
+def initialize(config: DistributionConfig) -> None:
+    """Connects this process to the others; nothing to do for one process.
+
+    Must run before anything else touches a device.
+    """
+    if config.num_processes == 1:
+        return
+    # The only collectives that CPU devices of several processes have; other backends ignore it.
+    jax.config.update("jax_cpu_collectives_implementation", "gloo")
+    jax.distributed.initialize(config.coordinator_address, config.num_processes, config.process_id)
+
+
+def is_primary() -> bool:
+    """Whether this process is the one that writes files and talks to the user."""
+    return jax.process_index() == 0
+
+
+def barrier(name: str) -> None:
+    """Waits until every process is here."""
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices(name)
+
+
+@dataclasses.dataclass(frozen=True)
+class Placement:
+    """How the arrays of a run are laid out.
+
+    Attributes:
+      mesh: one axis, ``"devices"``.
+      seeds: sharding of arrays with a leading axis of seeds ``[S, ...]``.
+      indices: sharding of index arrays ``[S, B]``.
+      replicated: sharding of what every device holds whole.
+    """
+
+    mesh: Mesh
+    seeds: NamedSharding
+    indices: NamedSharding
+    replicated: NamedSharding
+
+    @property
+    def description(self) -> str:
+        """Words for the terminal."""
+        count = self.mesh.size
+        if count == 1:
+            return f"1 device ({self.mesh.devices.flat[0].platform})"
+        axis = "seeds" if self.seeds.spec != PartitionSpec() else "batch"
+        return f"{count} devices ({self.mesh.devices.flat[0].platform}), {axis} sharded"
+
+    def put(self, tree: Any, sharding: NamedSharding) -> Any:
+        """Arrays that every process holds whole, laid out over the devices of all of them."""
+
+        def place(array: np.ndarray) -> jax.Array:
+            return jax.make_array_from_callback(array.shape, sharding, lambda index: array[index])
+
+        return jax.tree.map(lambda array: place(np.asarray(array)), tree)
+
+    def fetch(self, tree: Any) -> Any:
+        """NumPy arrays on every process, of arrays wherever they live."""
+        if jax.process_count() > 1:
+            tree = jax.jit(lambda inner: inner, out_shardings=self.replicated)(tree)
+        return jax.device_get(tree)
+
+
+def make_placement(num_seeds: int, batch_size: int) -> Placement:
+    """Spreads seeds, or else the batch, over all devices.
+
+    One process falls back to the largest number of devices that divides either; several processes
+    must all take part.
+
+    Raises:
+      ValueError: several processes, and neither seeds nor batch divide by their devices.
+    """
+    devices = jax.devices()
+    count = len(devices)
+    fits = [n for n in range(count, 0, -1) if num_seeds % n == 0 or batch_size % n == 0]
+    if jax.process_count() > 1 and fits[0] != count:
+        raise ValueError(
+            f"neither {num_seeds} seeds nor a batch of {batch_size} divide by the {count} devices of"
+            f" {jax.process_count()} processes: choose --seeds or --batch-size accordingly"
+        )
+    used = fits[0]
+    mesh = jax.make_mesh((used,), (_AXIS,), axis_types=(AxisType.Auto,), devices=devices[:used])
+    whole = NamedSharding(mesh, PartitionSpec())
+    if used == 1:
+        return Placement(mesh, whole, whole, whole)
+    by_seed = NamedSharding(mesh, PartitionSpec(_AXIS))
+    if num_seeds % used == 0:
+        return Placement(mesh, by_seed, by_seed, whole)
+    return Placement(mesh, whole, NamedSharding(mesh, PartitionSpec(None, _AXIS)), whole)

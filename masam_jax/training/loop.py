@@ -1,0 +1,218 @@
+"""The training loop of one method: steps, logging, evaluation, checkpoints, early stopping."""
+
+import dataclasses
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from masam_jax.methods import BoundMethod
+from masam_jax.training.checkpoints import Checkpoints, Progress
+from masam_jax.training.distribution import barrier, is_primary
+from masam_jax.training.errors import InterruptedRun
+from masam_jax.training.evaluation import make_predict, measure
+from masam_jax.training.interrupt import InterruptRequest
+from masam_jax.training.atomic_files import plain, write_json
+from masam_jax.training.metrics_log import MetricsLog
+from masam_jax.training.problem import Problem
+from masam_jax.training.progress import ProgressReport
+from masam_jax.training.seeds import make_seed_step
+from masam_jax.training.state import TrainState, init_state, record_evaluation
+from masam_jax.training.train_metrics import leading_modality, make_train_record
+
+
+def train_method(
+    problem: Problem,
+    method: BoundMethod,
+    directory: Path,
+    config: dict[str, Any],
+    *,
+    progress: ProgressReport,
+    interrupt: InterruptRequest,
+) -> dict[str, Any]:
+    """Trains all seeds with one method, from the last checkpoint in ``directory`` if there is one.
+
+    Writes ``metrics.jsonl``, ``checkpoints/``, ``tensorboard/`` and, at last, ``result.json``. A
+    run that was killed and is called again ends with the same numbers, bit for bit, as one that
+    was not: the state is all there is, and batch t is a function of t.
+
+    Args:
+      problem: data, splits, network.
+      method: the method.
+      directory: the method's directory, which exists.
+      config: its configuration, kept in the checkpoints.
+      progress: shows the course.
+      interrupt: asked between steps whether to stop.
+
+    Returns:
+      The content of ``result.json``.
+
+    Raises:
+      InterruptedRun: ``interrupt`` asked; the state is saved.
+      RunError: the checkpoint found is damaged or foreign.
+      OSError: something could not be written.
+    """
+    with ExitStack() as stack:
+        checkpoints = stack.enter_context(Checkpoints(directory / "checkpoints", config))
+        state = init_state(problem, method)
+        done = Progress()
+        if checkpoints.latest_step is not None:
+            state, done = checkpoints.restore(state)
+        log = stack.enter_context(MetricsLog(directory, done.step)) if is_primary() else None
+        course = _Course(problem, method, checkpoints, log, progress, interrupt)
+        state, done = course.run(state, done)
+        result = {
+            "spec": method.spec,
+            "slug": method.slug,
+            "title": method.title,
+            "dataset": problem.data.name,
+            "seeds": list(problem.experiment.seeds.values),
+            "steps": done.step,
+            **course.report(state),
+            "seconds": done.seconds,
+            "compile_seconds": done.compile_seconds,
+        }
+        checkpoints.wait()
+    result = plain(result)
+    if is_primary():
+        write_json(directory / "result.json", result)
+    barrier(f"finished {method.slug}")
+    return result
+
+
+class _Course:
+    """One session of training a method."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        method: BoundMethod,
+        checkpoints: Checkpoints,
+        log: MetricsLog | None,
+        progress: ProgressReport,
+        interrupt: InterruptRequest,
+    ) -> None:
+        self._problem = problem
+        self._method = method
+        self._checkpoints = checkpoints
+        self._log = log
+        self._progress = progress
+        self._interrupt = interrupt
+        self._evaluation = problem.experiment.evaluation
+        self._steps = problem.experiment.optimization.steps
+        self._predict = make_predict(problem)
+        self._train_record = make_train_record(problem)
+        self._record_evaluation = jax.jit(
+            record_evaluation, static_argnames="patience", out_shardings=problem.placement.seeds
+        )
+
+    def run(self, state: TrainState, done: Progress) -> tuple[TrainState, Progress]:
+        """Trains until the last step, or until every seed has stopped."""
+        self._progress.begin(self._method.title, self._steps, done.step)
+        seed_step = make_seed_step(self._problem, self._method)
+        placement, batches = self._problem.placement, self._problem.batches
+        clock = _Clock(done)
+        step = done.step
+        finished = step >= self._steps or self._all_stopped(state)
+        while not finished:
+            indices = placement.put(batches[step], placement.indices)
+            params, opt_state, losses = seed_step(
+                state.params, state.opt_state, state.stopped, indices
+            )
+            state = state._replace(params=params, opt_state=opt_state)
+            step += 1
+            if step == done.step + 1:
+                jax.block_until_ready(params)
+                clock.compiled()
+            last = step == self._steps
+            if last or step % self._evaluation.log_every == 0:
+                self._log_training(step, losses, opt_state)
+            if last or step % self._evaluation.evaluate_every == 0:
+                state = self._evaluate(step, state)
+                finished = self._all_stopped(state)
+            finished = finished or last
+            stopping = self._interrupt.signal_number is not None
+            if finished or stopping or step % self._evaluation.checkpoint_every == 0:
+                self._save(state, clock.progress(step))
+            if stopping and not finished:
+                self._checkpoints.wait()
+                raise InterruptedRun(step, self._interrupt.signal_number or 0)
+        accuracy = float(np.mean(placement.fetch(state.accuracy)))
+        self._progress.end(step, f"done at step {step}, validation accuracy {accuracy:.4f}")
+        return state, clock.progress(step)
+
+    def report(self, state: TrainState) -> dict[str, Any]:
+        """Metrics of the reported parameters, by split."""
+        best = self._evaluation.report == "best"
+        params = state.best_params if best else state.params
+        # Tuning must not look at the test samples.
+        tuning = self._evaluation.report_split == "validation"
+        report: dict[str, Any] = {
+            split: measure(
+                self._predict(params, self._problem.indices(split)), self._problem.data.num_classes
+            )
+            for split in (("validation",) if tuning else ("test", "validation"))
+        }
+        report["best_step"] = self._problem.placement.fetch(state.best_step)
+        return report
+
+    def _log_training(self, step: int, losses: Any, opt_state: Any) -> None:
+        record = {"step": step, "split": "train", **self._train_record(losses, opt_state)}
+        dominant = record.pop("dominant", None)
+        if self._log is not None:
+            self._log.write(record)
+        self._progress.update(
+            step,
+            loss=float(np.mean(record["total_loss"])),
+            accuracy=float(np.mean(record["accuracy"])),
+            dominant=leading_modality(dominant, self._problem.modalities),
+        )
+
+    def _evaluate(self, step: int, state: TrainState) -> TrainState:
+        placement = self._problem.placement
+        indices = self._problem.indices("validation")
+        metrics = measure(self._predict(state.params, indices), self._problem.data.num_classes)
+        if self._log is not None:
+            self._log.write({"step": step, "split": "validation", **metrics})
+        return self._record_evaluation(
+            state,
+            placement.put(metrics["accuracy"].astype(np.float32), placement.seeds),
+            jnp.int32(step),
+            patience=self._evaluation.patience,
+        )
+
+    def _save(self, state: TrainState, progress: Progress) -> None:
+        if self._checkpoints.latest_step == progress.step:
+            return
+        if self._log is not None:
+            self._log.sync()
+        self._checkpoints.save(state, progress)
+
+    def _all_stopped(self, state: TrainState) -> bool:
+        if self._evaluation.patience is None:
+            return False
+        return bool(np.all(self._problem.placement.fetch(state.stopped)))
+
+
+class _Clock:
+    """Seconds of all sessions of a run."""
+
+    def __init__(self, done: Progress) -> None:
+        self._done = done
+        self._start = time.perf_counter()
+        self._compile = 0.0
+
+    def compiled(self) -> None:
+        self._compile = time.perf_counter() - self._start
+
+    def progress(self, step: int) -> Progress:
+        return dataclasses.replace(
+            self._done,
+            step=step,
+            seconds=self._done.seconds + time.perf_counter() - self._start,
+            compile_seconds=self._done.compile_seconds + self._compile,
+        )

@@ -1,0 +1,154 @@
+"""A finished or unfinished run, read back: its configuration, parameters and predictions."""
+
+import csv
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from masam_jax.methods import BoundMethod, parse_method
+from masam_jax.training.atomic_files import read_json, write_text
+from masam_jax.training.checkpoints import Checkpoints
+from masam_jax.training.config import changed_fields, experiment_from_json
+from masam_jax.training.distribution import make_placement
+from masam_jax.training.errors import RunError, user_errors
+from masam_jax.training.evaluation import Predictions, make_predict, measure
+from masam_jax.training.problem import Problem, build_problem
+from masam_jax.training.run_directory import read_config
+from masam_jax.training.state import init_state
+
+SplitName = Literal["train", "validation", "test"]
+Which = Literal["last", "best"]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One method's checkpoint on one split.
+
+    Attributes:
+      method: the method.
+      seeds: its seeds.
+      step: the checkpoint's step.
+      rows: row indices ``[S, n]`` into the data set.
+      predictions: what each seed predicts for them.
+      metrics: what ``measure`` returns.
+    """
+
+    method: BoundMethod
+    seeds: tuple[int, ...]
+    step: int
+    rows: np.ndarray
+    predictions: Predictions
+    metrics: dict[str, Any]
+
+
+def evaluate_run(path: Path, split: SplitName, which: Which | None) -> list[Evaluation]:
+    """Evaluates the checkpoint of a run, or of every method of a comparison.
+
+    Args:
+      path: a directory that ``masam train`` or ``masam compare`` wrote, or one method's directory
+        inside a comparison.
+      split: the samples.
+      which: parameters after the last step, or best by validation accuracy per seed; by default
+        the ones that the run reported.
+
+    Raises:
+      RunError: no run, no checkpoint, a damaged one, or data that differ from the run's.
+    """
+    config = read_config(path)
+    with user_errors():
+        experiment = experiment_from_json(config)
+        problem = build_problem(experiment, make_placement)
+    if config.get("kind") == "compare":
+        places = [path / "methods" / parse_method(spec).slug for spec in config["methods"]]
+    else:
+        places = [path]
+    root = path.parent.parent if (path.parent.parent / "splits.json").is_file() else path
+    _check_splits(root, problem)
+    statistics = _read_statistics(root / "statistics.npz", problem)
+    predict = make_predict(problem, statistics)
+    rows = problem.indices(split)
+    return [
+        _evaluate(place, problem, rows, predict, which or experiment.evaluation.report)
+        for place in places
+    ]
+
+
+def write_predictions(path: Path, evaluations: list[Evaluation]) -> None:
+    """Writes one CSV line for each method, seed and sample.
+
+    Columns: ``method, seed, row`` (index into the data set)``, label, prediction, confidence`` and
+    one column with each modality's own prediction.
+
+    Raises:
+      OSError: the file cannot be written.
+    """
+    modalities = sorted(evaluations[0].predictions.unimodal)
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(["method", "seed", "row", "label", "prediction", "confidence", *modalities])
+    for evaluation in evaluations:
+        writer.writerows(_prediction_lines(evaluation, modalities))
+    write_text(path, stream.getvalue())
+
+
+def _prediction_lines(evaluation: Evaluation, modalities: list[str]) -> Iterator[list[Any]]:
+    found = evaluation.predictions
+    for index, seed in enumerate(evaluation.seeds):
+        for position, row in enumerate(evaluation.rows[index]):
+            yield [
+                evaluation.method.spec,
+                seed,
+                int(row),
+                int(found.labels[index, position]),
+                int(found.fused[index, position]),
+                f"{found.confidence[index, position]:.6f}",
+                *(int(found.unimodal[m][index, position]) for m in modalities),
+            ]
+
+
+def _evaluate(
+    place: Path, problem: Problem, rows: np.ndarray, predict: Any, which: Which
+) -> Evaluation:
+    config = read_config(place)
+    with user_errors():
+        method = parse_method(config["method"])
+    if not (place / "checkpoints").is_dir():
+        raise RunError(f"{place} holds no checkpoint: the method has not been trained yet")
+    with Checkpoints(place / "checkpoints", config) as checkpoints:
+        state, progress = checkpoints.restore(init_state(problem, method))
+    predictions = predict(state.best_params if which == "best" else state.params, rows)
+    return Evaluation(
+        method=method,
+        seeds=problem.experiment.seeds.values,
+        step=progress.step,
+        rows=rows,
+        predictions=predictions,
+        metrics=measure(predictions, problem.data.num_classes),
+    )
+
+
+def _check_splits(root: Path, problem: Problem) -> None:
+    if not (root / "splits.json").is_file():
+        raise RunError(f"{root} has no splits.json: the run was stopped before it trained")
+    changes = changed_fields(
+        read_json(root / "splits.json")["seeds"], problem.describe_splits()["seeds"]
+    )
+    if changes:
+        raise RunError(
+            f"{root}/splits.json: the data are split otherwise now, for the seeds"
+            f" {', '.join(change.split(':')[0] for change in changes)}; evaluation needs the data"
+            " that the run was trained on"
+        )
+
+
+def _read_statistics(path: Path, problem: Problem) -> dict[str, Any]:
+    try:
+        with np.load(path) as file:
+            statistics = {m: (file[f"mean/{m}"], file[f"std/{m}"]) for m in problem.modalities}
+    except (OSError, ValueError, KeyError) as error:
+        raise RunError(f"{path} is damaged or missing: {error}") from error
+    return problem.placement.put(statistics, problem.placement.seeds)

@@ -1,0 +1,179 @@
+"""Comparison and run directories as training leaves them, without training."""
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+MODALITIES = ("fou", "pix", "zer")
+# Spec, title, test accuracy, and whether MASAM's state was logged.
+METHODS = (
+    ("late_fusion", "Late fusion", 0.931, False),
+    ("sam:rho=0.5", "SAM ρ=0.5", 0.922, False),
+    ("masam:rho=12", "MASAM ρ=12", 0.939, True),
+)
+
+
+def fake_result(
+    spec: str,
+    title: str,
+    accuracy: Sequence[float],
+    *,
+    modalities: Sequence[str] = MODALITIES,
+    steps: int = 40,
+) -> dict[str, Any]:
+    """What `result.json` holds, with unimodal heads that get worse from one to the next."""
+    values = [float(a) for a in accuracy]
+    metrics = {
+        "accuracy": values,
+        "macro_f1": [a - 0.001 for a in values],
+        "fusion_loss": [2.0 * (1.0 - a) for a in values],
+        "unimodal_accuracy": {
+            m: [a - 0.1 * (i + 1) for a in values] for i, m in enumerate(modalities)
+        },
+    }
+    return {
+        "spec": spec,
+        "slug": "".join(c if c.isalnum() else "-" for c in spec),
+        "title": title,
+        "seeds": list(range(len(values))),
+        "steps": steps,
+        "test": metrics,
+        "validation": metrics,
+        "seconds": 12.3,
+        "compile_seconds": 4.5,
+    }
+
+
+def fake_metrics(
+    result: dict[str, Any],
+    *,
+    traced: bool,
+    modalities: Sequence[str] = MODALITIES,
+    every: int = 5,
+    noise: float = 0.01,
+) -> list[dict[str, Any]]:
+    """Records of `metrics.jsonl`: a training and a validation line every few steps."""
+    rng = np.random.default_rng(len(result["spec"]))
+    final = np.array(result["test"]["accuracy"])
+    records: list[dict[str, Any]] = []
+    for step in range(0, result["steps"] + 1, every):
+        done = 1 - math.exp(-8 * step / result["steps"])
+
+        def noisy(level: Any, scale: float = noise) -> list[float]:
+            return (level + scale * rng.standard_normal(final.size)).tolist()
+
+        record = {
+            "step": step,
+            "split": "train",
+            "total_loss": np.exp(noisy(-5.0 * done, 0.2)).tolist(),
+            "fusion_loss": np.exp(noisy(-6.0 * done, 0.2)).tolist(),
+            "accuracy": noisy(0.1 + 0.9 * done),
+            "unimodal_loss": {m: noisy(2.3 - 2 * done) for m in modalities},
+        }
+        if traced:
+            waves = {m: 0.4 + 0.1 * i for i, m in enumerate(modalities)}
+            shares = np.linspace(1, 3, len(modalities))
+            shares /= shares.sum()
+            record |= {
+                "score": {m: noisy(0.8 * (1 - done) + 0.2 * w, 0.05) for m, w in waves.items()},
+                "alignment": {m: noisy(w, 0.1) for m, w in waves.items()},
+                "decay": {m: noisy(0.5 * (1 - done), 0.02) for m in modalities},
+                "ma_loss": {m: noisy(2.3 - 2 * done) for m in modalities},
+                "dominant_share": {
+                    m: noisy(share, 0.002)
+                    for m, share in zip(modalities, shares.tolist(), strict=True)
+                },
+            }
+        level = 0.1 + (final - 0.1) * done
+        validation = {
+            "step": step,
+            "split": "validation",
+            "accuracy": noisy(level, noise / 2),
+            "macro_f1": noisy(level, noise / 2),
+            "fusion_loss": noisy(2.3 - 2 * done),
+            "unimodal_accuracy": {
+                m: noisy(level - 0.03 * (i + 1) * done, noise / 2) for i, m in enumerate(modalities)
+            },
+        }
+        records += [record, validation]
+    return records
+
+
+def write_run(
+    directory: Path,
+    result: dict[str, Any],
+    metrics: Sequence[dict[str, Any]],
+    *,
+    alone: bool = True,
+) -> Path:
+    """One method's directory; `alone` adds what only a run of its own has."""
+    directory.mkdir(parents=True)
+    config = {"dataset": "mfeat", "method": result["spec"], "optimizer": {"learning_rate": 0.005}}
+    write_json(directory / "config.json", config)
+    write_json(directory / "result.json", result)
+    lines = "".join(json.dumps(record) + "\n" for record in metrics)
+    (directory / "metrics.jsonl").write_text(lines, encoding="utf-8")
+    if alone:
+        _write_surroundings(directory, result["seeds"])
+    return directory
+
+
+def write_comparison(
+    directory: Path,
+    *,
+    seeds: int = 4,
+    methods: Sequence[tuple[str, str, float, bool]] = METHODS,
+    modalities: Sequence[str] = MODALITIES,
+    steps: int = 40,
+    every: int = 5,
+    spread: float = 0.005,
+) -> Path:
+    """A comparison whose first method is the baseline; test samples number 1000."""
+    rng = np.random.default_rng(0)
+    luck = spread * rng.standard_normal(seeds)
+    results = []
+    for spec, title, accuracy, traced in methods:
+        values = np.round(accuracy + luck + 0.6 * spread * rng.standard_normal(seeds), 3)
+        result = fake_result(spec, title, values.tolist(), modalities=modalities, steps=steps)
+        metrics = fake_metrics(result, traced=traced, modalities=modalities, every=every)
+        write_run(directory / "methods" / result["slug"], result, metrics, alone=False)
+        results.append(result)
+    write_json(
+        directory / "results.json",
+        {
+            "dataset": "mfeat",
+            "baseline": methods[0][0],
+            "modalities": list(modalities),
+            "seeds": list(range(seeds)),
+            "methods": results,
+        },
+    )
+    config = {"dataset": "mfeat", "batch_size": 16, "optimizer": {"learning_rate": 0.005}}
+    write_json(directory / "config.json", config)
+    _write_surroundings(directory, range(seeds))
+    return directory
+
+
+def write_json(path: Path, content: Any) -> None:
+    path.write_text(json.dumps(content), encoding="utf-8")
+
+
+def _write_surroundings(directory: Path, seeds: Sequence[int]) -> None:
+    write_json(
+        directory / "environment.json",
+        {
+            "python": "3.11.7",
+            "packages": {"masam-jax": "0.1.0", "jax": "0.10.2", "scipy": None},
+            "git_commit": "0123abc",
+            "devices": ["cpu:0", "cpu:1"],
+            "command": f"masam compare --seeds {len(seeds)} masam:rho=12,select=all",
+        },
+    )
+    write_json(
+        directory / "splits.json",
+        {"rule": "stratified by label", "seeds": {str(s): f"{s:064x}" for s in seeds}},
+    )

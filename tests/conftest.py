@@ -1,0 +1,26 @@
+"""Eight fake CPU devices, strict dtype promotion, reproducible hypothesis."""
+
+import os
+
+# Both are read once, when jax starts its backend.
+os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ["XLA_FLAGS"] = (
+    os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
+).strip()
+
+import hypothesis
+import jax
+import pytest
+
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+
+# A deadline would fail on the first example, which compiles.
+hypothesis.settings.register_profile("masam_jax", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("masam_jax")
+
+
+@pytest.fixture
+def x64():
+    """64-bit mode for one test."""
+    with jax.enable_x64(True):
+        yield

@@ -1,0 +1,98 @@
+"""The benchmark counts honestly, and runs from its settings to its file."""
+
+import json
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from experiments.benchmark import Settings, floor, main
+from experiments.benchmark_measure import cost, time_interleaved
+from experiments.benchmark_models import make_problem
+from experiments.benchmark_variants import BASELINE, LOOP_DEFAULT, SAM
+
+MATRIX = jnp.ones((64, 64), jnp.float32)
+PRODUCT_FLOPS = 2 * 64**3
+
+
+def _compiled(function, *args):
+    return jax.jit(function).lower(*args).compile()
+
+
+def test_flops_of_programs_that_follow_each_other_add_up():
+    product = _compiled(lambda x: x @ x, MATRIX)
+    assert cost([product]).flops == PRODUCT_FLOPS
+    assert cost([product, product]).flops == 2 * PRODUCT_FLOPS
+    assert cost([product, product]).memory_bytes == cost([product]).memory_bytes
+
+
+def test_dearest_branch_of_a_conditional_counts_once():
+    branches = [lambda x: x, lambda x: x @ x, lambda x: x @ x @ x]
+    switch = _compiled(lambda i, x: jax.lax.switch(i, branches, x), jnp.int32(1), MATRIX)
+    assert cost([switch]).flops == pytest.approx(2 * PRODUCT_FLOPS, rel=0.01)
+
+
+def test_donated_buffers_count_once():
+    def donating(x):
+        return x + 1
+
+    kept = jax.jit(donating).lower(MATRIX).compile()
+    donated = jax.jit(donating, donate_argnums=0).lower(MATRIX).compile()
+    assert cost([kept]).memory_bytes - cost([donated]).memory_bytes == MATRIX.nbytes
+
+
+def test_rounds_visit_every_step_equally_often():
+    calls = {"a": 0, "b": 0}
+
+    def step_of(name):
+        def step(params, opt_state):
+            calls[name] += 1
+            return params + 1, opt_state
+
+        return step
+
+    steps = {name: (step_of(name), jnp.zeros(()), None) for name in calls}
+    timings = time_interleaved(steps, "a", rounds=3, seconds_per_turn=0.0)
+    assert timings["a"].ratio == 1.0
+    assert calls["a"] == calls["b"] == 2 + 2 + 3
+    assert all(timing.seconds > 0 for timing in timings.values())
+
+
+@pytest.mark.parametrize(("modalities", "expected"), [(2, 13 / 6), (3, 2.0), (6, 11 / 6)])
+def test_floor(modalities, expected):
+    assert floor(modalities) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("encoder", ["mlp", "conv"])
+def test_problem_has_equal_encoders_and_finite_losses(encoder):
+    problem = make_problem(encoder, 3, 4)
+    fusion, unimodal = problem.late_fusion(problem.params, *problem.batch)
+    assert jnp.isfinite(fusion)
+    assert len(unimodal) == 3
+    assert len({jax.tree.structure(p) for p in problem.params["encoders"].values()}) == 1
+
+
+def test_unknown_encoder_is_refused():
+    with pytest.raises(ValueError, match=r"one of .*'conv', 'mlp'.*'transformer'"):
+        make_problem("transformer", 2, 4)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"rounds": 0}, {"batch_size": 0}, {"modalities": ()}, {"encoders": ()}]
+)
+def test_settings_out_of_range_are_refused(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        Settings(**wrong)
+
+
+def test_benchmark_runs_to_its_file(tmp_path, capsys):
+    path = tmp_path / "benchmarks.json"
+    # optax.adamw mixes its step count with floats.
+    with jax.numpy_dtype_promotion("standard"):
+        main(Settings(encoders=("mlp",), modalities=(2,), batch_size=4, rounds=1, output=path))
+    rows = {row["variant"]: row for row in json.loads(path.read_text())["rows"]}
+    assert rows[BASELINE]["flops_ratio"] == rows[BASELINE]["seconds_ratio"] == 1.0
+    assert 1.7 < rows[SAM]["flops_ratio"] < 2.1
+    # Forward and backward of one encoder of two, twice the cotangents: well below a naive 3.3.
+    assert 1.8 < rows[LOOP_DEFAULT]["flops_ratio"] < 2.4
+    assert "mlp encoders, M = 2" in capsys.readouterr().out

@@ -1,0 +1,224 @@
+"""MASAM and SAM in plain float64 NumPy, on the hand-written gradients of ``reference_network``.
+
+Written from the equations alone and shares no code with ``masam_jax``: it is what the library is
+compared with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from tests.reference_network import (
+    Array,
+    Batch,
+    Parameters,
+    fusion_value_and_gradient,
+    modalities_of,
+    unimodal_value_and_gradient,
+)
+
+
+class Record(NamedTuple):
+    """What one step decided, per modality; those that are absent have zeros."""
+
+    present: tuple[str, ...]
+    losses: dict[str, float]
+    fusion_loss: float
+    average: dict[str, float]
+    decay: dict[str, float]
+    alignment: dict[str, float]
+    score: dict[str, float]
+    perturbed: tuple[str, ...]
+    perturbation: Parameters
+
+
+@dataclass
+class Momentum:
+    """``trace = g + decay · trace``; update ``−lr · trace``."""
+
+    learning_rate: float
+    decay: float = 0.9
+    trace: Parameters = field(default_factory=dict)
+
+    def __call__(self, gradient: Parameters) -> Parameters:
+        for key, g in gradient.items():
+            self.trace[key] = g + self.decay * self.trace.get(key, np.zeros_like(g))
+        return {key: -self.learning_rate * self.trace[key] for key in gradient}
+
+
+@dataclass
+class Adam:
+    """Bias-corrected Adam, ε outside the root."""
+
+    learning_rate: float
+    b1: float = 0.9
+    b2: float = 0.999
+    epsilon: float = 1e-8
+    first: Parameters = field(default_factory=dict)
+    second: Parameters = field(default_factory=dict)
+    count: int = 0
+
+    def __call__(self, gradient: Parameters) -> Parameters:
+        self.count += 1
+        update = {}
+        for key, g in gradient.items():
+            zero = np.zeros_like(g)
+            self.first[key] = self.b1 * self.first.get(key, zero) + (1 - self.b1) * g
+            self.second[key] = self.b2 * self.second.get(key, zero) + (1 - self.b2) * g**2
+            first = self.first[key] / (1 - self.b1**self.count)
+            second = self.second[key] / (1 - self.b2**self.count)
+            update[key] = -self.learning_rate * first / (np.sqrt(second) + self.epsilon)
+        return update
+
+
+Base = Callable[[Parameters], Parameters]
+
+
+def _total_gradient(
+    fusion: Parameters, unimodal: Mapping[str, Parameters], weights: Mapping[str, float]
+) -> Parameters:
+    return {
+        key: g + sum(weights[m] * unimodal[m][key] for m in unimodal) for key, g in fusion.items()
+    }
+
+
+def _shifted(parameters: Parameters, perturbation: Parameters) -> Parameters:
+    return {
+        key: value + perturbation[key] if key in perturbation else value
+        for key, value in parameters.items()
+    }
+
+
+@dataclass
+class MasamReference:
+    """The rule, one step a call; the fields below ``base`` are the options, then the state."""
+
+    base: Base
+    rho: float | Callable[[int], float] = 0.3
+    alpha: float = 0.8
+    beta: float = 0.91
+    weights: Mapping[str, float] | None = None
+    select: str = "dominant"
+    scale_by_alignment: bool = True
+    alignment: str = "partition"
+    clip_negative: bool = False
+    t: int = 0
+    average: dict[str, float] = field(default_factory=dict)
+    previous: dict[str, float] = field(default_factory=dict)
+
+    def step(
+        self, parameters: Parameters, batch: Batch, present: Mapping[str, bool] | None = None
+    ) -> tuple[Parameters, Record]:
+        """Returns the next parameters and what was decided on the way."""
+        names = modalities_of(parameters)
+        weights = self.weights or dict.fromkeys(names, 1.0)
+        here = [m for m in names if present is None or present[m]]
+        fusion_loss, fusion = fusion_value_and_gradient(parameters, batch)
+        losses, unimodal = {}, {}
+        for m in names:
+            losses[m], unimodal[m] = unimodal_value_and_gradient(parameters, batch, m)
+
+        decay = {m: self._decay(m, losses[m]) if m in here else 0.0 for m in names}
+        gamma = {m: self._alignment(m, fusion, unimodal[m]) if m in here else 0.0 for m in names}
+        score = {m: self.alpha * decay[m] + (1 - self.alpha) * gamma[m] for m in names}
+        perturbed = self._selected(here, score)
+        perturbation: Parameters = {}
+        for m in perturbed:
+            perturbation |= self._perturbation(m, fusion, gamma[m])
+
+        _, fusion_there = fusion_value_and_gradient(_shifted(parameters, perturbation), batch)
+        gradient = _total_gradient(
+            {key: (fusion_there if key in perturbation else fusion)[key] for key in fusion},
+            unimodal,
+            weights,
+        )
+        self.t += 1
+        record = Record(
+            tuple(here),
+            losses,
+            fusion_loss,
+            dict(self.average),
+            decay,
+            gamma,
+            score,
+            tuple(perturbed),
+            perturbation,
+        )
+        return _shifted(parameters, self.base(gradient)), record
+
+    def _decay(self, m: str, loss: float) -> float:
+        """Moves MA_m with the present loss, and then measures last step's loss against it."""
+        if m not in self.average:
+            self.average[m], self.previous[m] = loss, loss
+            return 0.0
+        self.average[m] = self.beta * self.average[m] + (1 - self.beta) * loss
+        decay = max(0.0, self.previous[m] - self.average[m])
+        self.previous[m] = loss
+        return decay
+
+    def _alignment(self, m: str, fusion: Parameters, unimodal: Parameters) -> float:
+        keys = [key for key in fusion if key[:2] == ("encoders", m)]
+        if self.alignment == "per_tensor":
+            gamma = float(np.mean([_cosine(fusion[key], unimodal[key]) for key in keys]))
+        else:
+            gamma = _cosine(
+                np.concatenate([fusion[key].ravel() for key in keys]),
+                np.concatenate([unimodal[key].ravel() for key in keys]),
+            )
+        return max(0.0, gamma) if self.clip_negative else gamma
+
+    def _selected(self, here: list[str], score: Mapping[str, float]) -> list[str]:
+        if not here:
+            return []
+        if self.select == "dominant":
+            best = max(score[m] for m in here)
+            return [next(m for m in here if score[m] == best)]
+        return here if self.select == "all" else [m for m in here if m == self.select]
+
+    def _perturbation(self, m: str, fusion: Parameters, gamma: float) -> Parameters:
+        keys = [key for key in fusion if key[:2] == ("encoders", m)]
+        norm = np.sqrt(sum((fusion[key] ** 2).sum() for key in keys))
+        if not (norm > 0 and np.isfinite(norm)):
+            return {key: np.zeros_like(fusion[key]) for key in keys}
+        rho = self.rho(self.t) if callable(self.rho) else self.rho
+        factor = rho * (gamma if self.scale_by_alignment else 1.0)
+        return {key: factor * fusion[key] / norm for key in keys}
+
+
+def _cosine(left: Array, right: Array) -> float:
+    product = np.linalg.norm(left) * np.linalg.norm(right)
+    if not (product > 0 and np.isfinite(product)):
+        return 0.0
+    return float((left * right).sum() / product)
+
+
+@dataclass
+class SamReference:
+    """SAM on the total loss: the gradient at θ + ρ ∇L_total / ‖∇L_total‖₂, all parameters moved."""
+
+    base: Base
+    rho: float | Callable[[int], float] = 0.05
+    weights: Mapping[str, float] | None = None
+    t: int = 0
+
+    def _gradient(self, parameters: Parameters, batch: Batch) -> Parameters:
+        names = modalities_of(parameters)
+        return _total_gradient(
+            fusion_value_and_gradient(parameters, batch)[1],
+            {m: unimodal_value_and_gradient(parameters, batch, m)[1] for m in names},
+            self.weights or dict.fromkeys(names, 1.0),
+        )
+
+    def step(self, parameters: Parameters, batch: Batch) -> Parameters:
+        """Returns the next parameters."""
+        gradient = self._gradient(parameters, batch)
+        norm = np.sqrt(sum((g**2).sum() for g in gradient.values()))
+        rho = self.rho(self.t) if callable(self.rho) else self.rho
+        self.t += 1
+        perturbation = {key: rho * g / norm for key, g in gradient.items()}
+        return _shifted(
+            parameters, self.base(self._gradient(_shifted(parameters, perturbation), batch))
+        )

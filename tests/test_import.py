@@ -1,0 +1,68 @@
+"""Importing the library needs jax, optax and chex alone."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+OPTIONAL = (
+    "array_record",
+    "equinox",
+    "flax",
+    "grain",
+    "jinja2",
+    "matplotlib",
+    "orbax",
+    "rich",
+    "scipy.optimize",
+    "sklearn",
+    "tensorboardX",
+    "tensorflow",
+    "tensorflow_datasets",
+    "tyro",
+)
+
+
+def _modules_after(code: str) -> set[str]:
+    """The names in ``sys.modules`` of a fresh interpreter that ran ``code``."""
+    program = f"{code}\nimport json, sys\nprint(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+@pytest.fixture(scope="module")
+def added_modules() -> set[str]:
+    """What ``import masam_jax`` loads beyond its three dependencies."""
+    dependencies = _modules_after("import jax, optax, chex")
+    return _modules_after("import jax, optax, chex, masam_jax") - dependencies
+
+
+def test_import_adds_no_optional_dependency(added_modules):
+    loaded = [name for name in OPTIONAL if name in added_modules]
+    assert not loaded, f"import masam_jax loads {loaded}, which only its extras install"
+
+
+def test_import_adds_no_third_party_package(added_modules):
+    """Names that pip installed, so that a dependency not listed above is seen as well."""
+    program = (
+        "import json, sys, importlib.metadata as metadata\n"
+        "print(json.dumps(sorted(metadata.packages_distributions())))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    allowed = {"jax", "jaxlib", "optax", "chex", "masam_jax"}
+    installed = set(json.loads(done.stdout)) - allowed
+    extra = sorted({name.partition(".")[0] for name in added_modules} & installed)
+    # jax loads its own dependencies lazily.
+    lazily_by_jax = {"numpy", "scipy", "ml_dtypes", "opt_einsum"}
+    assert not set(extra) - lazily_by_jax
+
+
+def test_folders_with_extras_stay_unloaded(added_modules):
+    heavy = ("models", "data", "training", "analysis", "cli")
+    loaded = [name for name in heavy if f"masam_jax.{name}" in added_modules]
+    assert not loaded
