@@ -10,7 +10,7 @@ from jax.interpreters import partial_eval
 from masam_jax.partition import Partition, path_name
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class LateFusion:
     """Encoders, and the objective over their features; stands in for a ``loss_fn``.
 

@@ -22,10 +22,12 @@ from tests.reference_network import Batch, Parameters, draw_batches, initialise,
 
 STEPS = 60
 TOLERANCE = 1e-10
+COMPILE_QUICKLY = {"xla_backend_optimization_level": 0}
 # Out of sorted order, so that an order of arrival would show.
 NAMES = ("text", "audio", "video", "depth", "imu")
-# Seeds whose trajectories perturb modalities in conflict with the fusion loss too.
-SEEDS = {1: 1, 2: 2, 3: 3, 5: 5}
+# By number of modalities: seeds whose trajectories perturb modalities in conflict with the fusion
+# loss too.
+SEEDS = {1: 3, 2: 8, 3: 11, 5: 19}
 
 
 @dataclass(frozen=True)
@@ -54,16 +56,16 @@ class Case:
         return "-".join(words + ["missing"] * self.missing)
 
 
-def _rho(t: int) -> float:
+def _rho(t: Any) -> Any:
     return 0.9 * 0.8 ** (t / 10)
 
 
 def _base(name: str) -> Base:
-    return Momentum(0.1, 0.9) if name == "momentum" else Adam(0.02)
+    return Momentum(0.03, 0.9) if name == "momentum" else Adam(0.006)
 
 
 def _optimizer(name: str) -> optax.GradientTransformation:
-    return lenient(optax.sgd(0.1, momentum=0.9) if name == "momentum" else optax.adam(0.02))
+    return lenient(optax.sgd(0.03, momentum=0.9) if name == "momentum" else optax.adam(0.006))
 
 
 def _problem(case: Case) -> tuple[Parameters, list[Batch], list[dict[str, bool]] | None]:
@@ -109,7 +111,7 @@ Update = Callable[..., tuple[Any, Any]]
 def _jitted(value_and_grad: Callable[..., Any], tx: optax.GradientTransformation) -> Update:
     """The whole step in one compiled function."""
 
-    @jax.jit
+    @functools.partial(jax.jit, compiler_options=COMPILE_QUICKLY)
     def step(params: Any, state: Any, batch: Batch, extra: Mapping[str, Any]) -> tuple[Any, Any]:
         _, grads, signals = value_and_grad(params, batch.inputs, batch.labels)
         updates, state = tx.update(grads, state, params, **signals, **extra)
@@ -120,7 +122,7 @@ def _jitted(value_and_grad: Callable[..., Any], tx: optax.GradientTransformation
 
 def _from_python(value_and_grad: Callable[..., Any], tx: optax.GradientTransformation) -> Update:
     """The gradients compiled and the update not, so that the dominant modality is concrete."""
-    value_and_grad = jax.jit(value_and_grad)
+    value_and_grad = jax.jit(value_and_grad, compiler_options=COMPILE_QUICKLY)
 
     def step(params: Any, state: Any, batch: Batch, extra: Mapping[str, Any]) -> tuple[Any, Any]:
         _, grads, signals = value_and_grad(params, batch.inputs, batch.labels)
@@ -184,9 +186,9 @@ def _assert_step(
 
 
 def _masam(case: Case, **options: Any) -> optax.GradientTransformation:
-    schedule = optax.exponential_decay(0.9, transition_steps=10, decay_rate=0.8)
     arguments: dict[str, Any] = {
-        "rho": schedule if case.scheduled else 0.5,
+        # Optax's own schedules compute in 32 bits.
+        "rho": (lambda count: _rho(count.astype(jnp.float64))) if case.scheduled else 0.5,
         "alpha": 0.5,
         "beta": 0.8,
         **dict(case.options),
@@ -225,15 +227,25 @@ def test_trajectories_are_worth_comparing(case: Case) -> None:
     assert any(record.decay[m] > 0 for record in records for m in case.names)
 
 
-@pytest.mark.parametrize("path", ["plain", "late_fusion"])
-@pytest.mark.parametrize("dispatch", ["dense", "switch"])
-@pytest.mark.parametrize("case", MAIN, ids=str)
+# Between its two bases every number of modalities meets all four.
+WAYS = {
+    "momentum": [("dense", "plain"), ("switch", "late_fusion")],
+    "adam": [("dense", "late_fusion"), ("switch", "plain")],
+}
+
+
+@pytest.mark.parametrize(
+    "case, dispatch, path", [(case, *way) for case in MAIN for way in WAYS[case.base]], ids=str
+)
 def test_masam_compiled(case: Case, dispatch: str, path: str) -> None:
     _compare(case, _masam(case, dispatch=dispatch), path=path, make_step=_jitted)
 
 
-@pytest.mark.parametrize("path", ["plain", "late_fusion"])
-@pytest.mark.parametrize("case", MAIN[::3], ids=str)
+@pytest.mark.parametrize(
+    "case, path",
+    [(MAIN[0], "plain"), (MAIN[2], "late_fusion"), (MAIN[5], "plain"), (MAIN[6], "late_fusion")],
+    ids=str,
+)
 def test_masam_dispatched_from_python(case: Case, path: str) -> None:
     _compare(case, _masam(case, dispatch="host"), path=path, make_step=_from_python)
 
@@ -252,20 +264,33 @@ OPTIONS: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("missing", [False, True], ids=["complete", "missing"])
-@pytest.mark.parametrize("options", OPTIONS, ids=str)
-def test_masam_options(options: dict[str, Any], missing: bool) -> None:
-    case = Case(3, "momentum", weighted=True, options=tuple(options.items()), missing=missing)
-    dispatch, path = ("switch", "late_fusion") if missing else ("auto", "plain")
-    _compare(case, _masam(case, dispatch=dispatch), path=path, make_step=_jitted)
+def _ids(value: Any) -> str | None:
+    return ",".join(f"{k}={v}" for k, v in value.items()) if isinstance(value, dict) else None
 
 
-@pytest.mark.parametrize("dispatch", ["dense", "switch", "host"])
-@pytest.mark.parametrize("count", [1, 3])
-def test_masam_missing_modalities(count: int, dispatch: str) -> None:
-    case = Case(count, "adam", missing=True)
-    make_step = _from_python if dispatch == "host" else _jitted
-    _compare(case, _masam(case, dispatch=dispatch), path="late_fusion", make_step=make_step)
+@pytest.mark.parametrize("options", OPTIONS, ids=_ids)
+def test_masam_options(options: dict[str, Any]) -> None:
+    case = Case(3, "momentum", weighted=True, options=tuple(options.items()))
+    _compare(case, _masam(case), path="plain", make_step=_jitted)
+
+
+@pytest.mark.parametrize(
+    "count, options, way",
+    [
+        (1, {}, ("dense", "plain", _jitted)),
+        (3, {}, ("switch", "late_fusion", _jitted)),
+        (3, {}, ("host", "late_fusion", _from_python)),
+        (3, {"select": "all"}, ("dense", "late_fusion", _jitted)),
+        (3, {"select": "audio", "scale_by_alignment": False}, ("auto", "plain", _jitted)),
+    ],
+    ids=_ids,
+)
+def test_masam_missing_modalities(
+    count: int, options: dict[str, Any], way: tuple[str, str, Callable[..., Update]]
+) -> None:
+    dispatch, path, make_step = way
+    case = Case(count, "adam", options=tuple(options.items()), missing=True)
+    _compare(case, _masam(case, dispatch=dispatch), path=path, make_step=make_step)
 
 
 @pytest.mark.parametrize("path", ["plain", "late_fusion"])
@@ -274,8 +299,10 @@ def test_masam_accumulated_over_microbatches(path: str) -> None:
     _compare(case, _masam(case), path=path, make_step=_jitted, microbatches=3)
 
 
-@pytest.mark.parametrize("path", ["plain", "late_fusion"])
-@pytest.mark.parametrize("count, base", [(1, "adam"), (2, "momentum"), (5, "adam")])
+@pytest.mark.parametrize(
+    "count, base, path",
+    [(1, "adam", "plain"), (2, "momentum", "late_fusion"), (5, "adam", "plain")],
+)
 def test_sam(count: int, base: str, path: str) -> None:
     case = Case(count, base, weighted=True)
     parameters, batches, _ = _problem(case)
@@ -291,7 +318,7 @@ def test_sam(count: int, base: str, path: str) -> None:
         parameters = reference.step(parameters, batch)
         params, state = step(params, state, jax.tree.map(jnp.asarray, batch), {})
         jax.tree.map(
-            lambda got, want: np.testing.assert_allclose(got, want, rtol=1e-10, atol=1e-10),
+            lambda got, want: np.testing.assert_allclose(got, want, rtol=TOLERANCE, atol=TOLERANCE),
             params,
             nested(parameters),
         )

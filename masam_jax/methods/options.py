@@ -8,6 +8,11 @@ def format_number(value: object) -> str:
     return str(value)
 
 
+def write_value(value: object) -> str:
+    """An option's value as specifications write it."""
+    return str(value).lower() if isinstance(value, bool) else format_number(value)
+
+
 def require(condition: bool, name: str, value: object, accepted: str) -> None:
     """Raises ``ValueError`` naming an option, its value and what is accepted."""
     if not condition:

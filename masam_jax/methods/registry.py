@@ -14,7 +14,7 @@ from typing import Any
 import jax
 import optax
 
-from masam_jax.methods.options import format_number
+from masam_jax.methods.options import write_value
 
 Labels = Any
 
@@ -182,15 +182,11 @@ def _read(spec: str, option: str, text: str, kind: Any) -> Any:
 
 def _canonical(method: Method, options: Any) -> str:
     changed = [
-        f"{field.name}={_text(getattr(options, field.name))}"
+        f"{field.name}={write_value(getattr(options, field.name))}"
         for field in dataclasses.fields(method.options)
         if getattr(options, field.name) != field.default
     ]
     return method.name + (":" + ",".join(changed) if changed else "")
-
-
-def _text(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else format_number(value)
 
 
 def _unknown(what: str, name: str, known: tuple[str, ...]) -> str:

@@ -130,8 +130,8 @@ class OutputConfig:
     """Go on with the run in that directory, from its last checkpoint."""
     overwrite: bool = False
     """Delete the run in that directory, and start again."""
-    plots: bool = True
-    """Write PNG plots and the HTML report when done."""
+    no_plots: bool = False
+    """Leave out the PNG plots and the HTML report."""
 
     def __post_init__(self) -> None:
         if self.resume and self.overwrite:

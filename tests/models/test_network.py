@@ -57,18 +57,26 @@ def test_params_are_plain_dicts_of_arrays(network, params):
 
 
 @pytest.mark.parametrize("make_key", [jax.random.key, jax.random.PRNGKey])
-def test_init_is_the_same_under_jit_and_vmap(network, make_key):
+def test_seeds_drawn_together_are_those_drawn_alone(network, make_key):
     keys = jax.random.split(make_key(0), 2)
-    mapped = jax.jit(jax.vmap(network.init))(keys)
     jax.tree.map(
         lambda x, y: np.testing.assert_allclose(x[1], y, rtol=1e-5, atol=1e-7),
-        mapped,
+        network.init_many(keys),
         network.init(keys[1]),
     )
 
 
+def test_init_may_be_jitted(network, params):
+    jax.tree.map(
+        lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-7),
+        jax.jit(network.init)(jax.random.key(0)),
+        params,
+    )
+
+
 def test_every_kernel_is_drawn_on_its_own():
-    params = mlp_network({"a": 8, "b": 8}, 8, width=8, depth=2).init(jax.random.key(0))
+    network = mlp_network({"a": 8, "b": 8}, 8, width=8, depth=2)
+    params = network.init(jax.random.key(0))
     # Both unimodal heads, both encoders' four kernels: all are 8 by 8.
     kernels = [x for x in jax.tree.leaves(params) if x.shape == (8, 8)]
     assert len(kernels) == 6
@@ -152,18 +160,18 @@ def test_bfloat16_computation_keeps_float32_parameters_and_losses():
 
 def test_float64_parameters(x64):
     network = mlp_network(DIMS, 4, param_dtype=jnp.float64)
-    params = network.init(jax.random.key(0))
+    params = jax.eval_shape(network.init, jax.random.key(0))
     assert {leaf.dtype for leaf in jax.tree.leaves(params)} == {jnp.dtype(jnp.float64)}
 
 
 def test_conv_network_takes_images_of_several_sizes():
     network = conv_network({"image": 3, "sound": 1}, 4, 8, (4, 8), groups=2)
-    params = network.init(jax.random.key(0))
+    params = jax.eval_shape(network.init, jax.random.key(0))
     inputs = {
         "image": jnp.ones((2, 8, 8, 3), jnp.float32),
         "sound": jnp.ones((2, 5, 9, 1), jnp.float32),
     }
-    logits, unimodal = network.apply(params, inputs)
+    logits, unimodal = jax.eval_shape(network.apply, params, inputs)
     assert logits.shape == unimodal["image"].shape == unimodal["sound"].shape == (2, 4)
 
 
@@ -171,9 +179,9 @@ def test_encoders_of_different_widths():
     network = LateFusionNetwork(
         {"a": partial(MLPEncoder, 5, 7), "b": partial(nnx.Linear, 3, 2)}, {"a": 7, "b": 2}, 4
     )
-    params = network.init(jax.random.key(0))
+    params = jax.eval_shape(network.init, jax.random.key(0))
     assert params["fusion"]["dense"]["kernel"].shape == (9, 4)
-    assert network.apply(params, INPUTS)[0].shape == (6, 4)
+    assert jax.eval_shape(network.apply, params, INPUTS)[0].shape == (6, 4)
 
 
 class _Stateful(nnx.Module):

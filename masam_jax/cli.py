@@ -1,0 +1,325 @@
+"""The command line: ``masam train``, ``compare``, ``evaluate`` and ``runs``.
+
+Exit codes: 0 done; 1 the run failed (disk full, say); 2 a mistake in what was asked; 130 or 143
+stopped by Ctrl-C or SIGTERM, after saving.
+"""
+
+import dataclasses
+import errno
+import os
+import shlex
+import signal
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from masam_jax.methods import get_method, method_names
+from masam_jax.methods.options import write_value
+from masam_jax.training.config import DistributionConfig, Experiment, OutputConfig
+from masam_jax.training.errors import InterruptedRun, RunError, user_errors
+
+DEMO_METHODS = (
+    "fusion_only",
+    "late_fusion",
+    "sam:rho=0.3",
+    "masam",
+    "masam:rho=12",
+    "masam:rho=12,select=all",
+    "masam:rho=12,select=random",
+    "masam:rho=12,scale_by_alignment=false",
+)
+
+_GRAMMAR = "A method is NAME[:OPTION=VALUE,...], as in masam:rho=12,select=all."
+
+
+@dataclasses.dataclass(frozen=True)
+class Train:
+    """Train one method on one data set, with one seed or several at once."""
+
+    method: str = "masam"
+    """Method, as NAME[:OPTION=VALUE,...]; see the list above."""
+    experiment: Experiment = dataclasses.field(default_factory=Experiment)
+    output: OutputConfig = dataclasses.field(default_factory=OutputConfig)
+    distribution: DistributionConfig = dataclasses.field(default_factory=DistributionConfig)
+
+
+@dataclasses.dataclass(frozen=True)
+class Compare:
+    """Train several methods with the same seeds, splits and initial parameters, and compare."""
+
+    methods: tuple[str, ...] = DEMO_METHODS
+    """Methods, each as NAME[:OPTION=VALUE,...]; see the list above."""
+    baseline: str | None = None
+    """Method that the others are tested against; late_fusion if it is among them, else the first."""
+    experiment: Experiment = dataclasses.field(default_factory=Experiment)
+    output: OutputConfig = dataclasses.field(default_factory=OutputConfig)
+    distribution: DistributionConfig = dataclasses.field(default_factory=DistributionConfig)
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluate:
+    """Evaluate a run's checkpoint on a split, and write its predictions."""
+
+    run: tyro.conf.Positional[str]
+    """Run directory: of masam train, of masam compare, or one method's inside a comparison."""
+    split: Literal["train", "validation", "test"] = "test"
+    """Samples to evaluate on."""
+    checkpoint: Literal["last", "best"] | None = None
+    """Parameters after the last step, or best by validation accuracy; None as the run reported."""
+    predictions: str | None = None
+    """CSV file for the predictions of every seed and sample."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Runs:
+    """List the runs in and below a directory."""
+
+    directory: tyro.conf.Positional[str] = "runs"
+    """Where to look."""
+
+
+Command = Train | Compare | Evaluate | Runs
+_COMMANDS: dict[str, type[Command]] = {
+    "train": Train,
+    "compare": Compare,
+    "evaluate": Evaluate,
+    "runs": Runs,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command and returns its exit code.
+
+    Args:
+      arguments: the words after the program's name; ``sys.argv`` by default.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    console, errors = Console(), Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+    again: list[str] | None = None
+    try:
+        with user_errors():
+            command = _parse(words)
+            if isinstance(command, Train | Compare):
+                command = dataclasses.replace(command, output=_named(command))
+                again = _resuming(words, str(command.output.output))
+        return _execute(command, console, [_program(), *words])
+    except RunError as error:
+        errors.print(f"error: {error}")
+        return 2
+    except InterruptedRun as error:
+        errors.print(f"interrupted: saved at step {error.step}. Resume with\n  {_line(again)}")
+        return 128 + error.signal_number
+    except KeyboardInterrupt:
+        hint = f" What was saved can be resumed with\n  {_line(again)}" if again else ""
+        errors.print(f"interrupted.{hint}")
+        return 128 + signal.SIGINT
+    except OSError as error:
+        errors.print(f"error: {_explain(error)}")
+        if again:
+            errors.print(f"What was written before is whole. Resume with\n  {_line(again)}")
+        return 1
+    except Exception as error:
+        # Orbax reports a full disk from its writing threads in its own kinds of errors.
+        cause = _disk_full(error)
+        if cause is None:
+            raise
+        errors.print(f"error: {_explain(cause)}")
+        errors.print(f"What was written before is whole. Resume with\n  {_line(again)}")
+        return 1
+
+
+def _parse(words: list[str]) -> Command:
+    config = (tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff)
+    kind = _COMMANDS.get(words[0]) if words else None
+    if kind is None:
+        # The list of commands, or what is wrong with the first word.
+        commands = tuple(
+            Annotated[command, tyro.conf.subcommand(name)] for name, command in _COMMANDS.items()
+        )
+        description = "MASAM for multimodal learning: train, compare, evaluate."
+        every: Any = Union[commands]  # noqa: UP007
+        return tyro.cli(
+            every, prog=_program(), description=description, args=words or ["-h"], config=config
+        )
+    description = str(kind.__doc__)
+    if kind in (Train, Compare):
+        methods = "\n".join(f"  {name:12} {_summary(name)}" for name in method_names())
+        description += f"\n\nmethods:\n{methods}\n\n{_GRAMMAR}"
+    return tyro.cli(
+        kind,
+        prog=f"{_program()} {words[0]}",
+        description=description,
+        args=words[1:],
+        config=config,
+    )
+
+
+def _summary(name: str) -> str:
+    method = get_method(name)
+    options = ", ".join(
+        f"{field.name}={write_value(field.default)}" for field in dataclasses.fields(method.options)
+    )
+    return f"{method.summary}" + (f" [{options}]" if options else "")
+
+
+def _execute(command: Command, console: Console, line: list[str]) -> int:
+    # Imported late: --help and mistakes in the options need none of it.
+    if isinstance(command, Runs):
+        _list(Path(command.directory), console)
+    elif isinstance(command, Evaluate):
+        _evaluate(command, console)
+    else:
+        _train(command, console, line)
+    return 0
+
+
+def _train(command: Train | Compare, console: Console, line: list[str]) -> None:
+    from masam_jax.training.distribution import is_primary
+    from masam_jax.training.progress import ProgressReport
+    from masam_jax.training.runs import execute, plan_comparison, plan_training
+
+    if isinstance(command, Compare):
+        plan = plan_comparison(
+            command.methods, command.baseline, command.experiment, command.distribution
+        )
+    else:
+        plan = plan_training(command.method, command.experiment, command.distribution)
+    if not is_primary():
+        console.quiet = True
+    problem = plan.problem
+    console.print(
+        f"{problem.data.name}: {len(problem.modalities)} modalities,"
+        f" {problem.indices('train').shape[1]} training samples,"
+        f" {len(problem.splits)} seeds, {problem.placement.description}"
+        f" -> {command.output.output}",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
+    path = execute(plan, command.output, line, ProgressReport(console))
+    if is_primary():
+        _show_results(path, not command.output.no_plots, console)
+
+
+def _show_results(path: Path, plots: bool, console: Console) -> None:
+    from masam_jax import analysis
+
+    record = analysis.read_directory(path)
+    rows = analysis.comparison_table(record.results)
+    console.print(analysis.to_rich(rows))
+    unimodal = analysis.unimodal_table(record.results)
+    if unimodal:
+        console.print(
+            analysis.to_rich(unimodal, title=f"Unimodal heads, {record.split} accuracy")
+        )
+    console.print(
+        analysis.headline(rows, record.results.get("dataset")), highlight=False, markup=False
+    )
+    analysis.save_tables(path)
+    written = analysis.write_report(path) if plots else path / "table.md"
+    console.print(f"written: {written}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _evaluate(command: Evaluate, console: Console) -> None:
+    from masam_jax.analysis import formatting, summarize
+    from masam_jax.training.saved import evaluate_run, write_predictions
+
+    evaluations = evaluate_run(Path(command.run), command.split, command.checkpoint)
+    table = Table(title=f"{command.run}: {command.split} split", title_justify="left")
+    for heading in ("Method", "Seeds", "Step", "Accuracy, %", "Macro-F1, %", "Fusion loss, nats"):
+        table.add_column(heading, justify="left" if heading == "Method" else "right")
+    for evaluation in evaluations:
+        metrics = evaluation.metrics
+        table.add_row(
+            evaluation.method.title,
+            str(len(evaluation.seeds)),
+            str(evaluation.step),
+            formatting.percent(summarize(metrics["accuracy"])),
+            formatting.percent(summarize(metrics["macro_f1"])),
+            formatting.mean_and_std(summarize(metrics["fusion_loss"]), 3),
+        )
+    console.print(table)
+    if command.predictions is not None:
+        write_predictions(Path(command.predictions), evaluations)
+        console.print(f"written: {command.predictions}", highlight=False, markup=False)
+
+
+def _list(directory: Path, console: Console) -> None:
+    from masam_jax.analysis import formatting, summarize
+    from masam_jax.training.listing import list_runs
+
+    runs = list_runs(directory)
+    if not runs:
+        console.print(f"no runs in {directory}", highlight=False, markup=False)
+        return
+    table = Table()
+    for heading in ("Run", "Methods", "Data", "Seeds", "Steps", "Status", "Best accuracy, %"):
+        table.add_column(heading, overflow="fold")
+    for run in runs:
+        accuracy = formatting.DASH
+        if run.accuracy is not None:
+            title, values = run.accuracy
+            accuracy = f"{formatting.percent(summarize(values))} ({title})"
+        table.add_row(
+            str(run.path),
+            ", ".join(run.methods),
+            run.dataset,
+            str(run.seeds),
+            f"{run.step}/{run.steps}",
+            run.status,
+            accuracy,
+        )
+    console.print(table)
+
+
+def _named(command: Train | Compare) -> OutputConfig:
+    """The output with a directory: a new one, named by the time, where none was asked for."""
+    output = command.output
+    if output.output is not None:
+        return output
+    if command.distribution.num_processes > 1:
+        raise RunError("several processes need --output, the same for all")
+    kind = type(command).__name__.lower()
+    return dataclasses.replace(
+        output, output=str(Path("runs") / f"{datetime.now():%Y%m%d-%H%M%S}-{kind}")
+    )
+
+
+def _resuming(words: list[str], output: str) -> list[str]:
+    """The command that goes on with this one."""
+    kept = [word for word in words if word not in ("--overwrite", "--resume")]
+    if not any(word == "--output" or word.startswith("--output=") for word in kept):
+        kept += ["--output", output]
+    return [*_program().split(), *kept, "--resume"]
+
+
+def _program() -> str:
+    """How this program was called, as the user would type it."""
+    name = Path(sys.argv[0]).name
+    return "python -m masam_jax" if name == "__main__.py" else name
+
+
+def _line(words: list[str] | None) -> str:
+    return shlex.join(words or [])
+
+
+def _explain(error: OSError) -> str:
+    place = f": {error.filename}" if error.filename else ""
+    return f"{os.strerror(error.errno).lower() if error.errno else error}{place}"
+
+
+def _disk_full(error: BaseException | None) -> OSError | None:
+    """The full disk at the bottom of an error, if that is what it is."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return error
+        if "No space left on device" in str(error):
+            return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        error = error.__cause__ or error.__context__
+    return None
