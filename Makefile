@@ -23,8 +23,11 @@ definition := pyproject.toml setup.py
 
 setup: $(run_stamp) $(dev_stamp)
 
+# The methods, seeds and settings are the defaults of `masam compare`. An interrupted demo goes on
+# where it was; a finished one prints its tables again.
 demo: $(run_stamp)
-	$(python) -m masam_jax compare --preset demo --output runs/demo --resume
+	$(python) -m masam_jax compare --output runs/demo \
+		$(if $(wildcard runs/demo/config.json),--resume)
 
 test: $(dev_stamp)
 	$(python) -m pytest -n 2

@@ -35,6 +35,9 @@ DEMO_METHODS = (
     "masam:rho=12,scale_by_alignment=false",
 )
 
+# Of tables that go to a file or a pipe.
+_WIDTH = 140
+
 _GRAMMAR = "A method is NAME[:OPTION=VALUE,...], as in masam:rho=12,select=all."
 
 
@@ -56,7 +59,7 @@ class Compare:
     methods: tuple[str, ...] = DEMO_METHODS
     """Methods, each as NAME[:OPTION=VALUE,...]; see the list above."""
     baseline: str | None = None
-    """Method that the others are tested against; late_fusion if it is among them, else the first."""
+    """Method that the others are tested against; late_fusion if it is there, else the first."""
     experiment: Experiment = dataclasses.field(default_factory=Experiment)
     output: OutputConfig = dataclasses.field(default_factory=OutputConfig)
     distribution: DistributionConfig = dataclasses.field(default_factory=DistributionConfig)
@@ -100,7 +103,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
       arguments: the words after the program's name; ``sys.argv`` by default.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
-    console, errors = Console(), Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=_WIDTH)
+    errors = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
     again: list[str] | None = None
     try:
         with user_errors():
@@ -215,9 +221,7 @@ def _show_results(path: Path, plots: bool, console: Console) -> None:
     console.print(analysis.to_rich(rows))
     unimodal = analysis.unimodal_table(record.results)
     if unimodal:
-        console.print(
-            analysis.to_rich(unimodal, title=f"Unimodal heads, {record.split} accuracy")
-        )
+        console.print(analysis.to_rich(unimodal, title=f"Unimodal heads, {record.split} accuracy"))
     console.print(
         analysis.headline(rows, record.results.get("dataset")), highlight=False, markup=False
     )
@@ -268,7 +272,7 @@ def _list(directory: Path, console: Console) -> None:
             accuracy = f"{formatting.percent(summarize(values))} ({title})"
         table.add_row(
             str(run.path),
-            ", ".join(run.methods),
+            "\n".join(run.methods),
             run.dataset,
             str(run.seeds),
             f"{run.step}/{run.steps}",

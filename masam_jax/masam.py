@@ -1,7 +1,7 @@
 """MASAM as a gradient transformation: a correction on the total gradient."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -24,7 +24,8 @@ from masam_jax.validation import check_choice, check_flag, check_fraction, check
 
 Dispatch = Literal["auto", "switch", "dense", "host"]
 
-_SIGNALS = ("fusion_grads", "unimodal_grads", "unimodal_losses", "fusion_grad_fn")
+_TREE_SIGNALS = ("fusion_grads", "unimodal_grads", "unimodal_losses")
+_SIGNALS = (*_TREE_SIGNALS, "fusion_grad_fn")
 
 
 class MasamState(NamedTuple):
@@ -34,7 +35,7 @@ class MasamState(NamedTuple):
       count: int32 scalar, the steps taken.
       scores: APS of each modality, see `ModalityScores`.
       dominant: int32 scalar, the modality of the last step by its place among the sorted names;
-        -1 before the first step and where none was present.
+        -1 before the first step, where none was present, and under ``select="all"``.
       key: uint32[2], the key of ``select="random"``.
     """
 
@@ -96,6 +97,8 @@ class _Step:
     ) -> tuple[jax.Array, jax.Array]:
         """The dominant modality's index, and the key of the next step."""
         modalities, select = self.partition.modalities, self.settings.select
+        if select == "all":
+            return jnp.asarray(CLEAN, jnp.int32), key
         if select == "random":
             typed = jax.random.wrap_key_data(key)
             draw_key, next_key = jax.random.split(typed)
@@ -239,37 +242,43 @@ def masam(
         partition = resolve(params)
         _check_signals(signals, partition, updates, params)
         radius = rho(state.count) if callable(rho) else rho
-        inputs = {name: signals[name] for name in _SIGNALS}
+        inputs = {name: signals[name] for name in _TREE_SIGNALS}
         inputs["present"] = signals.get("present") or {}
         inputs["per_modality_grads"] = signals.get("per_modality_grads")
+        # A gradient function that is no pytree cannot enter a jit, nor be checked.
+        fusion_grad_fn = signals["fusion_grad_fn"]
+        ours = fusion_grad_fn if isinstance(fusion_grad_fn, FusionGradient) else None
         chosen = _check_dominant(signals.get("dominant"), partition)
         step = _Step(settings, partition, chosen)
-        decide_operands = (state, params, inputs, (radius, alpha, beta))
-        if is_traced(updates, decide_operands):
-            decision = _decide(step, *decide_operands)
-            how = step.dispatch(traced=True)
-            return _correct(step, how, updates, params, inputs, decision), decision.state
-        decision = _jitted_decide(step, *decide_operands)
-        how = step.dispatch(traced=False)
+        operands = (state, params, inputs, ours, (radius, alpha, beta))
+        traced = is_traced(updates, operands)
+        decision = (_decide if traced else _jitted_decide)(step, *operands)
+        how = step.dispatch(traced)
         if how == "host":
             index = int(decision.state.dominant)
             how = "clean" if index == CLEAN else partition.modalities[index]
-        # A gradient function that is no pytree cannot enter a jit.
-        can_jit = isinstance(signals["fusion_grad_fn"], FusionGradient)
-        correct = _jitted_correct if can_jit else _correct
-        return correct(step, how, updates, params, inputs, decision), decision.state
+        correct = _correct if traced or ours is None else _jitted_correct
+        corrected = correct(
+            step, how, updates, params, inputs["fusion_grads"], fusion_grad_fn, decision
+        )
+        return corrected, decision.state
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)
 
 
 def _decide(
-    step: _Step, state: MasamState, params: Any, inputs: dict[str, Any], hyperparameters: Any
+    step: _Step,
+    state: MasamState,
+    params: Any,
+    inputs: dict[str, Any],
+    fusion_gradient: FusionGradient | None,
+    hyperparameters: Any,
 ) -> _Decision:
     """Scores the modalities, chooses, and scales the perturbations."""
     partition, settings = step.partition, step.settings
     radius, alpha, beta = hyperparameters
-    if isinstance(inputs["fusion_grad_fn"], FusionGradient):
-        inputs["fusion_grad_fn"].check_partition(params, partition)
+    if fusion_gradient is not None:
+        fusion_gradient.check_partition(params, partition)
     alignments, present = {}, {}
     for m in partition.modalities:
         alignments[m] = align(
@@ -302,7 +311,8 @@ def _correct(
     how: str,
     updates: Any,
     params: Any,
-    inputs: dict[str, Any],
+    fusion_grads: Any,
+    fusion_grad_fn: Callable[..., Any],
     decision: _Decision,
 ) -> Any:
     """``updates`` with the correction added; ``how`` is a dispatch, a modality, or "clean"."""
@@ -310,8 +320,8 @@ def _correct(
         return updates
     correction = Correction(
         params,
-        inputs["fusion_grads"],
-        inputs["fusion_grad_fn"],
+        fusion_grads,
+        fusion_grad_fn,
         step.partition,
         decision.scales,
     )
@@ -363,7 +373,7 @@ def _check_signals(
             f"present names unknown modalities {unknown}; accepted: {list(partition.modalities)}"
         )
     structure = jax.tree.structure(params)
-    trees = {"updates": updates, **{name: signals[name] for name in _SIGNALS[:2]}}
+    trees = {"updates": updates, **{name: signals[name] for name in _TREE_SIGNALS[:2]}}
     for name, tree in trees.items():
         found = jax.tree.structure(tree)
         if found != structure:  # type: ignore[operator]

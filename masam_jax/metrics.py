@@ -19,8 +19,9 @@ def masam_metrics(opt_state: Any) -> dict[str, Any]:
 
     Returns:
       ``{"dominant": name, "score/m": ..., "alignment/m": ..., "decay/m": ..., "ma_loss/m": ...}``
-      for every modality m. ``dominant`` is None where no modality was perturbed, a list where the
-      state has leading axes, and under ``jit`` an int32 index into the sorted names, -1 for none.
+      for every modality m. ``dominant`` is None where no single modality was perturbed, a list
+      where the state has leading axes, and under ``jit`` an int32 index into the sorted names, -1
+      for none.
 
     Raises:
       ValueError: there is no MASAM state in ``opt_state``, or more than one.

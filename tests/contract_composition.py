@@ -137,5 +137,3 @@ def maps_over_the_parameters_in_the_state(factory: Factory) -> None:
         trace = optax.tree.get(mapped, "trace")
         assert_same(trace, jax.tree.map(lambda x: x + 1, optax.tree.get(state, "trace")))
         assert_same(mapped[0], state[0], tolerance=0.0)
-
-

@@ -68,14 +68,45 @@ def test_rho_follows_its_schedule(name: str) -> None:
         return train(optax.chain(build(labels_of, rho), base))
 
     assert_same(run_with(lambda count: jnp.float32(RHO)).params, run_with(RHO).params)
-    one = run_with(lambda count: jnp.where(count == 1, RHO, 0.0))
-    params = parameters()
-    for index, batch in enumerate(batches()):
-        tx = optax.chain(build(labels_of, RHO if index == 1 else 0.0), base)
-        if name != "sam" and index == 1:
-            # The averages behind the choice of the dominant modality come from the first step.
-            state = optax.tree.set(tx.init(params), **_statistics(first))
-        else:
-            state = tx.init(params)
-        params, first = jax.jit(make_step(tx))(params, state, *batch)
-    assert_same(one.params, params)
+    once = run_with(lambda count: jnp.where(count == 1, jnp.float32(RHO), 0))
+    tx = {rho: optax.chain(build(labels_of, rho), base) for rho in (0.0, RHO)}
+    by_hand = Run(parameters(), tx[0.0].init(parameters()))
+    for radius, batch in zip((0.0, RHO, 0.0), batches(), strict=True):
+        by_hand = jax.jit(make_step(tx[radius]))(*by_hand, *batch)
+    assert_same(once, by_hand)
+
+
+@pytest.mark.parametrize("name", WITH_RHO)
+def test_rho_is_an_injectable_hyperparameter(name: str) -> None:
+    base = optax.sgd(0.1)
+    if name == "sam":
+        injected = optax.inject_hyperparams(sam)(rho=RHO)
+    else:
+        injected = optax.inject_hyperparams(masam, static_args=("labels",))(
+            labels=labels_of,
+            rho=RHO,
+            alpha=0.8,
+            beta=0.91,
+            select="all" if "all" in name else "dominant",
+        )
+    want = train(optax.chain(WITH_RHO[name](labels_of, RHO), base)).params
+    tx = optax.chain(injected, base)
+    assert_same(train(tx).params, want)
+    params, state = parameters(), tx.init(parameters())
+    state[0].hyperparams["rho"] = jnp.zeros_like(state[0].hyperparams["rho"])
+    step, run = jax.jit(make_step(tx)), Run(params, state)
+    for batch in batches():
+        run = step(*run, *batch)
+    assert_same(run.params, train(optax.chain(WITH_RHO[name](labels_of, 0.0), base)).params)
+    assert step._cache_size() == 1
+
+
+@pytest.mark.parametrize("name", [name for name in FACTORIES if name.startswith("masam")])
+def test_masam_inside_multi_transform_is_refused(name: str) -> None:
+    tx = FACTORIES[name](labels_of)
+    inside = optax.multi_transform(
+        {"a": tx, "b": optax.sgd(0.1)},
+        lambda params: {group: "a" if group == "encoders" else "b" for group in params},
+    )
+    with pytest.raises(ValueError, match="multi_transform"):
+        inside.init(parameters())

@@ -13,9 +13,9 @@ import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
+from masam_jax.training.atomic_files import plain
 from masam_jax.training.config import changed_fields
 from masam_jax.training.errors import RunError
-from masam_jax.training.atomic_files import plain
 from masam_jax.training.state import TrainState
 
 _FORMAT = "masam_jax checkpoint 1"

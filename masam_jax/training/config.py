@@ -98,7 +98,7 @@ class EvaluationConfig:
     patience: int | None = None
     """Stop a seed after so many evaluations without a better validation accuracy; None never."""
     report: Literal["last", "best"] = "last"
-    """Parameters that are reported: after the last step, or best by validation accuracy, per seed."""
+    """Parameters reported: after the last step, or each seed's best by validation accuracy."""
     report_split: Literal["test", "validation"] = "test"
     """Samples that are reported on; validation leaves the test samples untouched, for tuning."""
 

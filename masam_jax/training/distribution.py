@@ -5,6 +5,7 @@ otherwise the batch is. Parameters, gradients and metrics follow by XLA's shardi
 """
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -80,22 +81,29 @@ class Placement:
         return jax.device_get(tree)
 
 
-def make_placement(num_seeds: int, batch_size: int) -> Placement:
+def make_placement(
+    num_seeds: int, batch_size: int, devices: Sequence[jax.Device] | None = None
+) -> Placement:
     """Spreads seeds, or else the batch, over all devices.
 
     One process falls back to the largest number of devices that divides either; several processes
     must all take part.
 
+    Args:
+      num_seeds: S.
+      batch_size: B.
+      devices: the devices to use; all of all processes by default.
+
     Raises:
       ValueError: several processes, and neither seeds nor batch divide by their devices.
     """
-    devices = jax.devices()
+    devices = list(jax.devices() if devices is None else devices)
     count = len(devices)
     fits = [n for n in range(count, 0, -1) if num_seeds % n == 0 or batch_size % n == 0]
     if jax.process_count() > 1 and fits[0] != count:
         raise ValueError(
-            f"neither {num_seeds} seeds nor a batch of {batch_size} divide by the {count} devices of"
-            f" {jax.process_count()} processes: choose --seeds or --batch-size accordingly"
+            f"neither {num_seeds} seeds nor a batch of {batch_size} divide by the {count} devices"
+            f" of {jax.process_count()} processes: choose --seeds or --batch-size accordingly"
         )
     used = fits[0]
     mesh = jax.make_mesh((used,), (_AXIS,), axis_types=(AxisType.Auto,), devices=devices[:used])

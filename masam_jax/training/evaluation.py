@@ -25,11 +25,11 @@ class Predictions(NamedTuple):
       unimodal: ``{m: int32[S, n]}``, classes by each modality's own head.
     """
 
-    labels: np.ndarray
-    fused: np.ndarray
-    confidence: np.ndarray
-    loss: np.ndarray
-    unimodal: dict[str, np.ndarray]
+    labels: Any
+    fused: Any
+    confidence: Any
+    loss: Any
+    unimodal: dict[str, Any]
 
 
 Predict = Callable[[Any, np.ndarray], Predictions]
@@ -57,9 +57,7 @@ def make_predict(problem: Problem, statistics: Any = None) -> Predict:
             unimodal={m: jnp.argmax(z, axis=-1).astype(jnp.int32) for m, z in unimodal.items()},
         )
 
-    function = jax.jit(
-        jax.vmap(one, in_axes=(0, 0, 0, None)), out_shardings=placement.seeds
-    )
+    function = jax.jit(jax.vmap(one, in_axes=(0, 0, 0, None)), out_shardings=placement.seeds)
 
     def predict(params: Any, indices: np.ndarray) -> Predictions:
         count = indices.shape[1]

@@ -96,7 +96,9 @@ def _checkpoint_step(place: Path) -> int:
     checkpoints = place / "checkpoints"
     if not checkpoints.is_dir():
         return 0
-    return max((int(entry.name) for entry in checkpoints.iterdir() if entry.name.isdigit()), default=0)
+    return max(
+        (int(entry.name) for entry in checkpoints.iterdir() if entry.name.isdigit()), default=0
+    )
 
 
 def _best(results: list[dict[str, Any]]) -> tuple[str, list[float | None]] | None:

@@ -7,21 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from masam_jax.methods import BoundMethod
+from masam_jax.training.atomic_files import plain, write_json
 from masam_jax.training.checkpoints import Checkpoints, Progress
 from masam_jax.training.distribution import barrier, is_primary
 from masam_jax.training.errors import InterruptedRun
-from masam_jax.training.evaluation import make_predict, measure
+from masam_jax.training.evaluation import Predict, measure
 from masam_jax.training.interrupt import InterruptRequest
-from masam_jax.training.atomic_files import plain, write_json
 from masam_jax.training.metrics_log import MetricsLog
 from masam_jax.training.problem import Problem
 from masam_jax.training.progress import ProgressReport
 from masam_jax.training.seeds import make_seed_step
-from masam_jax.training.state import TrainState, init_state, record_evaluation
+from masam_jax.training.state import TrainState, abstract_state, init_state, record_evaluation
 from masam_jax.training.train_metrics import leading_modality, make_train_record
 
 
@@ -31,6 +30,7 @@ def train_method(
     directory: Path,
     config: dict[str, Any],
     *,
+    predict: Predict,
     progress: ProgressReport,
     interrupt: InterruptRequest,
 ) -> dict[str, Any]:
@@ -45,6 +45,7 @@ def train_method(
       method: the method.
       directory: the method's directory, which exists.
       config: its configuration, kept in the checkpoints.
+      predict: of ``make_predict``, compiled once for all methods.
       progress: shows the course.
       interrupt: asked between steps whether to stop.
 
@@ -58,12 +59,12 @@ def train_method(
     """
     with ExitStack() as stack:
         checkpoints = stack.enter_context(Checkpoints(directory / "checkpoints", config))
-        state = init_state(problem, method)
-        done = Progress()
-        if checkpoints.latest_step is not None:
-            state, done = checkpoints.restore(state)
+        if checkpoints.latest_step is None:
+            state, done = init_state(problem, method), Progress()
+        else:
+            state, done = checkpoints.restore(abstract_state(problem, method))
         log = stack.enter_context(MetricsLog(directory, done.step)) if is_primary() else None
-        course = _Course(problem, method, checkpoints, log, progress, interrupt)
+        course = _Course(problem, method, predict, checkpoints, log, progress, interrupt)
         state, done = course.run(state, done)
         result = {
             "spec": method.spec,
@@ -91,6 +92,7 @@ class _Course:
         self,
         problem: Problem,
         method: BoundMethod,
+        predict: Predict,
         checkpoints: Checkpoints,
         log: MetricsLog | None,
         progress: ProgressReport,
@@ -104,11 +106,8 @@ class _Course:
         self._interrupt = interrupt
         self._evaluation = problem.experiment.evaluation
         self._steps = problem.experiment.optimization.steps
-        self._predict = make_predict(problem)
+        self._predict = predict
         self._train_record = make_train_record(problem)
-        self._record_evaluation = jax.jit(
-            record_evaluation, static_argnames="patience", out_shardings=problem.placement.seeds
-        )
 
     def run(self, state: TrainState, done: Progress) -> tuple[TrainState, Progress]:
         """Trains until the last step, or until every seed has stopped."""
@@ -173,17 +172,11 @@ class _Course:
         )
 
     def _evaluate(self, step: int, state: TrainState) -> TrainState:
-        placement = self._problem.placement
         indices = self._problem.indices("validation")
         metrics = measure(self._predict(state.params, indices), self._problem.data.num_classes)
         if self._log is not None:
             self._log.write({"step": step, "split": "validation", **metrics})
-        return self._record_evaluation(
-            state,
-            placement.put(metrics["accuracy"].astype(np.float32), placement.seeds),
-            jnp.int32(step),
-            patience=self._evaluation.patience,
-        )
+        return record_evaluation(self._problem, state, metrics["accuracy"], step)
 
     def _save(self, state: TrainState, progress: Progress) -> None:
         if self._checkpoints.latest_step == progress.step:

@@ -29,6 +29,9 @@ from masam_jax.training.distribution import Placement
 
 ValueAndGrad = Callable[..., Any]
 
+# The stream of a seed's key that initial parameters are drawn from; methods have stream 1.
+_PARAMETERS = 0
+
 
 @dataclasses.dataclass(frozen=True)
 class Problem:
@@ -59,8 +62,24 @@ class Problem:
         """Names of the modalities, sorted."""
         return self.data.modalities
 
+    @functools.cached_property
+    def initial_params(self) -> Any:
+        """Parameters ``[S, ...]`` before the first step, the same for every method."""
+        init = jax.jit(jax.vmap(self.init_params), out_shardings=self.placement.seeds)
+        return init(self.seed_keys)
+
+    @functools.cached_property
+    def seed_keys(self) -> jax.Array:
+        """uint32[S, 2], one PRNG key for each seed."""
+        keys = [np.asarray(jax.random.PRNGKey(seed)) for seed in self.experiment.seeds.values]
+        return self.placement.put(np.stack(keys), self.placement.seeds)
+
+    def init_params(self, key: jax.Array) -> Any:
+        """Parameters of one seed, from its key."""
+        return self.network.init(jax.random.fold_in(key, _PARAMETERS))
+
     def indices(self, split: str) -> np.ndarray:
-        """Row indices of ``train`` ``[S, n]``, ``validation`` or ``test`` (the same rows S times)."""
+        """Row indices ``[S, n]`` of ``train``, ``validation`` or ``test``, by seed."""
         return np.stack([getattr(part, split) for part in self.splits])
 
     def value_and_grad(self, loss_weight: float) -> ValueAndGrad:
@@ -95,7 +114,9 @@ class Problem:
         }
 
 
-def gather(rows: Any, statistics: Any, indices: jax.Array) -> tuple[dict[str, jax.Array], jax.Array]:
+def gather(
+    rows: Any, statistics: Any, indices: jax.Array
+) -> tuple[dict[str, jax.Array], jax.Array]:
     """Standardised inputs and labels of the rows ``indices [B]``, for one seed's statistics."""
     inputs = {m: features[indices] for m, features in rows["inputs"].items()}
     return standardize(inputs, statistics), rows["labels"][indices]

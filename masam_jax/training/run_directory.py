@@ -7,10 +7,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from masam_jax.training.atomic_files import plain, read_json, write_json
 from masam_jax.training.config import OutputConfig, changed_fields
 from masam_jax.training.distribution import barrier, is_primary
 from masam_jax.training.errors import RunError
-from masam_jax.training.atomic_files import plain, read_json, write_json
 
 FORMAT = "masam_jax run 1"
 _LOCK = ".lock"

@@ -1,12 +1,10 @@
 """Whole runs: one method, or several on the same data, seeds and initial parameters."""
 
 import dataclasses
-import functools
 import io
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
 from masam_jax.methods import BoundMethod, parse_method
@@ -20,12 +18,13 @@ from masam_jax.training.config import (
 from masam_jax.training.distribution import barrier, initialize, is_primary, make_placement
 from masam_jax.training.environment import describe_environment
 from masam_jax.training.errors import RunError, user_errors
+from masam_jax.training.evaluation import make_predict
 from masam_jax.training.interrupt import InterruptRequest
 from masam_jax.training.loop import train_method
 from masam_jax.training.problem import Problem, build_problem
 from masam_jax.training.progress import ProgressReport
 from masam_jax.training.run_directory import FORMAT, open_run
-from masam_jax.training.state import init_state
+from masam_jax.training.state import abstract_state
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,6 +124,7 @@ def execute(plan: Plan, output: OutputConfig, command: list[str], progress: Prog
         barrier("finished methods")
         if is_primary():
             _write_surroundings(path, plan.problem, command)
+        predict = make_predict(plan.problem)
         results = []
         for method in plan.methods:
             config = {"format": FORMAT, **method_config(plan.problem.experiment, method)}
@@ -138,6 +138,7 @@ def execute(plan: Plan, output: OutputConfig, command: list[str], progress: Prog
                     method,
                     places[method.slug],
                     config,
+                    predict=predict,
                     progress=progress,
                     interrupt=interrupt,
                 )
@@ -173,7 +174,7 @@ def _plan(
         problem = build_problem(experiment, make_placement)
         for method in methods:
             try:
-                jax.eval_shape(functools.partial(init_state, problem, method))
+                abstract_state(problem, method)
             except ValueError as error:
                 raise ValueError(f"method {method.spec!r}: {error}") from error
     return Plan(problem, methods, chosen)
@@ -209,7 +210,7 @@ def _write_surroundings(path: Path, problem: Problem, command: list[str]) -> Non
     write_bytes(path / "statistics.npz", buffer.getvalue())
 
 
-def _flat_statistics(problem: Problem) -> dict[str, np.ndarray]:
+def _flat_statistics(problem: Problem) -> dict[str, Any]:
     statistics = problem.placement.fetch(problem.statistics)
     return {
         f"{name}/{m}": array

@@ -18,7 +18,7 @@ from masam_jax.training.errors import RunError, user_errors
 from masam_jax.training.evaluation import Predictions, make_predict, measure
 from masam_jax.training.problem import Problem, build_problem
 from masam_jax.training.run_directory import read_config
-from masam_jax.training.state import init_state
+from masam_jax.training.state import abstract_state
 
 SplitName = Literal["train", "validation", "test"]
 Which = Literal["last", "best"]
@@ -119,7 +119,7 @@ def _evaluate(
     if not (place / "checkpoints").is_dir():
         raise RunError(f"{place} holds no checkpoint: the method has not been trained yet")
     with Checkpoints(place / "checkpoints", config) as checkpoints:
-        state, progress = checkpoints.restore(init_state(problem, method))
+        state, progress = checkpoints.restore(abstract_state(problem, method))
     predictions = predict(state.best_params if which == "best" else state.params, rows)
     return Evaluation(
         method=method,

@@ -1,5 +1,7 @@
 """The state of a run: everything a checkpoint holds, with a leading axis of seeds everywhere."""
 
+import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -11,8 +13,8 @@ from masam_jax.methods import BoundMethod
 from masam_jax.training.dominance import count_dominance
 from masam_jax.training.problem import Problem
 
-# Separate streams of one seed's key.
-_PARAMETERS, _METHOD = 0, 1
+# The stream of a seed's key that a method draws from; initial parameters have stream 0.
+_METHOD = 1
 
 
 class TrainState(NamedTuple):
@@ -66,15 +68,33 @@ def init_state(problem: Problem, method: BoundMethod) -> TrainState:
     Raises:
       ValueError: the method's options do not fit the modalities.
     """
-    placement = problem.placement
-    seeds = np.asarray(problem.experiment.seeds.values, np.uint32)
+    init = jax.jit(jax.vmap(_initializer(problem, method)), out_shardings=problem.placement.seeds)
+    return init(problem.initial_params, problem.seed_keys)
 
-    def init_one(seed: jax.Array) -> TrainState:
-        key = jax.random.PRNGKey(seed)
-        params = problem.network.init(jax.random.fold_in(key, _PARAMETERS))
+
+def abstract_state(problem: Problem, method: BoundMethod) -> TrainState:
+    """Shapes, dtypes and shardings of the state, without computing anything.
+
+    Raises:
+      ValueError: as ``init_state``.
+    """
+    keys = problem.seed_keys
+
+    def init(keys: jax.Array) -> TrainState:
+        params = jax.vmap(problem.init_params)(keys)
+        return jax.vmap(_initializer(problem, method))(params, keys)
+
+    return jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=problem.placement.seeds),
+        jax.eval_shape(init, keys),
+    )
+
+
+def _initializer(problem: Problem, method: BoundMethod) -> Callable[[Any, jax.Array], TrainState]:
+    def init_one(params: Any, key: jax.Array) -> TrainState:
         tx = make_transformation(problem, method, jax.random.fold_in(key, _METHOD))
         return TrainState(
-            params=params,
+            params=jax.tree.map(jnp.copy, params),
             opt_state=tx.init(params),
             best_params=jax.tree.map(jnp.copy, params),
             best_accuracy=jnp.float32(-1),
@@ -84,28 +104,41 @@ def init_state(problem: Problem, method: BoundMethod) -> TrainState:
             stopped=jnp.bool(False),
         )
 
-    return jax.jit(jax.vmap(init_one), out_shardings=placement.seeds)(
-        placement.put(seeds, placement.seeds)
-    )
+    return init_one
 
 
 def record_evaluation(
-    state: TrainState, accuracy: jax.Array, step: jax.Array, patience: int | None
+    problem: Problem, state: TrainState, accuracy: np.ndarray, step: int
 ) -> TrainState:
     """The state after an evaluation; seeds that have stopped stay as they are.
 
     Args:
+      problem: says where arrays live, and the patience.
       state: the state.
-      accuracy: float32[S], validation accuracy.
-      step: int32 scalar, steps done.
-      patience: evaluations without improvement after which a seed stops; None never.
+      accuracy: ``[S]``, validation accuracy.
+      step: steps done.
     """
+    placed = problem.placement.put(accuracy.astype(np.float32), problem.placement.seeds)
+    # The optimizer's state stays outside: one program then serves every method.
+    recorded = _record(
+        state._replace(opt_state=None),
+        placed,
+        jnp.int32(step),
+        patience=problem.experiment.evaluation.patience,
+    )
+    return recorded._replace(params=state.params, opt_state=state.opt_state)
+
+
+@functools.partial(jax.jit, static_argnames="patience")
+def _record(
+    state: TrainState, accuracy: jax.Array, step: jax.Array, patience: int | None
+) -> TrainState:
     improved = (accuracy > state.best_accuracy) & ~state.stopped
 
     def choose(new: jax.Array, old: jax.Array) -> jax.Array:
         return jnp.where(improved.reshape(improved.shape + (1,) * (new.ndim - 1)), new, old)
 
-    stale = jnp.where(improved, 0, state.stale + 1).astype(jnp.int32)
+    stale = jnp.where(improved, 0, state.stale + jnp.int32(1))
     return state._replace(
         best_params=jax.tree.map(choose, state.params, state.best_params),
         best_accuracy=jnp.where(improved, accuracy, state.best_accuracy),

@@ -52,13 +52,17 @@ def make_train_step(
 
     def choose(params: Any, opt_state: Any, *batch: Any) -> tuple[jax.Array, Any, Any, Any]:
         losses, grads, signals = value_and_grad(params, *batch)
+
         # The choice depends on clean gradients alone: constants stand in for the second pass, and
         # XLA removes whatever does not reach the index.
-        clean = {
-            "fusion_grad_fn": lambda point, modality=None: signals["fusion_grads"],
-            "total_grad_fn": lambda point: grads,
-        }
-        _, moved = tx.update(grads, opt_state, params, **(signals | clean))
+        def fusion_grad_fn(point: Any, modality: str | None = None) -> Any:
+            return signals["fusion_grads"]
+
+        def total_grad_fn(point: Any) -> Any:
+            return grads
+
+        clean = signals | {"fusion_grad_fn": fusion_grad_fn, "total_grad_fn": total_grad_fn}
+        _, moved = tx.update(grads, opt_state, params, **clean)
         return masam_metrics(moved)["dominant"], losses, grads, signals
 
     def apply(
