@@ -119,7 +119,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         errors.print(f"error: {error}")
         return 2
     except InterruptedRun as error:
-        errors.print(f"interrupted: saved at step {error.step}. Resume with\n  {_line(again)}")
+        place = "" if error.step is None else f" at step {error.step}"
+        errors.print(f"interrupted: saved{place}. Resume with\n  {_line(again)}")
         return 128 + error.signal_number
     except KeyboardInterrupt:
         hint = f" What was saved can be resumed with\n  {_line(again)}" if again else ""

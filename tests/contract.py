@@ -14,11 +14,10 @@ from typing import Any, NamedTuple
 import chex
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 
 from masam_jax import multimodal_value_and_grad
-from tests.networks import labels_of, loss_fn
+from tests.networks import loss_fn
 from tests.reference_network import draw_batches, initialise, nested
 
 Factory = Callable[[Any], optax.GradientTransformationExtraArgs]

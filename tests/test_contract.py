@@ -49,7 +49,7 @@ def test_contract(factory: str, check: str) -> None:
     CHECKS[check](FACTORIES[factory])
 
 
-# --- options that not every method has -------------------------------------------------------------
+# --- options that not every method has ---
 
 WITH_RHO = {
     "masam": lambda labels, rho: masam(labels, rho=rho),

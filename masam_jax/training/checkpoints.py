@@ -9,7 +9,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
@@ -71,8 +70,13 @@ class Checkpoints:
         """The step of the last whole checkpoint, None without one."""
         return self._manager.latest_step()
 
-    def save(self, state: TrainState, progress: Progress) -> None:
+    def save(self, state: TrainState, progress: Progress, accuracy: float) -> None:
         """Starts saving; the previous save, if any, is finished first.
+
+        Args:
+          state: the state.
+          progress: how far it is.
+          accuracy: mean validation accuracy over seeds, by which the best checkpoint is kept.
 
         Raises:
           OSError: that one, or the start of this one, could not be written.
@@ -85,7 +89,6 @@ class Checkpoints:
             "arrays": _describe(state),
             **dataclasses.asdict(progress),
         }
-        accuracy = float(np.mean(_whole(state.accuracy)))
         self._manager.save(
             progress.step,
             args=ocp.args.Composite(
@@ -176,10 +179,3 @@ def _describe(state: TrainState) -> dict[str, str]:
         jax.tree_util.keystr(path, simple=True, separator="/"): f"{leaf.dtype}{list(leaf.shape)}"
         for path, leaf in jax.tree_util.tree_leaves_with_path(state)
     }
-
-
-def _whole(array: jax.Array) -> np.ndarray:
-    """The value on every process, or the part this one holds: a metric, not a result."""
-    if array.is_fully_addressable or array.is_fully_replicated:
-        return np.asarray(array)
-    return np.concatenate([np.asarray(shard.data) for shard in array.addressable_shards])

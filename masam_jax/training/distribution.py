@@ -5,7 +5,8 @@ otherwise the batch is. Parameters, gradients and metrics follow by XLA's shardi
 """
 
 import dataclasses
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -39,6 +40,11 @@ def barrier(name: str) -> None:
     """Waits until every process is here."""
     if jax.process_count() > 1:
         multihost_utils.sync_global_devices(name)
+
+
+@functools.cache
+def _gathering(sharding: NamedSharding) -> Callable[[Any], Any]:
+    return jax.jit(lambda tree: tree, out_shardings=sharding)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,9 +81,9 @@ class Placement:
         return jax.tree.map(lambda array: place(np.asarray(array)), tree)
 
     def fetch(self, tree: Any) -> Any:
-        """NumPy arrays on every process, of arrays wherever they live."""
+        """NumPy arrays on every process, of arrays wherever they live; all processes take part."""
         if jax.process_count() > 1:
-            tree = jax.jit(lambda inner: inner, out_shardings=self.replicated)(tree)
+            tree = _gathering(self.replicated)(tree)
         return jax.device_get(tree)
 
 

@@ -12,7 +12,7 @@ class InterruptedRun(Exception):
     """A signal stopped the run after it was saved.
 
     Attributes:
-      step: the step of the checkpoint that was saved, None if there was nothing to save.
+      step: the step of the checkpoint that was saved, None between two methods.
       signal_number: the signal.
     """
 

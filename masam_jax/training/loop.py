@@ -140,8 +140,9 @@ class _Course:
             if stopping and not finished:
                 self._checkpoints.wait()
                 raise InterruptedRun(step, self._interrupt.signal_number or 0)
-        accuracy = float(np.mean(placement.fetch(state.accuracy)))
-        self._progress.end(step, f"done at step {step}, validation accuracy {accuracy:.4f}")
+        self._progress.end(
+            step, f"done at step {step}, validation accuracy {self._accuracy(state):.4f}"
+        )
         return state, clock.progress(step)
 
     def report(self, state: TrainState) -> dict[str, Any]:
@@ -178,12 +179,16 @@ class _Course:
             self._log.write({"step": step, "split": "validation", **metrics})
         return record_evaluation(self._problem, state, metrics["accuracy"], step)
 
+    def _accuracy(self, state: TrainState) -> float:
+        """Mean validation accuracy over seeds at the last evaluation."""
+        return float(np.mean(self._problem.placement.fetch(state.accuracy)))
+
     def _save(self, state: TrainState, progress: Progress) -> None:
         if self._checkpoints.latest_step == progress.step:
             return
         if self._log is not None:
             self._log.sync()
-        self._checkpoints.save(state, progress)
+        self._checkpoints.save(state, progress, self._accuracy(state))
 
     def _all_stopped(self, state: TrainState) -> bool:
         if self._evaluation.patience is None:

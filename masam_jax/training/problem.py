@@ -23,6 +23,7 @@ from masam_jax.data import (
     split_digest,
     standardize,
 )
+from masam_jax.data.statistics import Statistics
 from masam_jax.models import ConvEncoder, LateFusionNetwork, MLPEncoder, cross_entropy_objective
 from masam_jax.training.config import Experiment, ModelConfig
 from masam_jax.training.distribution import Placement
@@ -44,7 +45,8 @@ class Problem:
       splits: one for each seed.
       network: encoders and heads.
       rows: ``{"inputs": {m: [N, ...]}, "labels": [N]}`` on the devices.
-      statistics: ``{m: (mean [S, D], std [S, D])}`` of each seed's training rows, on the devices.
+      host_statistics: ``{m: (mean [S, D], std [S, D])}`` of each seed's training rows.
+      statistics: the same, on the devices.
       batches: element t holds the row indices of step t, int32 ``[S, B]``.
     """
 
@@ -54,6 +56,7 @@ class Problem:
     splits: tuple[Split, ...]
     network: LateFusionNetwork
     rows: dict[str, Any]
+    host_statistics: Statistics
     statistics: dict[str, Any]
     batches: grain.MapDataset
 
@@ -157,6 +160,7 @@ def build_problem(
     batches = index_batches(train, batch_size=batch_size, seeds=seeds)
     network = build_network(data, experiment.model)
     placement = make_placement(len(seeds), batch_size)
+    statistics = feature_statistics(data.features, train)
     rows = {"inputs": {m: _as_float(x) for m, x in data.features.items()}, "labels": data.labels}
     return Problem(
         experiment=experiment,
@@ -165,7 +169,8 @@ def build_problem(
         splits=splits,
         network=network,
         rows=placement.put(rows, placement.replicated),
-        statistics=placement.put(feature_statistics(data.features, train), placement.seeds),
+        host_statistics=statistics,
+        statistics=placement.put(statistics, placement.seeds),
         batches=batches,
     )
 

@@ -17,7 +17,7 @@ from masam_jax.training.config import (
 )
 from masam_jax.training.distribution import barrier, initialize, is_primary, make_placement
 from masam_jax.training.environment import describe_environment
-from masam_jax.training.errors import RunError, user_errors
+from masam_jax.training.errors import InterruptedRun, RunError, user_errors
 from masam_jax.training.evaluation import make_predict
 from masam_jax.training.interrupt import InterruptRequest
 from masam_jax.training.loop import train_method
@@ -129,6 +129,8 @@ def execute(plan: Plan, output: OutputConfig, command: list[str], progress: Prog
         for method in plan.methods:
             config = {"format": FORMAT, **method_config(plan.problem.experiment, method)}
             if method.slug not in finished:
+                if interrupt.signal_number is not None:
+                    raise InterruptedRun(None, interrupt.signal_number)
                 if is_primary() and plan.baseline is not None:
                     places[method.slug].mkdir(parents=True, exist_ok=True)
                     write_json(places[method.slug] / "config.json", config)
@@ -211,9 +213,8 @@ def _write_surroundings(path: Path, problem: Problem, command: list[str]) -> Non
 
 
 def _flat_statistics(problem: Problem) -> dict[str, Any]:
-    statistics = problem.placement.fetch(problem.statistics)
     return {
         f"{name}/{m}": array
-        for m, pair in statistics.items()
+        for m, pair in problem.host_statistics.items()
         for name, array in zip(("mean", "std"), pair, strict=True)
     }

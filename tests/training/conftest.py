@@ -1,0 +1,50 @@
+"""Small problems for the tests of training."""
+
+import jax
+import pytest
+
+from masam_jax.data import make_synthetic
+from masam_jax.training.config import (
+    DataConfig,
+    EvaluationConfig,
+    Experiment,
+    ModelConfig,
+    OptimizationConfig,
+    SeedConfig,
+)
+from masam_jax.training.distribution import make_placement
+from masam_jax.training.problem import build_problem
+
+
+@pytest.fixture(autouse=True)
+def _standard_promotion():
+    """optax's Adam mixes a Python float with an integer array, which strict promotion refuses."""
+    with jax.numpy_dtype_promotion("standard"):
+        yield
+
+
+@pytest.fixture(scope="session")
+def small_data():
+    return make_synthetic(samples=200, dims=(4,), dominance=(2.0, 0.5), num_classes=3)
+
+
+@pytest.fixture
+def make_problem(small_data):
+    """A function that builds a small problem, on one device unless told otherwise."""
+
+    def make(seeds=2, *, steps=6, batch_size=8, devices=1, seed_offset=0, **evaluation):
+        intervals = {"log_every": 2, "evaluate_every": 2, "checkpoint_every": 2}
+        experiment = Experiment(
+            data=DataConfig("synthetic", train_size=16, validation_size=40, test_size=40),
+            model=ModelConfig(width=4, depth=1),
+            optimization=OptimizationConfig(steps=steps, batch_size=batch_size),
+            seeds=SeedConfig(seeds, seed_offset),
+            evaluation=EvaluationConfig(**(intervals | evaluation)),
+        )
+
+        def place(num_seeds, batch):
+            return make_placement(num_seeds, batch, jax.devices()[:devices])
+
+        return build_problem(experiment, place, small_data)
+
+    return make
