@@ -26,8 +26,7 @@ def masam_metrics(opt_state: Any) -> dict[str, Any]:
     Raises:
       ValueError: there is no MASAM state in ``opt_state``, or more than one.
     """
-    nodes = jax.tree.leaves(opt_state, is_leaf=_is_masam)
-    states = [node for node in nodes if _is_masam(node)]
+    states = _states(opt_state)
     if len(states) != 1:
         raise ValueError(f"opt_state must hold one MasamState, found {len(states)}")
     scores, dominant = states[0].scores, states[0].dominant
@@ -38,6 +37,16 @@ def masam_metrics(opt_state: Any) -> dict[str, Any]:
     for field in ("score", "alignment", "decay", "ma_loss"):
         metrics.update({f"{field}/{m}": getattr(scores, field)[m] for m in names})
     return metrics
+
+
+def has_masam_metrics(opt_state: Any) -> bool:
+    """Whether `masam_metrics` finds what it looks for in ``opt_state``."""
+    return len(_states(opt_state)) == 1
+
+
+def _states(opt_state: Any) -> list[MasamState]:
+    nodes = jax.tree.leaves(opt_state, is_leaf=_is_masam)
+    return [node for node in nodes if _is_masam(node)]
 
 
 def _is_masam(node: Any) -> bool:

@@ -14,25 +14,79 @@ from typing import Any, NamedTuple
 import chex
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from masam_jax import multimodal_value_and_grad
-from tests.networks import loss_fn
-from tests.reference_network import draw_batches, initialise, nested
 
 Factory = Callable[[Any], optax.GradientTransformationExtraArgs]
 Check = Callable[[Factory], None]
+Batch = tuple[dict[str, jax.Array], jax.Array]
 
 CHECKS: dict[str, Check] = {}
-DIMENSIONS = {"audio": 4, "text": 8}
+# Every dimension divides by the number of devices, for sharded parameters.
+DIMENSIONS = {"audio": 8, "text": 16}
+FEATURES = 8
 DEVICES = 8
 STEPS = 3
+
+jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+"""``jax.jit`` with less time spent on compiling."""
 
 
 def check(function: Check) -> Check:
     """Adds a check to the contract."""
     CHECKS[function.__name__] = function
     return function
+
+
+def parameters(seed: int = 0, dtype: Any = jnp.float32) -> Any:
+    """The initial parameters: an encoder and a head per modality, and a fusion head."""
+    generator = np.random.default_rng(seed)
+
+    def normal(*shape: int) -> jax.Array:
+        return jnp.asarray(0.4 * generator.standard_normal(shape), dtype)
+
+    return {
+        "encoders": {
+            m: {"w": normal(size, FEATURES), "b": normal(FEATURES)}
+            for m, size in DIMENSIONS.items()
+        },
+        "fusion": {m: normal(FEATURES) for m in DIMENSIONS},
+        "heads": {m: normal(FEATURES) for m in DIMENSIONS},
+    }
+
+
+def labels_of(params: Any) -> Any:
+    """The labels as a callable gives them: a prefix of the parameters."""
+    return {"encoders": {m: m for m in params["encoders"]}, "fusion": "other", "heads": "other"}
+
+
+def batches(dtype: Any = jnp.float32) -> list[Batch]:
+    """The batches ``(inputs, targets)`` of the contract's runs, of eight samples each."""
+    generator = np.random.default_rng(1)
+
+    def normal(*shape: int) -> jax.Array:
+        return jnp.asarray(generator.standard_normal(shape), dtype)
+
+    return [
+        ({m: normal(DEVICES, size) for m, size in DIMENSIONS.items()}, normal(DEVICES))
+        for _ in range(STEPS)
+    ]
+
+
+def loss_fn(params: Any, inputs: dict[str, jax.Array], targets: jax.Array) -> Any:
+    """Squared errors of the fused and of the unimodal predictions."""
+
+    def error(prediction: jax.Array) -> jax.Array:
+        return jnp.mean((prediction - targets) ** 2)
+
+    features = {
+        m: jnp.tanh(inputs[m] @ encoder["w"] + encoder["b"])
+        for m, encoder in params["encoders"].items()
+    }
+    fused = sum(z @ params["fusion"][m] for m, z in features.items())
+    return error(fused), {m: error(z @ params["heads"][m]) for m, z in features.items()}
 
 
 class Run(NamedTuple):
@@ -42,23 +96,7 @@ class Run(NamedTuple):
     state: Any
 
 
-@functools.cache
-def _numpy_problem(seed: int) -> tuple[Any, list[Any]]:
-    parameters = initialise(seed, DIMENSIONS, hidden=8, features=8)
-    return nested(parameters), draw_batches(seed + 1, DIMENSIONS, steps=STEPS, size=DEVICES)
-
-
-def parameters(seed: int = 0, dtype: Any = jnp.float32) -> Any:
-    """The initial parameters of the contract's network."""
-    return jax.tree.map(lambda x: jnp.asarray(x, dtype), _numpy_problem(seed)[0])
-
-
-def batches(dtype: Any = jnp.float32) -> list[tuple[Any, jax.Array]]:
-    """The batches ``(inputs, labels)`` of the contract's runs, of eight samples each."""
-    return [
-        ({m: jnp.asarray(x, dtype) for m, x in batch.inputs.items()}, jnp.asarray(batch.labels))
-        for batch in _numpy_problem(0)[1]
-    ]
+Step = Callable[..., Run]
 
 
 def with_base(tx: optax.GradientTransformation) -> optax.GradientTransformationExtraArgs:
@@ -72,15 +110,14 @@ def make_step(
     axis_name: str | None = None,
     loss: Callable[..., Any] = loss_fn,
     **extra: Any,
-) -> Callable[..., Run]:
-    """One training step ``(params, state, inputs, labels) -> Run``, not jitted."""
+) -> Step:
+    """One training step ``(params, state, *batch) -> Run``, not jitted."""
     value_and_grad = multimodal_value_and_grad(loss, axis_name=axis_name)
+    update = optax.with_extra_args_support(tx).update
 
-    def step(params: Any, state: Any, inputs: Any, labels: Any) -> Run:
-        _, grads, signals = value_and_grad(params, inputs, labels)
-        updates, state = optax.with_extra_args_support(tx).update(
-            grads, state, params, **signals, **extra
-        )
+    def step(params: Any, state: Any, *batch: Any) -> Run:
+        _, grads, signals = value_and_grad(params, *batch)
+        updates, state = update(grads, state, params, **signals, **extra)
         return Run(optax.apply_updates(params, updates), state)
 
     return step
@@ -90,17 +127,32 @@ def train(
     tx: optax.GradientTransformation,
     params: Any = None,
     *,
-    step: Callable[..., Run] | None = None,
-    data: list[tuple[Any, Any]] | None = None,
-    **options: Any,
+    step: Step | None = None,
+    data: list[Batch] | None = None,
 ) -> Run:
     """Runs the contract's steps, jitted unless a ``step`` is given."""
     params = parameters() if params is None else params
     run = Run(params, tx.init(params))
-    step = jax.jit(make_step(tx, **options)) if step is None else step
+    step = jit(make_step(tx)) if step is None else step
     for batch in batches() if data is None else data:
         run = step(*run, *batch)
     return run
+
+
+class Subject(NamedTuple):
+    """A transformation before its base, its step compiled once for all checks, and the run."""
+
+    tx: optax.GradientTransformationExtraArgs
+    step: Any
+    run: Run
+
+
+@functools.cache
+def subject(factory: Factory) -> Subject:
+    """The factory's transformation in its usual place, trained for the contract's steps."""
+    tx = with_base(factory(labels_of))
+    step = jit(make_step(tx))
+    return Subject(tx, step, train(tx, step=step))
 
 
 def assert_same(got: Any, want: Any, tolerance: float = 2e-5) -> None:

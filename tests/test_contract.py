@@ -13,8 +13,18 @@ import tests.contract_composition
 import tests.contract_jax  # noqa: F401  (registers its checks)
 from masam_jax import masam, sam
 from masam_jax.methods import method_names, parse_method
-from tests.contract import CHECKS, Factory, Run, assert_same, batches, make_step, parameters, train
-from tests.networks import labels_of
+from tests.contract import (
+    CHECKS,
+    Factory,
+    Run,
+    assert_same,
+    batches,
+    jit,
+    labels_of,
+    make_step,
+    parameters,
+    train,
+)
 
 RHO = 0.5
 
@@ -39,7 +49,11 @@ FACTORIES: dict[str, Factory] = {
         clip_negative=True,
     ),
     "sam": lambda labels: sam(rho=RHO),
-    **{f"registry-{name}": _registered(name) for name in method_names() if name != "masam"},
+    **{
+        f"registry-{name}": _registered(name)
+        for name in method_names()
+        if name not in ("masam", "sam")
+    },
 }
 
 
@@ -72,7 +86,7 @@ def test_rho_follows_its_schedule(name: str) -> None:
     tx = {rho: optax.chain(build(labels_of, rho), base) for rho in (0.0, RHO)}
     by_hand = Run(parameters(), tx[0.0].init(parameters()))
     for radius, batch in zip((0.0, RHO, 0.0), batches(), strict=True):
-        by_hand = jax.jit(make_step(tx[radius]))(*by_hand, *batch)
+        by_hand = jit(make_step(tx[radius]))(*by_hand, *batch)
     assert_same(once, by_hand)
 
 
@@ -94,7 +108,7 @@ def test_rho_is_an_injectable_hyperparameter(name: str) -> None:
     assert_same(train(tx).params, want)
     params, state = parameters(), tx.init(parameters())
     state[0].hyperparams["rho"] = jnp.zeros_like(state[0].hyperparams["rho"])
-    step, run = jax.jit(make_step(tx)), Run(params, state)
+    step, run = jit(make_step(tx)), Run(params, state)
     for batch in batches():
         run = step(*run, *batch)
     assert_same(run.params, train(optax.chain(WITH_RHO[name](labels_of, 0.0), base)).params)

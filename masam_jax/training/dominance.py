@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 
 from masam_jax import masam_metrics
-from masam_jax.training.step import holds_masam_state
+from masam_jax.metrics import has_masam_metrics
 
 
 class DominanceState(NamedTuple):
@@ -39,7 +39,7 @@ def count_dominance(
 
     def init_fn(params: Any) -> DominanceState:
         inner = tx.init(params)
-        if not holds_masam_state(inner):
+        if not has_masam_metrics(inner):
             return DominanceState(inner, None, None)
         return DominanceState(inner, jnp.zeros(total, jnp.int32), jnp.int32(0))
 

@@ -1,12 +1,14 @@
 """One training step, compiled: in one piece, or in two around a choice made on the host."""
 
+import functools
 from collections.abc import Callable
 from typing import Any, Literal
 
 import jax
 import optax
 
-from masam_jax import masam_metrics
+from masam_jax.metrics import has_masam_metrics, masam_metrics
+from masam_jax.validation import is_traced
 
 Dispatch = Literal["auto", "jit", "host"]
 Step = Callable[..., tuple[Any, Any, Any]]
@@ -63,19 +65,27 @@ def make_train_step(
 
         clean = signals | {"fusion_grad_fn": fusion_grad_fn, "total_grad_fn": total_grad_fn}
         _, moved = tx.update(grads, opt_state, params, **clean)
-        return masam_metrics(moved)["dominant"], losses, grads, signals
+        # The same tree as grads, which would be written to memory twice.
+        rest = {name: value for name, value in signals.items() if value is not grads}
+        return masam_metrics(moved)["dominant"], losses, grads, rest
 
     def apply(
         params: Any, opt_state: Any, grads: Any, signals: Any, dominant: int
     ) -> tuple[Any, Any]:
-        return finish(params, opt_state, grads, signals | {"dominant": dominant})
+        known = {"total_grads": grads, "dominant": dominant}
+        return finish(params, opt_state, grads, known | signals)
 
     jitted_whole = jax.jit(whole, donate_argnums=(0, 1))
     jitted_choose = jax.jit(choose)
     jitted_apply = jax.jit(apply, static_argnames="dominant", donate_argnums=(0, 1))
 
+    @functools.cache
+    def chooses_on_host(structure: Any) -> bool:
+        return _chooses_on_host(dispatch, structure)
+
     def step(params: Any, opt_state: Any, *batch: Any) -> tuple[Any, Any, Any]:
-        if not _on_host(dispatch, opt_state):
+        # Inside somebody else's jit there is no value to fetch.
+        if is_traced(opt_state) or not chooses_on_host(jax.tree.structure(opt_state)):
             return jitted_whole(params, opt_state, *batch)
         index, losses, grads, signals = jitted_choose(params, opt_state, *batch)
         dominant = int(index.reshape(()))
@@ -84,23 +94,7 @@ def make_train_step(
     return step
 
 
-def _on_host(dispatch: Dispatch, opt_state: Any) -> bool:
+def _chooses_on_host(dispatch: Dispatch, structure: Any) -> bool:
     if dispatch == "jit" or (dispatch == "auto" and jax.default_backend() != "cpu"):
         return False
-    # Inside somebody else's jit there is no value to fetch.
-    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(opt_state)):
-        return False
-    return holds_masam_state(opt_state)
-
-
-def holds_masam_state(opt_state: Any) -> bool:
-    """Whether ``masam_metrics`` finds something in an optimizer's state."""
-    try:
-        jax.eval_shape(lambda state: _arrays(masam_metrics(state)), opt_state)
-    except ValueError:
-        return False
-    return True
-
-
-def _arrays(metrics: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in metrics.items() if not isinstance(value, str)}
+    return has_masam_metrics(jax.tree.unflatten(structure, range(structure.num_leaves)))

@@ -1,0 +1,252 @@
+"""The command line, from its words to its files and exit codes."""
+
+import csv
+import errno
+import json
+import os
+
+import jax
+import pytest
+
+from masam_jax import cli
+
+SMALL = [
+    *("--dataset", "synthetic", "--train-size", "24", "--validation-size", "40"),
+    *("--test-size", "40", "--batch-size", "12", "--width", "4", "--steps", "6"),
+    *("--seeds", "2", "--log-every", "2", "--evaluate-every", "2", "--checkpoint-every", "2"),
+]
+
+
+@pytest.fixture(autouse=True)
+def _standard_promotion():
+    """optax's Adam does not pass strict promotion."""
+    with jax.numpy_dtype_promotion("standard"):
+        yield
+
+
+@pytest.fixture(scope="module")
+def comparison(tmp_path_factory):
+    """A finished comparison of three methods, with plots and report."""
+    path = tmp_path_factory.mktemp("runs") / "small"
+    methods = ["late_fusion", "fusion_only", "masam:rho=1"]
+    with jax.numpy_dtype_promotion("standard"):
+        code = cli.main(["compare", "--methods", *methods, *SMALL, "--output", str(path)])
+    assert code == 0
+    return path
+
+
+def _exit(capsys, *words):
+    """Exit code and standard error of a command."""
+    try:
+        code = cli.main(list(words))
+    except SystemExit as exit_:
+        code = exit_.code
+    return code, capsys.readouterr().err
+
+
+def test_comparison_directory(comparison):
+    names = {path.name for path in comparison.iterdir()}
+    files = {"config.json", "environment.json", "splits.json", "results.json", "table.md"}
+    assert files | {"table.csv", "plots", "report.html", "methods", "statistics.npz"} <= names
+    results = json.loads((comparison / "results.json").read_text())
+    assert [m["spec"] for m in results["methods"]] == ["late_fusion", "fusion_only", "masam:rho=1"]
+    assert results["baseline"] == "late_fusion"
+    assert results["seeds"] == [0, 1]
+    for method in results["methods"]:
+        place = comparison / "methods" / method["slug"]
+        assert json.loads((place / "result.json").read_text()) == method
+        assert (place / "metrics.jsonl").stat().st_size > 0
+        assert list((place / "tensorboard").iterdir())
+    environment = json.loads((comparison / "environment.json").read_text())
+    assert environment["packages"]["jax"] == jax.__version__
+    assert "compare" in environment["command"]
+    splits = json.loads((comparison / "splits.json").read_text())
+    assert set(splits["seeds"]) == {"0", "1"}
+    assert (comparison / "report.html").read_text().count("<table") >= 2
+    assert list((comparison / "plots").glob("*.png"))
+
+
+def test_finished_comparison_resumes_to_the_same_table(comparison, capsys):
+    before = (comparison / "results.json").read_text()
+    words = ["compare", "--methods", "late_fusion", "fusion_only", "masam:rho=1", *SMALL]
+    assert cli.main([*words, "--output", str(comparison), "--resume", "--no-plots"]) == 0
+    assert (comparison / "results.json").read_text() == before
+    output = capsys.readouterr().out
+    assert "MASAM ρ=1" in output
+    assert "step 6/6" not in output
+    environment = json.loads((comparison / "environment.json").read_text())
+    assert len(environment["resumed"]) == 1
+
+
+def test_evaluate_agrees_with_the_result(comparison, tmp_path, capsys):
+    path = tmp_path / "predictions.csv"
+    assert cli.main(["evaluate", str(comparison), "--predictions", str(path)]) == 0
+    assert "late fusion" in capsys.readouterr().out
+    with path.open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 3 * 2 * 40
+    results = json.loads((comparison / "results.json").read_text())
+    for method in results["methods"]:
+        for seed, accuracy in zip(method["seeds"], method["test"]["accuracy"], strict=True):
+            mine = [r for r in rows if r["method"] == method["spec"] and r["seed"] == str(seed)]
+            hits = [r["label"] == r["prediction"] for r in mine]
+            assert sum(hits) / len(hits) == pytest.approx(accuracy)
+            head = [r["label"] == r["m0"] for r in mine]
+            assert sum(head) / len(head) == pytest.approx(
+                method["test"]["unimodal_accuracy"]["m0"][seed]
+            )
+
+
+@pytest.mark.parametrize("which", ["last", "best"])
+def test_evaluate_one_method_of_a_comparison(comparison, capsys, which):
+    place = comparison / "methods" / "masam_rho-1"
+    words = ["evaluate", str(place), "--split", "validation", "--checkpoint", which]
+    assert cli.main(words) == 0
+    output = capsys.readouterr().out
+    result = json.loads((place / "result.json").read_text())
+    lines = (place / "metrics.jsonl").read_text().splitlines()
+    records = [r for r in map(json.loads, lines) if r["split"] == "validation"]
+    if which == "last":
+        means = result["validation"]["accuracy"]
+    else:
+        means = [max(r["accuracy"][seed] for r in records) for seed in range(2)]
+    assert f"{100 * sum(means) / 2:.2f} ±" in output
+
+
+def test_train_and_list(comparison, tmp_path, capsys):
+    path = tmp_path / "single"
+    words = ["train", "--method", "sam:rho=0.1", *SMALL, "--output", str(path), "--no-plots"]
+    assert cli.main(words) == 0
+    assert not (path / "report.html").exists()
+    assert json.loads((path / "result.json").read_text())["title"] == "SAM ρ=0.1"
+    (path / "result.json").unlink()
+    capsys.readouterr()
+    assert cli.main(["runs", str(tmp_path)]) == 0
+    output = capsys.readouterr().out
+    assert "sam:rho=0.1" in output
+    assert "interrupted" in output
+    assert "6/6" in output
+    assert cli.main(["runs", str(comparison.parent)]) == 0
+    output = capsys.readouterr().out
+    assert "finished" in output
+    assert "18/18" in output
+
+
+def test_tuning_reports_validation(tmp_path, capsys):
+    words = ["compare", "--methods", "late_fusion", "masam:rho=1", *SMALL, "--seed-offset", "50"]
+    path = tmp_path / "tuning"
+    code = cli.main([*words, "--report-split", "validation", "--output", str(path)])
+    assert code == 0
+    assert "Validation accuracy" in capsys.readouterr().out
+    results = json.loads((path / "results.json").read_text())
+    assert results["seeds"] == [50, 51]
+    assert all("test" not in method for method in results["methods"])
+    assert (path / "report.html").is_file()
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["train", "--method", "masm"], "unknown method 'masm'; did you mean 'masam'"),
+        (["train", "--method", "masam:roh=1"], "did you mean 'rho'"),
+        (["train", "--method", "masam:rho=-1"], "rho=-1.0 is out of range"),
+        (["train", "--dataset", "mfeet"], "did you mean 'mfeat'"),
+        (["train", "--method", "masam:select=pax"], "'pax'"),
+        (["train", "--batch-size", "101"], "batch_size is 101"),
+        (["train", "--train-size", "5000"], "train_size is 5000"),
+        (["train", "--resume"], "--resume needs --output"),
+        (["compare", "--methods", "masam", "masam:rho=0.3"], "given twice"),
+        (["compare", "--methods", "masam", "--baseline", "sam"], "baseline 'sam' is not among"),
+        (["evaluate", "nowhere"], "nowhere is no directory"),
+        (["runs", "nowhere"], "nowhere is no directory"),
+    ],
+)
+def test_mistakes_are_one_line(capsys, tmp_path, monkeypatch, words, message):
+    monkeypatch.chdir(tmp_path)
+    code, errors = _exit(capsys, *words)
+    assert code == 2
+    assert message in errors
+    assert "Traceback" not in errors
+    assert not list(tmp_path.iterdir()), "a refused run leaves nothing behind"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["train", "--lr", "3"],
+        ["train", "--steps", "0"],
+        ["train", "--steps", "many"],
+        ["train", "--report", "first"],
+        ["trian"],
+    ],
+)
+def test_unknown_options_and_values_are_refused(capsys, words):
+    code, errors = _exit(capsys, *words)
+    assert code == 2
+    assert words[1 if len(words) > 1 else 0].lstrip("-") in errors
+
+
+def test_existing_run_is_kept(comparison, capsys):
+    code, errors = _exit(capsys, "train", *SMALL, "--output", str(comparison))
+    assert code == 2
+    assert "--resume goes on with it, --overwrite deletes it" in errors
+    assert (comparison / "results.json").exists()
+
+
+def test_resume_with_other_options_names_them(comparison, capsys):
+    words = ["compare", "--methods", "late_fusion", *SMALL, "--learning-rate", "0.1"]
+    code, errors = _exit(capsys, *words, "--output", str(comparison), "--resume")
+    assert code == 2
+    assert "optimization.learning_rate: 0.005 -> 0.1" in errors
+    assert "methods:" in errors
+
+
+@pytest.mark.parametrize("words", [[], ["train"], ["compare"], ["evaluate"], ["runs"]])
+def test_help(capsys, words):
+    with pytest.raises(SystemExit) as exit_:
+        cli.main([*words, "--help"])
+    assert exit_.value.code == 0
+    output = capsys.readouterr().out
+    if words in (["train"], ["compare"]):
+        assert "modality-aware SAM" in output
+        assert "(default: 600)" in output
+        assert "Optimizer steps." in output
+
+
+def test_full_disk_is_named_and_can_be_resumed(tmp_path, capsys, monkeypatch):
+    path = tmp_path / "full"
+    words = ["train", "--method", "late_fusion", *SMALL, "--no-plots", "--output", str(path)]
+    replace = os.replace
+
+    def full(source, target):
+        if str(target).endswith("result.json"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", full)
+    code, errors = _exit(capsys, *words)
+    assert code == 1
+    assert "no space left on device" in errors
+    assert "result.json" in errors
+    assert "Traceback" not in errors
+    assert errors.strip().endswith("--resume")
+    monkeypatch.undo()
+    with jax.numpy_dtype_promotion("standard"):
+        assert cli.main([*words, "--resume"]) == 0
+    assert (path / "result.json").is_file()
+
+
+def test_damaged_checkpoint_is_named(tmp_path, capsys):
+    path = tmp_path / "run"
+    words = ["train", "--method", "late_fusion", *SMALL, "--no-plots", "--output", str(path)]
+    assert cli.main(words) == 0
+    (path / "result.json").unlink()
+    for file in (path / "checkpoints" / "6" / "state").rglob("*"):
+        if file.is_file():
+            file.write_bytes(b"")
+    code, errors = _exit(capsys, *words, "--resume")
+    assert code == 2
+    assert "checkpoints/6 is damaged" in errors
+    code, errors = _exit(capsys, "evaluate", str(path))
+    assert code == 2
+    assert "checkpoints/6 is damaged" in errors

@@ -1,0 +1,126 @@
+"""Checkpoints: exact, few, and refused where they do not belong."""
+
+import dataclasses
+import shutil
+
+import jax
+import numpy as np
+import pytest
+
+from masam_jax.methods import parse_method
+from masam_jax.training.checkpoints import Checkpoints, Progress
+from masam_jax.training.errors import RunError
+from masam_jax.training.state import abstract_state, init_state
+
+CONFIG = {"method": "masam", "optimization": {"steps": 6, "learning_rate": 0.005}}
+
+
+@pytest.fixture
+def problem(make_problem):
+    return make_problem(2)
+
+
+@pytest.fixture
+def saved(tmp_path, problem):
+    """A directory with one checkpoint, and the state in it."""
+    state = init_state(problem, parse_method("masam"))
+    with Checkpoints(tmp_path / "checkpoints", CONFIG) as checkpoints:
+        checkpoints.save(state, Progress(4, 1.5, 0.5), 0.5)
+    return tmp_path / "checkpoints", jax.device_get(state)
+
+
+def _restore(directory, problem, method="masam", config=CONFIG):
+    with Checkpoints(directory, config) as checkpoints:
+        return checkpoints.restore(abstract_state(problem, parse_method(method)))
+
+
+def test_round_trip_is_exact(saved, problem):
+    directory, state = saved
+    restored, progress = _restore(directory, problem)
+    assert progress == Progress(4, 1.5, 0.5)
+    assert jax.tree.structure(restored) == jax.tree.structure(state)
+    for new, old in zip(jax.tree.leaves(restored), jax.tree.leaves(state), strict=True):
+        assert new.dtype == old.dtype
+        assert np.array_equal(new, old)
+
+
+def test_saving_does_not_hold_the_buffers(tmp_path, problem):
+    """The next step donates the state while the save is still going on."""
+    state = init_state(problem, parse_method("late_fusion"))
+    expected = jax.device_get(state.params)
+    with Checkpoints(tmp_path / "c", CONFIG) as checkpoints:
+        checkpoints.save(state, Progress(1), 0.0)
+        overwrite = jax.jit(lambda tree: jax.tree.map(lambda x: x * 0 - 1, tree), donate_argnums=0)
+        overwrite(state.params)
+    restored, _ = _restore(tmp_path / "c", problem, "late_fusion")
+    assert jax.tree.all(jax.tree.map(np.array_equal, restored.params, expected))
+
+
+def test_last_and_best_are_kept(tmp_path, problem):
+    state = init_state(problem, parse_method("late_fusion"))
+    with Checkpoints(tmp_path / "c", CONFIG) as checkpoints:
+        for step, accuracy in ((1, 0.3), (2, 0.9), (3, 0.5), (4, 0.6)):
+            checkpoints.save(state, Progress(step), accuracy)
+        checkpoints.wait()
+        assert checkpoints.latest_step == 4
+    assert sorted(p.name for p in (tmp_path / "c").iterdir() if p.name.isdigit()) == ["2", "4"]
+
+
+def test_no_checkpoint(tmp_path, problem):
+    with pytest.raises(RunError, match="holds no checkpoint"):
+        _restore(tmp_path / "c", problem)
+
+
+def test_another_configuration_is_named(saved, problem):
+    config = {**CONFIG, "optimization": {"steps": 8, "learning_rate": 0.005}}
+    with pytest.raises(RunError, match=r"optimization\.steps: 6 -> 8$"):
+        _restore(saved[0], problem, config=config)
+
+
+def test_another_model_is_named(saved, make_problem):
+    problem = make_problem(2)
+    wider = dataclasses.replace(problem.experiment.model, width=5)
+    experiment = dataclasses.replace(problem.experiment, model=wider)
+    from masam_jax.training.problem import build_network
+
+    network = build_network(problem.data, experiment.model)
+    other = dataclasses.replace(problem, network=network)
+    with pytest.raises(RunError, match=r"another model: .*bias: 'float32\[2, 4\]' -> 'float32\[2"):
+        _restore(saved[0], other)
+
+
+def test_another_method_is_named(saved, problem):
+    with pytest.raises(RunError, match="another model"):
+        _restore(saved[0], problem, "late_fusion")
+
+
+def test_foreign_checkpoint_is_refused(tmp_path, problem):
+    import orbax.checkpoint as ocp
+
+    with ocp.CheckpointManager(tmp_path / "c") as manager:
+        manager.save(
+            3,
+            args=ocp.args.Composite(
+                state=ocp.args.StandardSave({"w": np.ones(3)}),
+                progress=ocp.args.JsonSave({"epoch": 3}),
+            ),
+        )
+    with pytest.raises(RunError, match="is not a checkpoint of masam_jax"):
+        _restore(tmp_path / "c", problem)
+
+
+@pytest.mark.parametrize("damage", ["arrays", "arrays truncated", "progress", "progress garbled"])
+def test_damaged_checkpoint_is_named(saved, problem, damage):
+    step = saved[0] / "4"
+    if damage == "arrays":
+        shutil.rmtree(step / "state")
+    elif damage == "arrays truncated":
+        for path in (step / "state").rglob("*"):
+            if path.is_file():
+                path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    elif damage == "progress":
+        shutil.rmtree(step / "progress")
+    else:
+        (step / "progress" / "metadata").write_text("{")
+    with pytest.raises(RunError, match=r"checkpoint .*/4 is damaged .* delete that directory"):
+        _restore(saved[0], problem)

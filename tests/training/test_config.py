@@ -1,0 +1,74 @@
+"""Configurations check themselves."""
+
+import pytest
+
+from masam_jax.training.config import (
+    DataConfig,
+    DistributionConfig,
+    EvaluationConfig,
+    Experiment,
+    ModelConfig,
+    OptimizationConfig,
+    SeedConfig,
+    as_json,
+    changed_fields,
+    experiment_from_json,
+)
+
+
+@pytest.mark.parametrize(
+    "kind, options",
+    [
+        (DataConfig, {"train_size": 0}),
+        (DataConfig, {"validation_size": 0}),
+        (DataConfig, {"split_seed": -1}),
+        (ModelConfig, {"width": 0}),
+        (ModelConfig, {"depth": -1}),
+        (OptimizationConfig, {"steps": 0}),
+        (OptimizationConfig, {"batch_size": 0}),
+        (OptimizationConfig, {"learning_rate": float("nan")}),
+        (OptimizationConfig, {"weight_decay": -1e-4}),
+        (SeedConfig, {"seeds": 0}),
+        (SeedConfig, {"seed_offset": -1}),
+        (EvaluationConfig, {"log_every": 0}),
+        (EvaluationConfig, {"patience": 0}),
+        (DistributionConfig, {"num_processes": 0}),
+        (DistributionConfig, {"process_id": 1}),
+    ],
+)
+def test_values_out_of_range(kind, options):
+    (name,) = options
+    with pytest.raises(ValueError, match=f"{name}={options[name]} is out of range"):
+        kind(**options)
+
+
+def test_processes_need_a_coordinator():
+    with pytest.raises(ValueError, match="--coordinator-address"):
+        DistributionConfig(num_processes=2)
+
+
+def test_seeds_start_at_the_offset():
+    assert SeedConfig(3, 100).values == (100, 101, 102)
+
+
+def test_json_round_trip():
+    experiment = Experiment(data=DataConfig(train_size=None), seeds=SeedConfig(3, 5))
+    assert experiment_from_json(as_json(experiment)) == experiment
+
+
+def test_json_of_something_else_is_refused():
+    content = as_json(Experiment())
+    del content["model"]["width"]
+    experiment_from_json(content)
+    content["model"]["colour"] = "red"
+    with pytest.raises(ValueError, match="colour"):
+        experiment_from_json(content)
+    with pytest.raises(ValueError, match="data"):
+        experiment_from_json({})
+
+
+def test_changed_fields():
+    old = {"a": 1, "b": {"c": [1], "d": 2}}
+    new = {"a": 1, "b": {"c": [2], "e": 3}}
+    assert changed_fields(old, new) == ["b.c: [1] -> [2]", "b.d: 2 -> None", "b.e: None -> 3"]
+    assert changed_fields(old, old) == []
