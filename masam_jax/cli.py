@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union
+from typing import Annotated, Any, Union
 
 import tyro
 from rich.console import Console
@@ -21,79 +21,14 @@ from rich.table import Table
 
 from masam_jax.methods import get_method, method_names
 from masam_jax.methods.options import write_value
-from masam_jax.training.config import DistributionConfig, Experiment, OutputConfig
+from masam_jax.training.commands import COMMANDS, Command, Compare, Evaluate, Runs, Train
+from masam_jax.training.config import OutputConfig
 from masam_jax.training.errors import InterruptedRun, RunError, user_errors
-
-DEMO_METHODS = (
-    "fusion_only",
-    "late_fusion",
-    "sam:rho=0.3",
-    "masam",
-    "masam:rho=12",
-    "masam:rho=12,select=all",
-    "masam:rho=12,select=random",
-    "masam:rho=12,scale_by_alignment=false",
-)
 
 # Of tables that go to a file or a pipe.
 _WIDTH = 140
 
 _GRAMMAR = "A method is NAME[:OPTION=VALUE,...], as in masam:rho=12,select=all."
-
-
-@dataclasses.dataclass(frozen=True)
-class Train:
-    """Train one method on one data set, with one seed or several at once."""
-
-    method: str = "masam"
-    """Method, as NAME[:OPTION=VALUE,...]; see the list above."""
-    experiment: Experiment = dataclasses.field(default_factory=Experiment)
-    output: OutputConfig = dataclasses.field(default_factory=OutputConfig)
-    distribution: DistributionConfig = dataclasses.field(default_factory=DistributionConfig)
-
-
-@dataclasses.dataclass(frozen=True)
-class Compare:
-    """Train several methods with the same seeds, splits and initial parameters, and compare."""
-
-    methods: tuple[str, ...] = DEMO_METHODS
-    """Methods, each as NAME[:OPTION=VALUE,...]; see the list above."""
-    baseline: str | None = None
-    """Method that the others are tested against; late_fusion if it is there, else the first."""
-    experiment: Experiment = dataclasses.field(default_factory=Experiment)
-    output: OutputConfig = dataclasses.field(default_factory=OutputConfig)
-    distribution: DistributionConfig = dataclasses.field(default_factory=DistributionConfig)
-
-
-@dataclasses.dataclass(frozen=True)
-class Evaluate:
-    """Evaluate a run's checkpoint on a split, and write its predictions."""
-
-    run: tyro.conf.Positional[str]
-    """Run directory: of masam train, of masam compare, or one method's inside a comparison."""
-    split: Literal["train", "validation", "test"] = "test"
-    """Samples to evaluate on."""
-    checkpoint: Literal["last", "best"] | None = None
-    """Parameters after the last step, or best by validation accuracy; None as the run reported."""
-    predictions: str | None = None
-    """CSV file for the predictions of every seed and sample."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Runs:
-    """List the runs in and below a directory."""
-
-    directory: tyro.conf.Positional[str] = "runs"
-    """Where to look."""
-
-
-Command = Train | Compare | Evaluate | Runs
-_COMMANDS: dict[str, type[Command]] = {
-    "train": Train,
-    "compare": Compare,
-    "evaluate": Evaluate,
-    "runs": Runs,
-}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -114,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if isinstance(command, Train | Compare):
                 command = dataclasses.replace(command, output=_named(command))
                 again = _resuming(words, str(command.output.output))
-        return _execute(command, console, [_program(), *words])
+        return _execute(command, console, [*_program().split(), *words])
     except RunError as error:
         errors.print(f"error: {error}")
         return 2
@@ -143,11 +78,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parse(words: list[str]) -> Command:
     config = (tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff)
-    kind = _COMMANDS.get(words[0]) if words else None
+    kind = COMMANDS.get(words[0]) if words else None
     if kind is None:
         # The list of commands, or what is wrong with the first word.
         commands = tuple(
-            Annotated[command, tyro.conf.subcommand(name)] for name, command in _COMMANDS.items()
+            Annotated[command, tyro.conf.subcommand(name)] for name, command in COMMANDS.items()
         )
         description = "MASAM for multimodal learning: train, compare, evaluate."
         every: Any = Union[commands]  # noqa: UP007

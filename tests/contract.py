@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from masam_jax import multimodal_value_and_grad
+from masam_jax import LateFusion, multimodal_value_and_grad
 
 Factory = Callable[[Any], optax.GradientTransformationExtraArgs]
 Check = Callable[[Factory], None]
@@ -30,7 +30,7 @@ FEATURES = 8
 DEVICES = 8
 STEPS = 3
 
-jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+jit: Any = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 """``jax.jit`` with less time spent on compiling."""
 
 
@@ -75,18 +75,28 @@ def batches(dtype: Any = jnp.float32) -> list[Batch]:
     ]
 
 
-def loss_fn(params: Any, inputs: dict[str, jax.Array], targets: jax.Array) -> Any:
-    """Squared errors of the fused and of the unimodal predictions."""
+def _encode(params: Any, modality: str, inputs: dict[str, jax.Array]) -> jax.Array:
+    encoder = params["encoders"][modality]
+    return jnp.tanh(inputs[modality] @ encoder["w"] + encoder["b"])
 
+
+def _objective(params: Any, features: Any, inputs: Any, targets: jax.Array) -> Any:
     def error(prediction: jax.Array) -> jax.Array:
         return jnp.mean((prediction - targets) ** 2)
 
-    features = {
-        m: jnp.tanh(inputs[m] @ encoder["w"] + encoder["b"])
-        for m, encoder in params["encoders"].items()
-    }
     fused = sum(z @ params["fusion"][m] for m, z in features.items())
     return error(fused), {m: error(z @ params["heads"][m]) for m, z in features.items()}
+
+
+LATE_FUSION = LateFusion(
+    {m: lambda params, inputs, _, m=m: _encode(params, m, inputs) for m in DIMENSIONS}, _objective
+)
+"""The contract's network in two parts."""
+
+
+def loss_fn(params: Any, inputs: dict[str, jax.Array], targets: jax.Array) -> Any:
+    """Squared errors of the fused and of the unimodal predictions, in one piece."""
+    return LATE_FUSION(params, inputs, targets)
 
 
 class Run(NamedTuple):
@@ -108,7 +118,7 @@ def make_step(
     tx: optax.GradientTransformation,
     *,
     axis_name: str | None = None,
-    loss: Callable[..., Any] = loss_fn,
+    loss: Callable[..., Any] | LateFusion = loss_fn,
     **extra: Any,
 ) -> Step:
     """One training step ``(params, state, *batch) -> Run``, not jitted."""

@@ -22,7 +22,6 @@ from tests.contract import (
     train,
     with_base,
 )
-from tests.optimizers import lenient
 
 
 def _first_updates(factory: Factory, dtype: Any) -> tuple[Any, Any, Any, Any]:
@@ -57,7 +56,7 @@ def dtypes_are_those_of_the_parameters(factory: Factory) -> None:
         floats = {x.dtype for x in jax.tree.leaves(after) if jnp.issubdtype(x.dtype, jnp.floating)}
         assert floats <= {jnp.dtype(jnp.float32)}, "statistics are kept in float32"
         results.append(jax.tree.map(lambda x: x.astype(jnp.float32), updates))
-    assert_same(*results, tolerance=0.05)
+    assert_same(results[0], results[1], tolerance=0.05)
 
 
 @check
@@ -99,17 +98,12 @@ def a_missing_signal_is_named_or_not_needed(factory: Factory) -> None:
 
 @check
 def sits_anywhere_in_a_chain(factory: Factory) -> None:
-    base = optax.sgd(0.1, momentum=0.9)
-    want = subject(factory).run.params
-    for tx in (
-        optax.chain(optax.identity(), optax.chain(factory(labels_of), base)),
-        optax.named_chain(
-            ("before", optax.clip_by_global_norm(1e6)),
-            ("method", optax.chain(factory(labels_of))),
-            ("base", base),
-        ),
-    ):
-        assert_same(train(tx).params, want)
+    tx = optax.named_chain(
+        ("before", optax.identity()),
+        ("method", optax.chain(optax.chain(factory(labels_of)), optax.clip_by_global_norm(1e6))),
+        ("base", optax.sgd(0.1, momentum=0.9)),
+    )
+    assert_same(train(tx).params, subject(factory).run.params)
     last = optax.chain(optax.clip_by_global_norm(1.0), optax.scale(-0.1), factory(labels_of))
     chex.assert_tree_all_finite(train(last))
 
@@ -120,12 +114,6 @@ def works_before_partitioned_optimizers(factory: Factory) -> None:
     optimizers = {part: optax.sgd(0.1, momentum=0.9) for part in ("audio", "text", "other")}
     tx = optax.chain(factory(labels_of), optax.multi_transform(optimizers, labels_of))
     assert_same(train(tx).params, subject(factory).run.params)
-
-
-@check
-def works_before_an_adaptive_optimizer(factory: Factory) -> None:
-    tx = optax.chain(factory(labels_of), lenient(optax.adamw(1e-2)))
-    chex.assert_tree_all_finite(train(tx))
 
 
 @check

@@ -46,13 +46,14 @@ def state_keeps_its_structure(factory: Factory) -> None:
     run = Run(parameters(), tx.init(parameters()))
     for batch in batches():
         before, run = run, step(*run, *batch)
-        assert jax.tree.structure(run) == jax.tree.structure(before)
+        chex.assert_trees_all_equal_structs(run, before)
         assert _descriptions(run) == _descriptions(before)
 
 
 @check
 def compiles_once(factory: Factory) -> None:
-    tx, traces = subject(factory).tx, []
+    tx = subject(factory).tx
+    traces: list[None] = []
     step = make_step(tx)
 
     @jit
@@ -173,7 +174,7 @@ def sharded_parameters_give_the_same(factory: Factory) -> None:
 def state_can_be_pickled(factory: Factory) -> None:
     _, step, run = subject(factory)
     restored = pickle.loads(pickle.dumps(run))
-    assert jax.tree.structure(restored) == jax.tree.structure(run)
+    chex.assert_trees_all_equal_structs(restored, run)
     chex.assert_trees_all_equal(step(*restored, *batches()[0]), step(*run, *batches()[0]))
 
 
@@ -185,5 +186,5 @@ def state_survives_orbax(factory: Factory) -> None:
         checkpointer.save(Path(directory) / "run", run)
         checkpointer.wait_until_finished()
         restored = checkpointer.restore(Path(directory) / "run", blank)
-    assert jax.tree.structure(restored) == jax.tree.structure(run)
+    chex.assert_trees_all_equal_structs(restored, run)
     chex.assert_trees_all_equal(step(*restored, *batches()[0]), step(*run, *batches()[0]))

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import chex
 import equinox
 import flax.core
 import jax
@@ -153,7 +154,7 @@ def test_every_container_trains_alike(method: str, name: str) -> None:
         return loss_fn(container.read(tree), *batch)
 
     run = train(tx, params, step=jit(make_step(tx, loss=loss)))
-    assert jax.tree.structure(run.params) == jax.tree.structure(params)
+    chex.assert_trees_all_equal_structs(run.params, params)
     want = subject(FACTORIES[method]).run
     assert_same(container.read(run.params), want.params)
     assert_same(run.state[0], want.state[0])
@@ -166,7 +167,7 @@ def test_labels_of_the_container_s_own_kind(name: str) -> None:
     params = container.fill(parameters())
     by_path = label_by_path({container.audio: "audio", container.text: "text", "": "other"})
     tree = by_path(params)
-    assert jax.tree.structure(tree) == jax.tree.structure(params)
+    chex.assert_trees_all_equal_structs(tree, params)
     partitions = {resolve_partition(labels, params, "other") for labels in (tree, by_path)}
     (partition,) = partitions
     assert partition.modalities == ("audio", "text")

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 import pytest
+from jax.sharding import AxisType, PartitionSpec
 
 import tests.contract_composition
 import tests.contract_jax  # noqa: F401  (registers its checks)
@@ -15,6 +16,8 @@ from masam_jax import masam, sam
 from masam_jax.methods import method_names, parse_method
 from tests.contract import (
     CHECKS,
+    DEVICES,
+    LATE_FUSION,
     Factory,
     Run,
     assert_same,
@@ -23,6 +26,7 @@ from tests.contract import (
     labels_of,
     make_step,
     parameters,
+    subject,
     train,
 )
 
@@ -67,7 +71,6 @@ def test_contract(factory: str, check: str) -> None:
 
 WITH_RHO = {
     "masam": lambda labels, rho: masam(labels, rho=rho),
-    "masam-all": lambda labels, rho: masam(labels, rho=rho, select="all"),
     "sam": lambda labels, rho: sam(rho=rho),
 }
 
@@ -84,9 +87,10 @@ def test_rho_follows_its_schedule(name: str) -> None:
     assert_same(run_with(lambda count: jnp.float32(RHO)).params, run_with(RHO).params)
     once = run_with(lambda count: jnp.where(count == 1, jnp.float32(RHO), 0))
     tx = {rho: optax.chain(build(labels_of, rho), base) for rho in (0.0, RHO)}
+    step = {rho: jit(make_step(tx[rho])) for rho in tx}
     by_hand = Run(parameters(), tx[0.0].init(parameters()))
     for radius, batch in zip((0.0, RHO, 0.0), batches(), strict=True):
-        by_hand = jit(make_step(tx[radius]))(*by_hand, *batch)
+        by_hand = step[radius](*by_hand, *batch)
     assert_same(once, by_hand)
 
 
@@ -101,7 +105,6 @@ def test_rho_is_an_injectable_hyperparameter(name: str) -> None:
             rho=RHO,
             alpha=0.8,
             beta=0.91,
-            select="all" if "all" in name else "dominant",
         )
     want = train(optax.chain(WITH_RHO[name](labels_of, RHO), base)).params
     tx = optax.chain(injected, base)
@@ -124,3 +127,17 @@ def test_masam_inside_multi_transform_is_refused(name: str) -> None:
     )
     with pytest.raises(ValueError, match="multi_transform"):
         inside.init(parameters())
+
+
+@pytest.mark.parametrize("name", [name for name in FACTORIES if name.startswith("masam")])
+def test_late_fusion_on_eight_devices_equals_one_device_in_one_piece(name: str) -> None:
+    """Features stay on their device; the mean is taken outside the dominant modality's branch."""
+    tx, _, want = subject(FACTORIES[name])
+    whole, shards = PartitionSpec(), PartitionSpec("devices")
+    step = jax.shard_map(
+        make_step(tx, axis_name="devices", loss=LATE_FUSION),
+        mesh=jax.make_mesh((DEVICES,), ("devices",), axis_types=(AxisType.Auto,)),
+        in_specs=(whole, whole, shards, shards),
+        out_specs=whole,
+    )
+    assert_same(train(tx, step=jit(step)), want, tolerance=1e-4)

@@ -36,7 +36,9 @@ LAYER = 2 * BATCH * WIDTH * WIDTH
 
 
 def _flops(function: Callable[..., Any], *arguments: Any) -> float:
-    return jax.jit(function).lower(*arguments).compile().cost_analysis()["flops"]
+    analysis = jax.jit(function).lower(*arguments).compile().cost_analysis()
+    assert analysis is not None
+    return analysis["flops"]
 
 
 def _names(count: int) -> list[str]:

@@ -12,8 +12,9 @@ from typing import Any
 
 import jax
 
+import masam_jax
+
 _PACKAGES = (
-    "masam-jax",
     "jax",
     "jaxlib",
     "flax",
@@ -40,7 +41,10 @@ def describe_environment(command: list[str]) -> dict[str, Any]:
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "python": sys.version.split()[0],
         "platform": platform.platform(),
-        "packages": {name: _version(name) for name in _PACKAGES},
+        "packages": {
+            "masam-jax": masam_jax.__version__,
+            **{name: _version(name) for name in _PACKAGES},
+        },
         "git_commit": _git_commit(),
         "backend": jax.default_backend(),
         "devices": [str(device) for device in jax.devices()],

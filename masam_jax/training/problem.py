@@ -68,7 +68,13 @@ class Problem:
     @functools.cached_property
     def initial_params(self) -> Any:
         """Parameters ``[S, ...]`` before the first step, the same for every method."""
-        init = jax.jit(jax.vmap(self.init_params), out_shardings=self.placement.seeds)
+        # Random numbers compile slowly and this runs once: measured on CPU, 3 s instead of 13.
+        options = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else {}
+        init = jax.jit(
+            jax.vmap(self.init_params),
+            out_shardings=self.placement.seeds,
+            compiler_options=options,
+        )
         return init(self.seed_keys)
 
     @functools.cached_property

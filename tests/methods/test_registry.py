@@ -107,9 +107,11 @@ def test_modality_is_checked_against_the_labels():
 
 def test_random_selection_draws_from_its_key():
     def initial(seed):
-        return parse_method("masam:select=random").transformation(
-            LABELS, jax.random.PRNGKey(seed)
-        ).init(PARAMS)
+        return (
+            parse_method("masam:select=random")
+            .transformation(LABELS, jax.random.PRNGKey(seed))
+            .init(PARAMS)
+        )
 
     assert jnp.array_equal(initial(1).key, initial(1).key)
     assert not jnp.array_equal(initial(1).key, initial(2).key)

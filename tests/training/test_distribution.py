@@ -49,9 +49,7 @@ def test_several_devices_train_as_one(make_problem, seeds, devices, spec):
             indices = problem.placement.put(problem.batches[index], problem.placement.indices)
             params, opt_state, losses = step(params, opt_state, state.stopped, indices)
         shardings = {leaf.sharding for leaf in jax.tree.leaves((params, opt_state))}
-        assert all(
-            sharding.is_equivalent_to(problem.placement.seeds, 1) for sharding in shardings
-        )
+        assert all(sharding.is_equivalent_to(problem.placement.seeds, 1) for sharding in shardings)
         return jax.device_get(params), np.asarray(losses.total)
 
     ours, our_loss = train(devices)

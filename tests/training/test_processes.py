@@ -8,7 +8,9 @@ import subprocess
 import sys
 import time
 
+import jax
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
 
 OPTIONS = [
@@ -58,14 +60,16 @@ def _numbers(path):
 
 
 def _arrays(place):
-    """Every array of the last checkpoint, as bytes."""
-    import orbax.checkpoint as ocp
-
+    """Every array of the last checkpoint, whatever devices wrote it."""
     steps = [path for path in (place / "checkpoints").iterdir() if path.name.isdigit()]
     last = max(steps, key=lambda path: int(path.name))
-    import jax
-
-    restored = ocp.StandardCheckpointer().restore(last / "state")
+    local = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    with ocp.StandardCheckpointer() as checkpointer:
+        metadata = checkpointer.metadata(last / "state").item_metadata.tree
+        target = jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=local), metadata
+        )
+        restored = checkpointer.restore(last / "state", target)
     leaves = jax.tree_util.tree_leaves_with_path(restored)
     return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
 
@@ -128,9 +132,7 @@ def test_interrupted_run_says_how_to_resume(tmp_path, number, code):
     saved = int(errors.split("saved at step ")[1].split(".")[0])
     assert (path / "checkpoints" / str(saved)).is_dir()
     command = errors.strip().splitlines()[-1].strip()
-    assert command == (
-        f"python -m masam_jax {' '.join(words)} --output '{path}' --resume"
-    )
+    assert command == (f"python -m masam_jax {' '.join(words)} --output '{path}' --resume")
 
 
 def test_two_processes_train_as_one(tmp_path):
