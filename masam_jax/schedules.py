@@ -1,6 +1,9 @@
 """Schedules of the radius ρ: one under which Theorem 1 holds, and optax's own, re-exported."""
 
-import chex
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -17,6 +20,9 @@ from optax import (
 )
 
 from masam_jax.validation import check_radius
+
+if TYPE_CHECKING:
+    import chex  # importing it takes as long as all of masam_jax
 
 __all__ = [
     "constant_schedule",
