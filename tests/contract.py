@@ -150,19 +150,33 @@ def train(
 
 
 class Subject(NamedTuple):
-    """A transformation before its base, its step compiled once for all checks, and the run."""
+    """A transformation before its base, and its step, compiled once for all checks.
+
+    Attributes:
+      tx: the transformation and its base.
+      step: the jitted step.
+      run: where the contract's steps lead.
+      traces: one entry for each time that ``step`` was traced.
+    """
 
     tx: optax.GradientTransformationExtraArgs
     step: Any
     run: Run
+    traces: list[None]
 
 
 @functools.cache
 def subject(factory: Factory) -> Subject:
     """The factory's transformation in its usual place, trained for the contract's steps."""
     tx = with_base(factory(labels_of))
-    step = jit(make_step(tx))
-    return Subject(tx, step, train(tx, step=step))
+    step, traces = make_step(tx), []
+
+    @jit
+    def traced(*operands: Any) -> Run:
+        traces.append(None)
+        return step(*operands)
+
+    return Subject(tx, traced, train(tx, step=traced), traces)
 
 
 def assert_same(got: Any, want: Any, tolerance: float = 2e-5) -> None:

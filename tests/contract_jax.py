@@ -42,7 +42,7 @@ def init_is_a_function_of_shapes(factory: Factory) -> None:
 
 @check
 def state_keeps_its_structure(factory: Factory) -> None:
-    tx, step, _ = subject(factory)
+    tx, step, *_ = subject(factory)
     run = Run(parameters(), tx.init(parameters()))
     for batch in batches():
         before, run = run, step(*run, *batch)
@@ -52,23 +52,15 @@ def state_keeps_its_structure(factory: Factory) -> None:
 
 @check
 def compiles_once(factory: Factory) -> None:
-    tx = subject(factory).tx
-    traces: list[None] = []
-    step = make_step(tx)
-
-    @jit
-    def counted(*arguments: Any) -> Run:
-        traces.append(None)
-        return step(*arguments)
-
-    train(tx, step=counted)
-    assert len(traces) == 1
-    assert counted._cache_size() == 1
+    tested = subject(factory)
+    train(tested.tx, step=tested.step)
+    assert len(tested.traces) == 1
+    assert tested.step._cache_size() == 1
 
 
 @check
 def moves_nothing_to_the_host(factory: Factory) -> None:
-    tx, step, want = subject(factory)
+    tx, step, want, _ = subject(factory)
     data, run = batches(), Run(parameters(), tx.init(parameters()))
     with jax.transfer_guard("disallow"):
         for batch in data:
@@ -78,7 +70,7 @@ def moves_nothing_to_the_host(factory: Factory) -> None:
 
 @check
 def donates_its_buffers(factory: Factory) -> None:
-    tx, _, want = subject(factory)
+    tx, _, want, _ = subject(factory)
     run = jax.tree.map(jnp.copy, Run(parameters(), tx.init(parameters())))
     step = jit(make_step(tx), donate_argnums=(0, 1))
     for batch in batches():
@@ -90,7 +82,7 @@ def donates_its_buffers(factory: Factory) -> None:
 
 @check
 def maps_over_seeds(factory: Factory) -> None:
-    tx, one_step, _ = subject(factory)
+    tx, one_step, *_ = subject(factory)
     seeds = [parameters(seed) for seed in range(3)]
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *seeds)
     step = jit(jax.vmap(make_step(tx), in_axes=(0, 0, None, None)))
@@ -102,26 +94,13 @@ def maps_over_seeds(factory: Factory) -> None:
         assert_same(one, train(tx, params, step=one_step), tolerance=1e-4)
 
 
-@check
-def scans_over_steps(factory: Factory) -> None:
-    tx, _, want = subject(factory)
-    step = make_step(tx)
-    data = jax.tree.map(lambda *leaves: jnp.stack(leaves), *batches())
-
-    @jit
-    def scan(run: Run, data: Any) -> Run:
-        return jax.lax.scan(lambda carry, batch: (step(*carry, *batch), None), run, data)[0]
-
-    assert_same(scan(Run(parameters(), tx.init(parameters())), data), want, tolerance=1e-4)
-
-
 def _mesh() -> Mesh:
     return jax.make_mesh((DEVICES,), ("devices",), axis_types=(AxisType.Auto,))
 
 
 @check
 def eight_devices_under_pmap_equal_one(factory: Factory) -> None:
-    tx, _, want = subject(factory)
+    tx, _, want, _ = subject(factory)
     step = jax.pmap(
         make_step(tx, axis_name="devices"), axis_name="devices", in_axes=(None, None, 0, 0)
     )
@@ -137,7 +116,7 @@ def eight_devices_under_pmap_equal_one(factory: Factory) -> None:
 
 @check
 def eight_devices_under_shard_map_equal_one(factory: Factory) -> None:
-    tx, _, want = subject(factory)
+    tx, _, want, _ = subject(factory)
     whole, shards = PartitionSpec(), PartitionSpec("devices")
     step = jax.shard_map(
         make_step(tx, axis_name="devices"),
@@ -154,7 +133,7 @@ def _replicated(tree: Any) -> Any:
 
 @check
 def sharded_batches_give_the_same(factory: Factory) -> None:
-    tx, _, want = subject(factory)
+    tx, _, want, _ = subject(factory)
     sharding = NamedSharding(_mesh(), PartitionSpec("devices"))
     data = [jax.device_put(batch, sharding) for batch in batches()]
     run = train(tx, _replicated(parameters()), data=data)
@@ -163,7 +142,7 @@ def sharded_batches_give_the_same(factory: Factory) -> None:
 
 @check
 def sharded_parameters_give_the_same(factory: Factory) -> None:
-    tx, _, want = subject(factory)
+    tx, _, want, _ = subject(factory)
     sharding = NamedSharding(_mesh(), PartitionSpec("devices"))
     params = jax.device_put(parameters(), sharding)
     run = train(tx, params, data=[_replicated(batch) for batch in batches()])
@@ -172,7 +151,7 @@ def sharded_parameters_give_the_same(factory: Factory) -> None:
 
 @check
 def state_can_be_pickled(factory: Factory) -> None:
-    _, step, run = subject(factory)
+    _, step, run, _ = subject(factory)
     restored = pickle.loads(pickle.dumps(run))
     chex.assert_trees_all_equal_structs(restored, run)
     chex.assert_trees_all_equal(step(*restored, *batches()[0]), step(*run, *batches()[0]))
@@ -180,7 +159,7 @@ def state_can_be_pickled(factory: Factory) -> None:
 
 @check
 def state_survives_orbax(factory: Factory) -> None:
-    _, step, run = subject(factory)
+    _, step, run, _ = subject(factory)
     blank = jax.tree.map(jnp.zeros_like, run)
     with tempfile.TemporaryDirectory() as directory, ocp.StandardCheckpointer() as checkpointer:
         checkpointer.save(Path(directory) / "run", run)

@@ -1,6 +1,5 @@
 """One training step, compiled: in one piece, or in two around a choice made on the host."""
 
-import functools
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -24,10 +23,10 @@ def make_train_step(
     ``"jit"`` compiles the whole step. ``"host"`` compiles it in two: the first part takes losses
     and gradients and asks the transformation which modality is dominant; that index, the only
     thing fetched, selects the second part, compiled for this modality alone, so that no branch is
-    left in the program. It gives the same numbers, and is the fastest way on CPU, where a
-    convolution's backward pass inside a branch is slow. It needs a ``MasamState`` in the
-    optimizer's state; without one the step is compiled whole. ``"auto"`` is ``"host"`` on CPU and
-    ``"jit"`` elsewhere.
+    left in the program. It gives the same numbers, and is the fastest way for convolutions on CPU,
+    whose backward pass is slow inside a branch. It needs a ``MasamState`` in the optimizer's state;
+    without one the step is compiled whole. ``"auto"`` is ``"host"`` on CPU for a network that
+    convolves, and ``"jit"`` elsewhere.
 
     Args:
       value_and_grad: what ``multimodal_value_and_grad`` returns, or any function with its result.
@@ -79,13 +78,21 @@ def make_train_step(
     jitted_choose = jax.jit(choose)
     jitted_apply = jax.jit(apply, static_argnames="dominant", donate_argnums=(0, 1))
 
-    @functools.cache
-    def chooses_on_host(structure: Any) -> bool:
-        return _chooses_on_host(dispatch, structure)
+    on_host: dict[Any, bool] = {}
+
+    def chooses_on_host(params: Any, opt_state: Any, *batch: Any) -> bool:
+        if dispatch == "jit" or is_traced(opt_state):  # traced: no value to fetch
+            return False
+        structure = jax.tree.structure((params, opt_state))
+        if structure not in on_host:
+            on_host[structure] = has_masam_metrics(opt_state) and (
+                dispatch == "host"
+                or (jax.default_backend() == "cpu" and _convolves(value_and_grad, params, *batch))
+            )
+        return on_host[structure]
 
     def step(params: Any, opt_state: Any, *batch: Any) -> tuple[Any, Any, Any]:
-        # Inside somebody else's jit there is no value to fetch.
-        if is_traced(opt_state) or not chooses_on_host(jax.tree.structure(opt_state)):
+        if not chooses_on_host(params, opt_state, *batch):
             return jitted_whole(params, opt_state, *batch)
         index, losses, grads, signals = jitted_choose(params, opt_state, *batch)
         dominant = int(index.reshape(()))
@@ -94,7 +101,5 @@ def make_train_step(
     return step
 
 
-def _chooses_on_host(dispatch: Dispatch, structure: Any) -> bool:
-    if dispatch == "jit" or (dispatch == "auto" and jax.default_backend() != "cpu"):
-        return False
-    return has_masam_metrics(jax.tree.unflatten(structure, range(structure.num_leaves)))
+def _convolves(function: Callable[..., Any], *operands: Any) -> bool:
+    return "conv_general_dilated" in str(jax.make_jaxpr(function)(*operands))

@@ -136,3 +136,40 @@ def test_step_works_inside_another_jit():
 def test_dispatch_is_checked():
     with pytest.raises(ValueError, match="dispatch is 'dense'"):
         make_train_step(multimodal_value_and_grad(_network()), optax.sgd(0.1), "dense")
+
+
+@pytest.mark.parametrize(
+    ("convolves", "programs"), [(False, ["whole"]), (True, ["choose", "apply"])]
+)
+def test_auto_asks_the_host_on_cpu_where_the_network_convolves(convolves, programs, monkeypatch):
+    kernel = jnp.ones((1, 1, 3), jnp.float32)
+
+    def encoder(params, batch):
+        x = batch["x"]
+        if convolves:
+            x = jax.lax.conv_general_dilated(x[:, None, :], kernel, (1,), "SAME")[:, 0]
+        return x @ params["m"]
+
+    def objective(params, features, batch):
+        return jnp.mean(features["m"] ** 2), {"m": jnp.mean((features["m"] - 1.0) ** 2)}
+
+    value_and_grad = multimodal_value_and_grad(LateFusion({"m": encoder}, objective))
+    tx = optax.chain(masam({"m": "m"}), optax.sgd(0.1))
+    ran = []
+    jit = jax.jit
+
+    def recording_jit(function, **options):
+        compiled = jit(function, **options)
+
+        def call(*args, **kwargs):
+            ran.append(function.__name__)
+            return compiled(*args, **kwargs)
+
+        return call
+
+    monkeypatch.setattr(jax, "jit", recording_jit)
+    step = make_train_step(value_and_grad, tx)
+    monkeypatch.setattr(jax, "jit", jit)
+    params = {"m": jnp.ones((4, 2))}
+    step(params, tx.init(params), {"x": jnp.ones((5, 4))})
+    assert ran == programs
