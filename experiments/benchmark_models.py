@@ -12,7 +12,7 @@ from masam_jax import LateFusion
 
 Params = Any
 
-# 32 × 32 RGB images through three 3 × 3 convolutions; DESIGN's two small encoders.
+# 32 × 32 RGB images through three 3 × 3 convolutions.
 IMAGE_SHAPE = (32, 32, 3)
 CONV_CHANNELS = (16, 32, 64)
 VECTOR_SIZE = 256

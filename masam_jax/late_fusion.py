@@ -16,7 +16,7 @@ class LateFusion:
 
     The other encoders' features are reused at the perturbed point, where only the dominant
     encoder runs again: ``(5M + 3) / (3M)`` times the cost of late fusion for M encoders of equal
-    cost (DESIGN.md section 3).
+    cost (forward 1, backward 2; two pullbacks of each, then the dominant encoder once more).
 
     Attributes:
       encoders: for each modality ``fn(params, *args) -> features`` (any tree of arrays). An

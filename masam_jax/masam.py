@@ -1,7 +1,6 @@
 """MASAM as a gradient transformation: a correction on the total gradient."""
 
-import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -9,15 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from masam_jax.decision import Decision, Settings, Step, decide
 from masam_jax.partition import Labels, Partition, resolve_partition
 from masam_jax.perturbation import CLEAN, Correction
 from masam_jax.scores import (
     ModalityScores,
     accumulation_dtype,
-    advance,
-    align,
     initial_scores,
-    partition_leaves,
 )
 from masam_jax.signals import FusionGradient
 from masam_jax.validation import check_choice, check_flag, check_fraction, check_radius, is_traced
@@ -43,85 +40,6 @@ class MasamState(NamedTuple):
     scores: ModalityScores
     dominant: jax.Array
     key: jax.Array
-
-
-@dataclasses.dataclass(frozen=True)
-class _Settings:
-    """The static part of a `masam`; hashable, for ``jit``."""
-
-    select: str
-    scale_by_alignment: bool
-    per_tensor: bool
-    clip_negative: bool
-    dispatch: str
-
-
-@dataclasses.dataclass(frozen=True)
-class _Step:
-    """What is static in one update; hashable, for ``jit``.
-
-    Attributes:
-      settings: the options of the transformation.
-      partition: whose parameter is whose.
-      chosen: the dominant modality's index where the caller chose it, else None.
-    """
-
-    settings: _Settings
-    partition: Partition
-    chosen: int | None
-
-    def dispatch(self, traced: bool) -> str:
-        """How to take the correction: "all", "clean", "host", "dense", "switch" or a modality."""
-        modalities, settings = self.partition.modalities, self.settings
-        if settings.select == "all":
-            return "all"
-        if settings.select in modalities:
-            return settings.select
-        if self.chosen is not None:
-            return "clean" if self.chosen == CLEAN else modalities[self.chosen]
-        if len(modalities) == 1:
-            return modalities[0]
-        if settings.dispatch == "host" and traced:
-            raise ValueError(
-                'dispatch="host" needs a step that is not traced (or dominant=, the caller\'s'
-                ' choice); under jit, vmap, pmap or scan use "auto", "dense" or "switch"'
-            )
-        if settings.dispatch != "auto":
-            return settings.dispatch
-        if not traced:
-            return "host"
-        return "dense" if jax.default_backend() == "cpu" else "switch"
-
-    def choose(
-        self, scores: ModalityScores, present: Mapping[str, jax.Array], key: jax.Array
-    ) -> tuple[jax.Array, jax.Array]:
-        """The dominant modality's index, and the key of the next step."""
-        modalities, select = self.partition.modalities, self.settings.select
-        if select == "all":
-            return jnp.asarray(CLEAN, jnp.int32), key
-        if select == "random":
-            typed = jax.random.wrap_key_data(key)
-            draw_key, next_key = jax.random.split(typed)
-            key = jax.random.key_data(next_key)
-            values = jax.random.uniform(draw_key, (len(modalities),), jnp.float32)
-        elif select in modalities:
-            values = jnp.asarray([m == select for m in modalities], jnp.float32)
-        else:
-            values = jnp.stack([scores.score[m] for m in modalities])
-        there = jnp.stack([present[m] for m in modalities])
-        if select in modalities:
-            there = there & (values > 0)
-        if self.chosen is not None and select in ("dominant", "random"):
-            return jnp.asarray(self.chosen, jnp.int32), key
-        best = jnp.argmax(jnp.where(there, values, -jnp.inf)).astype(jnp.int32)
-        return jnp.where(jnp.any(there), best, jnp.full_like(best, CLEAN)), key
-
-
-class _Decision(NamedTuple):
-    """What one step perturbs: the dominant modality, and ``ρ γ_m / ‖∇ L_fuse‖`` of each."""
-
-    state: MasamState
-    scales: dict[str, jax.Array]
 
 
 def masam(
@@ -214,7 +132,7 @@ def masam(
     check_flag("clip_negative", clip_negative)
     check_choice("alignment", alignment, ("partition", "per_tensor"))
     check_choice("dispatch", dispatch, ("auto", "switch", "dense", "host"))
-    settings = _Settings(
+    settings = Settings(
         select, scale_by_alignment, alignment == "per_tensor", clip_negative, dispatch
     )
 
@@ -249,71 +167,32 @@ def masam(
         fusion_grad_fn = signals["fusion_grad_fn"]
         ours = fusion_grad_fn if isinstance(fusion_grad_fn, FusionGradient) else None
         chosen = _check_dominant(signals.get("dominant"), partition)
-        step = _Step(settings, partition, chosen)
-        operands = (state, params, inputs, ours, (radius, alpha, beta))
-        traced = is_traced(updates, operands)
-        decision = (_decide if traced else _jitted_decide)(step, *operands)
+        step = Step(settings, partition, chosen)
+        operands = (state.scores, state.key, params, inputs, ours, (radius, alpha, beta))
+        traced = is_traced(updates, state, operands)
+        decision = (decide if traced else _jitted_decide)(step, *operands)
         how = step.dispatch(traced)
         if how == "host":
-            index = int(decision.state.dominant)
+            index = int(decision.dominant)
             how = "clean" if index == CLEAN else partition.modalities[index]
         correct = _correct if traced or ours is None else _jitted_correct
         corrected = correct(
             step, how, updates, params, inputs["fusion_grads"], fusion_grad_fn, decision
         )
-        return corrected, decision.state
+        count = optax.safe_increment(state.count)
+        return corrected, MasamState(count, decision.scores, decision.dominant, decision.key)
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)
 
 
-def _decide(
-    step: _Step,
-    state: MasamState,
-    params: Any,
-    inputs: dict[str, Any],
-    fusion_gradient: FusionGradient | None,
-    hyperparameters: Any,
-) -> _Decision:
-    """Scores the modalities, chooses, and scales the perturbations."""
-    partition, settings = step.partition, step.settings
-    radius, alpha, beta = hyperparameters
-    if fusion_gradient is not None:
-        fusion_gradient.check_partition(params, partition)
-    alignments, present = {}, {}
-    for m in partition.modalities:
-        alignments[m] = align(
-            partition_leaves(inputs["fusion_grads"], partition, m),
-            partition_leaves(_unimodal_grads(inputs, m), partition, m),
-            per_tensor=settings.per_tensor,
-            clip_negative=settings.clip_negative,
-            dtype=state.scores.score[m].dtype,
-        )
-        loss = jnp.asarray(inputs["unimodal_losses"][m])
-        is_informative = jnp.isfinite(loss) & ~((loss == 0) & alignments[m].is_flat)
-        present[m] = jnp.asarray(inputs["present"].get(m, True)).astype(bool) & is_informative
-    losses = inputs["unimodal_losses"]
-    scores = advance(state.scores, losses, alignments, present, alpha=alpha, beta=beta)
-    index, key = step.choose(scores, present, state.key)
-    scales = {}
-    for m in partition.modalities:
-        dtype = scores.score[m].dtype
-        factor = alignments[m].cosine if settings.scale_by_alignment else jnp.ones((), dtype)
-        scale = jnp.asarray(radius, dtype) * factor * alignments[m].inverse_norm
-        scales[m] = jnp.where(present[m], scale, jnp.zeros_like(scale))
-    return _Decision(
-        MasamState(optax.safe_increment(state.count), scores, index, key),
-        scales,
-    )
-
-
 def _correct(
-    step: _Step,
+    step: Step,
     how: str,
     updates: Any,
     params: Any,
     fusion_grads: Any,
     fusion_grad_fn: Callable[..., Any],
-    decision: _Decision,
+    decision: Decision,
 ) -> Any:
     """``updates`` with the correction added; ``how`` is a dispatch, a modality, or "clean"."""
     if how == "clean":
@@ -328,9 +207,9 @@ def _correct(
     if how == "all":
         corrections = correction.joint()
     elif how == "dense":
-        corrections = correction.dense(decision.state.dominant)
+        corrections = correction.dense(decision.dominant)
     elif how == "switch":
-        corrections = correction.switch(decision.state.dominant)
+        corrections = correction.switch(decision.dominant)
     else:
         corrections = correction.single(how)
     leaves, structure = jax.tree.flatten(updates)
@@ -341,13 +220,8 @@ def _correct(
     return jax.tree.unflatten(structure, corrected)
 
 
-_jitted_decide = jax.jit(_decide, static_argnames="step")
+_jitted_decide = jax.jit(decide, static_argnames="step")
 _jitted_correct = jax.jit(_correct, static_argnames=("step", "how"))
-
-
-def _unimodal_grads(inputs: dict[str, Any], modality: str) -> Any:
-    each = inputs["per_modality_grads"]
-    return inputs["unimodal_grads"] if each is None else each[modality]
 
 
 def _check_signals(

@@ -63,7 +63,7 @@ def align(
     clip_negative: bool,
     dtype: Any,
 ) -> Alignment:
-    """``γ_m = cos(∇ L_fuse, ∇ L_m)`` over the leaves of one partition (DESIGN.md section 1).
+    """``γ_m = cos(∇ L_fuse, ∇ L_m)`` over the leaves of one partition (MASAM, APS).
 
     Args:
       fusion_grads: the fusion gradient's leaves of the partition.

@@ -169,7 +169,8 @@ class Subject(NamedTuple):
 def subject(factory: Factory) -> Subject:
     """The factory's transformation in its usual place, trained for the contract's steps."""
     tx = with_base(factory(labels_of))
-    step, traces = make_step(tx), []
+    step = make_step(tx)
+    traces: list[None] = []
 
     @jit
     def traced(*operands: Any) -> Run:

@@ -53,7 +53,7 @@ MUTANTS = (
     ),
     Mutant(
         "ties go to the last modality",
-        "masam.py",
+        "decision.py",
         "best = jnp.argmax(jnp.where(there, values, -jnp.inf)).astype(jnp.int32)",
         "best = (len(modalities) - 1 - jnp.argmax(jnp.where(there, values, -jnp.inf)[::-1]))"
         ".astype(jnp.int32)",
@@ -72,7 +72,7 @@ MUTANTS = (
     ),
     Mutant(
         "an absent modality is perturbed",
-        "masam.py",
+        "decision.py",
         "scales[m] = jnp.where(present[m], scale, jnp.zeros_like(scale))",
         "scales[m] = scale",
     ),
@@ -96,13 +96,13 @@ MUTANTS = (
     ),
     Mutant(
         "the radius grows with the gradient's norm",
-        "masam.py",
+        "decision.py",
         "scale = jnp.asarray(radius, dtype) * factor * alignments[m].inverse_norm",
         "scale = jnp.asarray(radius, dtype) * factor",
     ),
     Mutant(
         "γ does not scale the radius",
-        "masam.py",
+        "decision.py",
         "factor = alignments[m].cosine if settings.scale_by_alignment else jnp.ones((), dtype)",
         "factor = jnp.ones((), dtype)",
     ),

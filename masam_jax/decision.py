@@ -1,0 +1,163 @@
+"""What one step of MASAM perturbs: scores, choice, and the scale of each perturbation."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from masam_jax.partition import Partition
+from masam_jax.perturbation import CLEAN
+from masam_jax.scores import ModalityScores, advance, align, partition_leaves
+from masam_jax.signals import FusionGradient
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """The options of a `masam` that are known while tracing; hashable, for ``jit``.
+
+    Attributes:
+      select: "dominant", "all", "random" or a modality.
+      scale_by_alignment: whether γ scales the radius.
+      per_tensor: whether γ is the mean of single tensors' cosines.
+      clip_negative: whether a negative γ counts as 0.
+      dispatch: "auto", "switch", "dense" or "host".
+    """
+
+    select: str
+    scale_by_alignment: bool
+    per_tensor: bool
+    clip_negative: bool
+    dispatch: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """What is static in one update; hashable, for ``jit``.
+
+    Attributes:
+      settings: the options of the transformation.
+      partition: whose parameter is whose.
+      chosen: the dominant modality's index where the caller chose it, else None.
+    """
+
+    settings: Settings
+    partition: Partition
+    chosen: int | None
+
+    def dispatch(self, traced: bool) -> str:
+        """How to take the correction: "all", "clean", "host", "dense", "switch" or a modality."""
+        modalities, settings = self.partition.modalities, self.settings
+        if settings.select == "all":
+            return "all"
+        if settings.select in modalities:
+            return settings.select
+        if self.chosen is not None:
+            return "clean" if self.chosen == CLEAN else modalities[self.chosen]
+        if len(modalities) == 1:
+            return modalities[0]
+        if settings.dispatch == "host" and traced:
+            raise ValueError(
+                'dispatch="host" needs a step that is not traced (or dominant=, the caller\'s'
+                ' choice); under jit, vmap, pmap or scan use "auto", "dense" or "switch"'
+            )
+        if settings.dispatch != "auto":
+            return settings.dispatch
+        if not traced:
+            return "host"
+        return "dense" if jax.default_backend() == "cpu" else "switch"
+
+    def choose(
+        self, scores: ModalityScores, present: Mapping[str, jax.Array], key: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
+        """The dominant modality's index, and the key of the next step."""
+        modalities, select = self.partition.modalities, self.settings.select
+        if select == "all":
+            return jnp.asarray(CLEAN, jnp.int32), key
+        if select == "random":
+            typed = jax.random.wrap_key_data(key)
+            draw_key, next_key = jax.random.split(typed)
+            key = jax.random.key_data(next_key)
+            values = jax.random.uniform(draw_key, (len(modalities),), jnp.float32)
+        elif select in modalities:
+            values = jnp.asarray([m == select for m in modalities], jnp.float32)
+        else:
+            values = jnp.stack([scores.score[m] for m in modalities])
+        there = jnp.stack([present[m] for m in modalities])
+        if select in modalities:
+            there = there & (values > 0)
+        if self.chosen is not None and select in ("dominant", "random"):
+            return jnp.asarray(self.chosen, jnp.int32), key
+        best = jnp.argmax(jnp.where(there, values, -jnp.inf)).astype(jnp.int32)
+        return jnp.where(jnp.any(there), best, jnp.full_like(best, CLEAN)), key
+
+
+class Decision(NamedTuple):
+    """What one step perturbs.
+
+    Attributes:
+      scores: APS after the step.
+      dominant: int32 scalar, the dominant modality's index, -1 for none.
+      key: the key of the next step.
+      scales: ``ρ γ_m / ‖∇_{θ_m} L_fuse‖₂`` of each modality, what its fusion gradient is multiplied
+        with to perturb it; 0 where it is not present.
+    """
+
+    scores: ModalityScores
+    dominant: jax.Array
+    key: jax.Array
+    scales: dict[str, jax.Array]
+
+
+def decide(
+    step: Step,
+    scores: ModalityScores,
+    key: jax.Array,
+    params: Any,
+    inputs: dict[str, Any],
+    fusion_gradient: FusionGradient | None,
+    hyperparameters: Any,
+) -> Decision:
+    """Scores the modalities, chooses, and scales the perturbations.
+
+    Args:
+      step: what is static.
+      scores: APS before the step.
+      key: the key of this step.
+      params: the parameters.
+      inputs: the signals that are trees, "present" and "per_modality_grads" (or None) among them.
+      fusion_gradient: our own gradient function, to be checked against the partition.
+      hyperparameters: ``(ρ, α, β)``.
+    """
+    partition, settings = step.partition, step.settings
+    radius, alpha, beta = hyperparameters
+    if fusion_gradient is not None:
+        fusion_gradient.check_partition(params, partition)
+    alignments, present = {}, {}
+    for m in partition.modalities:
+        alignments[m] = align(
+            partition_leaves(inputs["fusion_grads"], partition, m),
+            partition_leaves(_unimodal_grads(inputs, m), partition, m),
+            per_tensor=settings.per_tensor,
+            clip_negative=settings.clip_negative,
+            dtype=scores.score[m].dtype,
+        )
+        loss = jnp.asarray(inputs["unimodal_losses"][m])
+        is_informative = jnp.isfinite(loss) & ~((loss == 0) & alignments[m].is_flat)
+        present[m] = jnp.asarray(inputs["present"].get(m, True)).astype(bool) & is_informative
+    losses = inputs["unimodal_losses"]
+    scores = advance(scores, losses, alignments, present, alpha=alpha, beta=beta)
+    index, key = step.choose(scores, present, key)
+    scales = {}
+    for m in partition.modalities:
+        dtype = scores.score[m].dtype
+        factor = alignments[m].cosine if settings.scale_by_alignment else jnp.ones((), dtype)
+        scale = jnp.asarray(radius, dtype) * factor * alignments[m].inverse_norm
+        scales[m] = jnp.where(present[m], scale, jnp.zeros_like(scale))
+    return Decision(scores, index, key, scales)
+
+
+def _unimodal_grads(inputs: dict[str, Any], modality: str) -> Any:
+    each = inputs["per_modality_grads"]
+    return inputs["unimodal_grads"] if each is None else each[modality]
