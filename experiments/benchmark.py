@@ -116,7 +116,7 @@ def _row(
 
 
 def floor(modalities: int) -> float:
-    """The arithmetic floor of exact MASAM × late fusion, backward = 2 × forward (5M + 3 over 3M)."""
+    """The arithmetic floor of exact MASAM × late fusion, backward = 2 × forward."""
     return (5 * modalities + 3) / (3 * modalities)
 
 

@@ -10,6 +10,8 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+import hypothesis
+import hypothesis.strategies as st
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,6 +21,9 @@ from tests.contract import jit
 
 CURVATURE = 0.5
 NAMES = ("audio", "text", "video")
+SEEDS = st.integers(0, 2**32 - 1)
+SELECTIONS = st.sampled_from(["dominant", "all", "text", "random"])
+few = hypothesis.settings(max_examples=30)
 SHAPES = {"w": (2, 2), "b": (2,)}
 
 
@@ -32,6 +37,11 @@ def _draw(generator: np.random.Generator, groups: tuple[str, ...]) -> dict[str, 
 def vector(tree: Any) -> np.ndarray:
     """All leaves of a tree as one vector."""
     return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree)])
+
+
+def assert_close(got: Any, want: Any) -> None:
+    """Asserts equality up to the rounding of 64 bits."""
+    np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-11)
 
 
 def quadratic_gradient(fusion_grads: Any, params: Any) -> Callable[..., Any]:

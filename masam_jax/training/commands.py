@@ -7,15 +7,16 @@ import tyro
 
 from masam_jax.training.config import DistributionConfig, Experiment, OutputConfig
 
+# The published radius, and those that `make tune` chose on validation samples and other seeds.
 DEMO_METHODS = (
     "fusion_only",
     "late_fusion",
-    "sam:rho=0.3",
+    "sam:rho=0.01",
     "masam",
-    "masam:rho=12",
-    "masam:rho=12,select=all",
-    "masam:rho=12,select=random",
-    "masam:rho=12,scale_by_alignment=false",
+    "masam:rho=48",
+    "masam:rho=6,select=all",
+    "masam:rho=24,select=random",
+    "masam:rho=24,scale_by_alignment=false",
 )
 
 
