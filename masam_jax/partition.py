@@ -41,13 +41,7 @@ def resolve_partition(labels: Labels, params: optax.Params, other: str) -> Parti
       ValueError: ``params`` is masked (an ``optax.partition`` outside), a label is no string, the
         labels are no prefix of the parameters, or no modality is among them.
     """
-    nodes = jax.tree.leaves(params, is_leaf=_is_masked)
-    if any(map(_is_masked, nodes)):
-        raise ValueError(
-            "params holds optax.MaskedNode leaves: a transformation that takes modality labels must"
-            " see the whole parameter tree. Put it before optax.partition / multi_transform /"
-            " masked in a chain, not inside, and partition the base optimizer alone."
-        )
+    check_unmasked(params)
     tree = labels(params) if callable(labels) else labels
     given = jax.tree.leaves(tree)
     for label in given:
@@ -55,6 +49,15 @@ def resolve_partition(labels: Labels, params: optax.Params, other: str) -> Parti
             raise ValueError(
                 f"labels must be strings, got {label!r} of type {type(label).__name__}"
             )
+    known = set(given) | set(getattr(labels, "modalities", ()))
+    modalities = tuple(sorted(known - {other}))
+    if not modalities:
+        raise ValueError(
+            f"labels name no modality: found {sorted(set(given))}, and {other!r} marks the leaves"
+            " that belong to none; at least one other label is needed"
+        )
+    if not jax.tree.leaves(params):  # optax.tree.map_params initialises with an empty placeholder
+        return Partition((), modalities)
     try:
         spread = jax.tree.leaves(_broadcast_prefix(tree, params))
     except ValueError as error:
@@ -63,14 +66,17 @@ def resolve_partition(labels: Labels, params: optax.Params, other: str) -> Parti
             f" callable of params; found labels {jax.tree.structure(tree)} for params"
             f" {jax.tree.structure(params)}"
         ) from error
-    known = set(given) | set(getattr(labels, "modalities", ()))
-    modalities = tuple(sorted(known - {other}))
-    if not modalities:
-        raise ValueError(
-            f"labels name no modality: found {sorted(set(given))}, and {other!r} marks the leaves"
-            " that belong to none; at least one other label is needed"
-        )
     return Partition(tuple(spread), modalities)
+
+
+def check_unmasked(params: optax.Params) -> None:
+    """Raises ``ValueError`` where an ``optax.partition`` outside has hidden some of ``params``."""
+    if any(map(_is_masked, jax.tree.leaves(params, is_leaf=_is_masked))):
+        raise ValueError(
+            "params holds optax.MaskedNode leaves: a transformation that looks ahead must see the"
+            " whole parameter tree. Put it before optax.partition / multi_transform / masked in a"
+            " chain, not inside, and partition the base optimizer alone."
+        )
 
 
 def label_by_path(

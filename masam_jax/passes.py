@@ -19,6 +19,9 @@ from masam_jax.losses import (
 )
 from masam_jax.partition import Partition
 
+# Below it the difference of two gradients, divided by the weight, has lost too many digits.
+_SMALL_WEIGHT = 0.01
+
 
 class Gradients(NamedTuple):
     """Gradients at the clean point, each a tree like the parameters.
@@ -90,7 +93,7 @@ class PlainPasses:
             summed = jax.tree.map(lambda *leaves: sum(leaves[1:], leaves[0]), *each.values())
             return losses, Gradients(total, fusion_grads, summed, each), None
         common = common_weight(weights)
-        direct = _is_direct(self._mode, (params, fusion, unimodal))
+        direct = _is_direct(self._mode, weights, (params, fusion, unimodal))
         if common is not None and direct:
             unimodal_grads = pull(0.0, dict.fromkeys(unimodal, 1.0))
             total = _add_scaled(fusion_grads, common, unimodal_grads)
@@ -155,7 +158,7 @@ class LateFusionPasses:
         fusion_grads, fusion_cotangents = pull(1.0, dict.fromkeys(unimodal, 0.0))
         total, total_cotangents = pull(1.0, weights)
         unimodal_grads, unimodal_cotangents = pull(0.0, dict.fromkeys(unimodal, 1.0))
-        direct = _is_direct(self._mode, (params, features, fusion, unimodal))
+        direct = _is_direct(self._mode, weights, (params, features, fusion, unimodal))
         for m, pull_encoder in pullbacks.items():
             (of_fusion,) = pull_encoder(fusion_cotangents[m])
             weight = weights[m]
@@ -208,15 +211,19 @@ def _cotangents(
     of_unimodal: Mapping[str, Any],
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     """What to pull back for a weighted sum of the losses, in the losses' own dtypes."""
-    return (
-        jnp.asarray(of_fusion, fusion.dtype),
-        {m: jnp.asarray(of_unimodal[m], loss.dtype) for m, loss in unimodal.items()},
-    )
+
+    def like(loss: jax.Array, weight: Any) -> jax.Array:
+        # ones_like: under shard_map a cotangent varies over the devices as its loss does.
+        return jnp.ones_like(loss) * jnp.asarray(weight, loss.dtype)
+
+    return like(fusion, of_fusion), {m: like(loss, of_unimodal[m]) for m, loss in unimodal.items()}
 
 
-def _is_direct(mode: str, arrays: Any) -> bool:
+def _is_direct(mode: str, weights: Mapping[str, Any], arrays: Any) -> bool:
     if mode != "auto":
         return mode == "direct"
+    if any(is_positive(weight) and weight < _SMALL_WEIGHT for weight in weights.values()):
+        return True
     dtypes = [jnp.result_type(leaf) for leaf in jax.tree.leaves(arrays)]
     return any(jnp.issubdtype(d, jnp.floating) and jnp.finfo(d).bits < 32 for d in dtypes)
 

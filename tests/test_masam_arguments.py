@@ -6,6 +6,7 @@ import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from masam_jax import masam, masam_metrics, multimodal_value_and_grad, sam
@@ -59,6 +60,14 @@ def test_an_unknown_modality_to_select_is_named_when_the_labels_are_known():
 def test_sam_refuses_a_bad_radius(rho):
     with pytest.raises(ValueError, match="rho must be"):
         sam(rho=rho)
+
+
+def test_sam_inside_a_partition_is_refused_with_advice():
+    tx = optax.multi_transform(
+        {"a": sam(), "v": optax.sgd(0.1), "h": optax.sgd(0.1)}, {**LABELS, "h": "h"}
+    )
+    with pytest.raises(ValueError, match=r"Put it before optax\.partition"):
+        tx.init(PARAMS)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import optax
 
 from masam_jax.methods.options import format_number, require, with_weight
 from masam_jax.methods.registry import Method, register
+from masam_jax.partition import check_unmasked
 from masam_jax.scores import accumulation_dtype
 from masam_jax.validation import check_radius
 
@@ -48,7 +49,7 @@ def sam(*, rho: float | jax.Array | optax.Schedule = 0.05) -> optax.GradientTran
     check_radius(rho)
 
     def init_fn(params: Any) -> SamState:
-        del params
+        check_unmasked(params)
         return SamState(jnp.zeros((), jnp.int32))
 
     def update_fn(
