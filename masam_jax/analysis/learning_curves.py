@@ -138,8 +138,9 @@ def _focus_on_the_end(ax: Axes, curves: Sequence[Curve]) -> None:
 
 
 def _logarithmic(ax: Axes, curves: Sequence[Curve]) -> None:
-    """A logarithmic axis where all means are positive; bands may dip below it."""
+    """A logarithmic axis over the positive means; zeros, and bands that dip below it, leave it."""
     means = np.ma.concatenate([np.ma.masked_invalid(c.values).mean(axis=1) for c in curves])
-    if means.count() and means.min() > 0:
+    positive = means.compressed()[means.compressed() > 0]
+    if positive.size:
         ax.set_yscale("log", nonpositive="clip")
-        ax.set_ylim(bottom=float(means.min()) * 0.6)
+        ax.set_ylim(bottom=float(positive.min()) * 0.6)

@@ -4,7 +4,6 @@ import os
 import shutil
 from datetime import datetime
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from masam_jax.training.atomic_files import plain, read_json, write_json
@@ -32,12 +31,7 @@ class RunDirectory:
     def __enter__(self) -> "RunDirectory":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
