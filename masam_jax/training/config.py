@@ -162,6 +162,12 @@ class DistributionConfig:
             raise ValueError(
                 f"num_processes={self.num_processes} needs --coordinator-address host:port"
             )
+        if self.coordinator_address is not None:
+            host, _, port = self.coordinator_address.rpartition(":")
+            if not host or not port.isdecimal():
+                raise ValueError(
+                    f"coordinator_address={self.coordinator_address!r} is not host:port"
+                )
 
 
 def as_json(config: Any) -> dict[str, Any]:

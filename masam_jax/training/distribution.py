@@ -15,6 +15,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from masam_jax.training.config import DistributionConfig
+from masam_jax.training.errors import RunError
 
 _AXIS = "devices"
 
@@ -23,12 +24,23 @@ def initialize(config: DistributionConfig) -> None:
     """Connects this process to the others; nothing to do for one process.
 
     Must run before anything else touches a device.
+
+    Raises:
+      RunError: the coordinator does not answer.
     """
     if config.num_processes == 1:
         return
     # The only collectives that CPU devices of several processes have; other backends ignore it.
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
-    jax.distributed.initialize(config.coordinator_address, config.num_processes, config.process_id)
+    try:
+        jax.distributed.initialize(
+            config.coordinator_address, config.num_processes, config.process_id
+        )
+    except RuntimeError as error:
+        raise RunError(
+            f"process {config.process_id} of {config.num_processes} found no coordinator at"
+            f" {config.coordinator_address}: {error}"
+        ) from error
 
 
 def is_primary() -> bool:

@@ -42,6 +42,12 @@ def test_values_out_of_range(kind, options):
         kind(**options)
 
 
+@pytest.mark.parametrize("address", ["nowhere", ":80", "host:", "host:http"])
+def test_a_coordinator_has_a_host_and_a_port(address):
+    with pytest.raises(ValueError, match=f"coordinator_address='{address}' is not host:port"):
+        DistributionConfig(coordinator_address=address, num_processes=2)
+
+
 def test_processes_need_a_coordinator():
     with pytest.raises(ValueError, match="--coordinator-address"):
         DistributionConfig(num_processes=2)
