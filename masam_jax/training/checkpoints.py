@@ -3,6 +3,8 @@
 import dataclasses
 import errno
 import logging
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -78,8 +80,10 @@ class Checkpoints:
           accuracy: mean validation accuracy over seeds, by which the best checkpoint is kept.
 
         Raises:
-          OSError: that one, or the start of this one, could not be written.
+          OSError: that one, or the start of this one, could not be written, or the disk has no room
+            for it.
         """
+        _check_space(self._directory, sum(leaf.nbytes for leaf in jax.tree.leaves(state)))
         # The next step donates these buffers while they are still being written.
         snapshot = jax.tree.map(jnp.copy, state)
         content = {
@@ -157,6 +161,13 @@ class Checkpoints:
         changes = changed_fields(content["arrays"], _describe(like))
         if changes:
             raise RunError(f"{path} is of another model: {'; '.join(changes[:8])}")
+
+
+def _check_space(directory: Path, size: int) -> None:
+    """Orbax's threads meet a full disk with pages of traces; this comes before them."""
+    place = next(path for path in (directory, *directory.parents) if path.exists())
+    if shutil.disk_usage(place).free < size:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(directory))
 
 
 def _damaged(path: Path, error: Exception) -> RunError:

@@ -1,6 +1,7 @@
 """Checkpoints: exact, few, and refused where they do not belong."""
 
 import dataclasses
+import errno
 import shutil
 
 import jax
@@ -124,3 +125,17 @@ def test_damaged_checkpoint_is_named(saved, problem, damage):
         (step / "progress" / "metadata").write_text("{")
     with pytest.raises(RunError, match=r"checkpoint .*/4 is damaged .* delete that directory"):
         _restore(saved[0], problem)
+
+
+def test_a_disk_without_room_is_named_before_anything_is_written(saved, problem, monkeypatch):
+    directory, state = saved
+    usage = shutil.disk_usage(directory)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1000))
+    fresh = init_state(problem, parse_method("masam"))
+    with Checkpoints(directory, CONFIG) as checkpoints:
+        with pytest.raises(OSError, match="No space left") as raised:
+            checkpoints.save(fresh, Progress(5), 0.5)
+        assert raised.value.errno == errno.ENOSPC
+        assert checkpoints.latest_step == 4
+    restored, _ = _restore(directory, problem)
+    assert jax.tree.all(jax.tree.map(np.array_equal, restored, state))
