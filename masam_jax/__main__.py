@@ -1,6 +1,21 @@
-"""``python -m masam_jax``, the same as the console script ``masam``."""
+"""The console script ``masam``, and ``python -m masam_jax``."""
 
-from masam_jax.cli import main
+import sys
+
+
+def main() -> int:
+    """Runs the command line; without its packages it says what to install, and returns 2."""
+    try:
+        from masam_jax import cli
+    except ModuleNotFoundError as error:
+        print(
+            f"error: the command line needs the package {error.name}:"
+            " pip install 'masam_jax[train,analysis]'",
+            file=sys.stderr,
+        )
+        return 2
+    return cli.main()
+
 
 if __name__ == "__main__":
     raise SystemExit(main())

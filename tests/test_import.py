@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from masam_jax.__main__ import main
+
 OPTIONAL = (
     "array_record",
     "equinox",
@@ -66,3 +68,14 @@ def test_folders_with_extras_stay_unloaded(added_modules):
     heavy = ("models", "data", "training", "analysis", "cli")
     loaded = [name for name in heavy if f"masam_jax.{name}" in added_modules]
     assert not loaded
+
+
+def test_the_command_line_without_its_packages_says_what_to_install(monkeypatch, capsys):
+    for name in [n for n in sys.modules if n == "tyro" or n == "masam_jax.cli"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "tyro", None)
+    assert main() == 2
+    error = capsys.readouterr().err
+    assert error == (
+        "error: the command line needs the package tyro: pip install 'masam_jax[train,analysis]'\n"
+    )

@@ -68,7 +68,7 @@ def test_wheel_holds_the_library_alone(wheel):
 
 def test_wheel_declares_script_and_licence(wheel):
     info = f"masam_jax-{masam_jax.__version__}.dist-info"
-    assert "masam = masam_jax.cli:main" in wheel.read(f"{info}/entry_points.txt").decode()
+    assert "masam = masam_jax.__main__:main" in wheel.read(f"{info}/entry_points.txt").decode()
     assert "License-Expression: Apache-2.0" in wheel.read(f"{info}/METADATA").decode()
     assert f"{info}/licenses/LICENSE" in wheel.namelist()
 
