@@ -23,6 +23,7 @@ TESTS = (
     "tests/test_gradients.py",
     "tests/test_late_fusion.py",
     "tests/test_masam_properties.py",
+    "tests/test_masam_degenerate.py",
     "tests/test_masam_reference.py",
     "tests/test_contract.py",
 )
@@ -137,10 +138,10 @@ MUTANTS = (
         "state.count",
     ),
     Mutant(
-        "a gradient that is not finite has a direction",
-        "scores.py",
-        "return jnp.isfinite(square) & (square > 0)",
-        "return square != 0",
+        "a perturbed gradient that is not finite is used",
+        "perturbation.py",
+        "keep = keep & jnp.all(jnp.isfinite(gradient[i]))",
+        "keep = keep & True",
     ),
 )
 
@@ -166,7 +167,7 @@ def _first_failure(copy: Path, mutant: Mutant) -> str | None:
     target = copy / "masam_jax" / mutant.file
     original = target.read_text()
     if original.count(mutant.line) != 1:
-        return None
+        raise ValueError(f"{mutant.file} has {mutant.line!r} {original.count(mutant.line)} times")
     target.write_text(original.replace(mutant.line, mutant.mutation))
     try:
         for tests in TESTS:

@@ -70,7 +70,10 @@ def test_folders_with_extras_stay_unloaded(added_modules):
 
 def test_the_command_line_without_its_packages_says_what_to_install():
     """In an interpreter of its own: other tests of this process have imported the packages."""
-    program = "import sys; sys.modules['tyro'] = None; from masam_jax.__main__ import main; sys.exit(main())"
+    program = (
+        "import sys\nsys.modules['tyro'] = None\n"
+        "from masam_jax.__main__ import main\nsys.exit(main())"
+    )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 2
     assert done.stderr == (

@@ -145,4 +145,5 @@ def test_features_may_be_trees_with_statistics_and_remat_changes_nothing():
 
 
 def test_labels_by_path_fit_late_fusion():
-    run_step(label_by_path({"^a$": "a", "^v$": "v", "": "other"}))
+    by_path = run_step(label_by_path({"^a$": "a", "^v$": "v", "": "other"}))
+    chex.assert_trees_all_equal(by_path[0], run_step(LABELS)[0])
