@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
 
 Weights = float | Mapping[str, Any] | None
 
@@ -96,6 +97,11 @@ def is_positive(weight: Any) -> bool:
     return not isinstance(weight, jax.Array) and weight > 0
 
 
+def is_zero(weight: Any) -> bool:
+    """Whether ``weight`` is known, and zero."""
+    return not isinstance(weight, jax.Array) and weight == 0
+
+
 def weighted_total(fusion: Any, unimodal: Mapping[str, Any], weights: Mapping[str, Any]) -> Any:
     """The fusion loss plus the weighted unimodal losses."""
     total = fusion
@@ -109,3 +115,11 @@ def _as_float(value: Any) -> float:
         return float(value)
     except (TypeError, ValueError):
         return float("nan")
+
+
+def cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
+    """Mean cross-entropy in nats of logits ``[B, C]`` and classes ``[B]``, in float32 or wider."""
+    # bfloat16 logits would round the loss that MASAM's scores compare between steps.
+    if jnp.finfo(logits.dtype).bits < 32:
+        logits = logits.astype(jnp.float32)
+    return optax.losses.softmax_cross_entropy_with_integer_labels(logits, labels).mean()

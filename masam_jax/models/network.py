@@ -4,28 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-from flax import nnx
 from jax.typing import DTypeLike
 
 from masam_jax.late_fusion import LateFusion
 from masam_jax.models.conv import ConvEncoder
-from masam_jax.models.fusion import ConcatFusion, UnimodalHead
+from masam_jax.models.fusion import UnimodalHead, get_fusion
 from masam_jax.models.mlp import MLPEncoder
 from masam_jax.models.objectives import cross_entropy_objective
+from masam_jax.models.pure_module import ModuleFactory, Params, PureModule
 
-Params = dict[str, Any]
 Objective = Callable[[jax.Array, dict[str, jax.Array], jax.Array], Any]
-
-
-class ModuleFactory(Protocol):
-    """Makes an NNX module, such as ``functools.partial(MLPEncoder, 64, width=32)``."""
-
-    def __call__(self, *, rngs: nnx.Rngs) -> nnx.Module:
-        """A new module whose parameters are drawn from ``rngs``."""
 
 
 class LateFusionNetwork:
@@ -44,12 +36,15 @@ class LateFusionNetwork:
         ``nnx.Param``. For instance ``functools.partial(MLPEncoder, 64, width=32)``.
       features: modality -> H_m.
       num_classes: C.
+      fusion: the fusion head, a name of :data:`~masam_jax.models.FUSIONS`: ``"concat"``, ``"sum"``,
+        ``"film"`` or ``"gated"``.
       dtype: dtype of the heads' computation; None leaves it to features and parameters.
       param_dtype: dtype of the heads' parameters.
 
     Raises:
       ValueError: for no modality, encoders and features that name different ones, a modality named
-        ``"other"``, fewer than 2 classes, or an encoder with state other than parameters.
+        ``"other"``, fewer than 2 classes, an unknown fusion head, or an encoder with state other
+        than parameters.
 
     Examples:
       >>> import jax, jax.numpy as jnp
@@ -69,6 +64,7 @@ class LateFusionNetwork:
         features: Mapping[str, int],
         num_classes: int,
         *,
+        fusion: str = "concat",
         dtype: DTypeLike | None = None,
         param_dtype: DTypeLike = jnp.float32,
     ):
@@ -84,13 +80,17 @@ class LateFusionNetwork:
         if num_classes < 2:
             raise ValueError(f"num_classes is {num_classes}; at least 2 are needed.")
         self._modalities = tuple(sorted(encoders))
-        self._encoders = {m: _PureModule(f"encoders[{m!r}]", encoders[m]) for m in self._modalities}
-        self._fusion = _PureModule(
+        self._num_classes = num_classes
+        self._feature_sizes = {m: features[m] for m in self._modalities}
+        self._encoders = {m: PureModule(f"encoders[{m!r}]", encoders[m]) for m in self._modalities}
+        self._fusion = PureModule(
             "fusion",
-            partial(ConcatFusion, features, num_classes, dtype=dtype, param_dtype=param_dtype),
+            partial(
+                get_fusion(fusion), features, num_classes, dtype=dtype, param_dtype=param_dtype
+            ),
         )
         self._heads = {
-            m: _PureModule(
+            m: PureModule(
                 f"heads[{m!r}]",
                 partial(
                     UnimodalHead, features[m], num_classes, dtype=dtype, param_dtype=param_dtype
@@ -103,6 +103,16 @@ class LateFusionNetwork:
     def modalities(self) -> tuple[str, ...]:
         """Names of the modalities, sorted."""
         return self._modalities
+
+    @property
+    def num_classes(self) -> int:
+        """The number of classes C."""
+        return self._num_classes
+
+    @property
+    def feature_sizes(self) -> dict[str, int]:
+        """The size H_m of each modality's features, sorted by modality."""
+        return dict(self._feature_sizes)
 
     def init(self, key: jax.Array) -> Params:
         """Draw parameters from a PRNG key; to be jitted, or mapped over keys, at will."""
@@ -135,6 +145,20 @@ class LateFusionNetwork:
     def fuse(self, params: Params, features: Mapping[str, jax.Array]) -> jax.Array:
         """Fusion logits ``[B, C]`` of the features of all modalities."""
         return self._fusion(params["fusion"], features)
+
+    def modality_logits(
+        self, params: Params, features: Mapping[str, jax.Array]
+    ) -> dict[str, jax.Array]:
+        """Each modality's own part ``{m: z_m [B, C]}`` of the fusion logits, from f_m alone.
+
+        ``"concat"``: ``W_m f_m + b/M``; ``"sum"``: ``W_m f_m + b_m``; these add up to the fusion
+        logits. ``"film"`` and ``"gated"``: the fusion logits where all other features are zero.
+
+        Args:
+          params: as drawn by :meth:`init`; only the fusion head is read.
+          features: ``{m: [B, H_m]}`` of some or all modalities; logits are of these.
+        """
+        return self._fusion.modality_logits(params["fusion"], features)
 
     def unimodal(self, params: Params, features: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
         """Unimodal logits ``{m: [B, C]}``, each from its own features alone."""
@@ -192,6 +216,7 @@ def mlp_network(
     width: int = 32,
     depth: int = 2,
     *,
+    fusion: str = "concat",
     dtype: DTypeLike | None = None,
     param_dtype: DTypeLike = jnp.float32,
 ) -> LateFusionNetwork:
@@ -202,6 +227,7 @@ def mlp_network(
       num_classes: C.
       width: units of every layer, and size of every modality's features.
       depth: layers of every encoder.
+      fusion: the fusion head, as :class:`LateFusionNetwork` takes it.
       dtype: dtype of the computation; None leaves it to inputs and parameters.
       param_dtype: dtype of the parameters.
     """
@@ -210,7 +236,12 @@ def mlp_network(
         for m, dim in dims.items()
     }
     return LateFusionNetwork(
-        encoders, dict.fromkeys(dims, width), num_classes, dtype=dtype, param_dtype=param_dtype
+        encoders,
+        dict.fromkeys(dims, width),
+        num_classes,
+        fusion=fusion,
+        dtype=dtype,
+        param_dtype=param_dtype,
     )
 
 
@@ -221,6 +252,7 @@ def conv_network(
     conv_channels: tuple[int, ...] = (16, 32, 64),
     *,
     groups: int | None = None,
+    fusion: str = "concat",
     dtype: DTypeLike | None = None,
     param_dtype: DTypeLike = jnp.float32,
 ) -> LateFusionNetwork:
@@ -232,6 +264,7 @@ def conv_network(
       width: size of every modality's features.
       conv_channels: channels of each convolution.
       groups: groups of the group normalisation; None for none.
+      fusion: the fusion head, as :class:`LateFusionNetwork` takes it.
       dtype: dtype of the computation; None leaves it to inputs and parameters.
       param_dtype: dtype of the parameters.
     """
@@ -248,27 +281,10 @@ def conv_network(
         for m, size in channels.items()
     }
     return LateFusionNetwork(
-        encoders, dict.fromkeys(channels, width), num_classes, dtype=dtype, param_dtype=param_dtype
+        encoders,
+        dict.fromkeys(channels, width),
+        num_classes,
+        fusion=fusion,
+        dtype=dtype,
+        param_dtype=param_dtype,
     )
-
-
-class _PureModule:
-    """An NNX module taken apart once: its parameters as a dict, its forward pass a function."""
-
-    def __init__(self, name: str, factory: ModuleFactory):
-        self._factory = factory
-        abstract = nnx.eval_shape(lambda: factory(rngs=nnx.Rngs(jax.random.key(0))))
-        self._graph = nnx.graphdef(abstract)
-        _, rest = nnx.state(abstract, nnx.Param, ...)
-        if jax.tree.leaves(rest):
-            raise ValueError(
-                f"{name} holds state other than nnx.Param ({', '.join(map(str, rest))}), such as "
-                "running statistics or a random stream; parameters alone are accepted, for the "
-                "forward pass to be a function of parameters and inputs."
-            )
-
-    def init(self, key: jax.Array) -> Params:
-        return nnx.to_pure_dict(nnx.state(self._factory(rngs=nnx.Rngs(key)), nnx.Param))
-
-    def __call__(self, params: Params, *args: Any) -> jax.Array:
-        return nnx.merge(self._graph, params)(*args)

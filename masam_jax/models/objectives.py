@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import jax
-import jax.numpy as jnp
-import optax
+
+from masam_jax.losses import cross_entropy
 
 
 def cross_entropy_objective(
@@ -22,8 +22,8 @@ def cross_entropy_objective(
     Returns:
       ``(fusion_loss, {m: loss})``, scalars in nats.
     """
-    unimodal = {m: _cross_entropy(z, labels) for m, z in unimodal_logits.items()}
-    return _cross_entropy(logits, labels), unimodal
+    unimodal = {m: cross_entropy(z, labels) for m, z in unimodal_logits.items()}
+    return cross_entropy(logits, labels), unimodal
 
 
 def cross_entropy_with_logits(
@@ -32,10 +32,3 @@ def cross_entropy_with_logits(
     """:func:`cross_entropy_objective` with ``aux = {"logits": …, "unimodal_logits": {m: …}}``."""
     fusion, unimodal = cross_entropy_objective(logits, unimodal_logits, labels)
     return fusion, unimodal, {"logits": logits, "unimodal_logits": unimodal_logits}
-
-
-def _cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
-    # bfloat16 logits would round the loss that MASAM's scores compare between steps.
-    if jnp.finfo(logits.dtype).bits < 32:
-        logits = logits.astype(jnp.float32)
-    return optax.losses.softmax_cross_entropy_with_integer_labels(logits, labels).mean()

@@ -8,6 +8,7 @@ from flax import nnx
 
 from masam_jax.gradients import multimodal_value_and_grad
 from masam_jax.models import (
+    FUSIONS,
     LateFusionNetwork,
     MLPEncoder,
     conv_network,
@@ -115,6 +116,14 @@ def test_labels_name_every_leaf(network, params):
         assert label == (part if group == "encoders" else "other")
 
 
+def test_further_parameters_are_other(network, params):
+    """Methods keep trainable parameters of their own beside those of the network."""
+    more = params | {"method": {"head": {"kernel": jnp.ones((2, 2))}, "scale": jnp.ones(())}}
+    labels = network.labels(more)
+    assert labels["method"] == {"head": {"kernel": "other"}, "scale": "other"}
+    assert {part: labels[part] for part in params} == network.labels(params)
+
+
 def test_labels_work_on_abstract_parameters(network, params):
     abstract = jax.eval_shape(network.init, jax.random.key(0))
     assert network.labels(abstract) == network.labels(params)
@@ -182,6 +191,50 @@ def test_encoders_of_different_widths():
     params = jax.eval_shape(network.init, jax.random.key(0))
     assert params["fusion"]["dense"]["kernel"].shape == (9, 4)
     assert jax.eval_shape(network.apply, params, INPUTS)[0].shape == (6, 4)
+
+
+@pytest.mark.parametrize("fusion", FUSIONS)
+def test_fusion_heads_by_name(fusion):
+    network = mlp_network(DIMS, 4, width=8, fusion=fusion)
+    assert network.num_classes == 4
+    assert network.feature_sizes == {"a": 8, "b": 8}
+    params = network.init(jax.random.key(0))
+    features = {m: network.encode(params, m, INPUTS[m]) for m in network.modalities}
+    parts = jax.jit(network.modality_logits)(params, features)
+    assert list(parts) == ["a", "b"]
+    assert network.fuse(params, features).shape == parts["a"].shape == (6, 4)
+    assert network.modality_logits(params, {"b": features["b"]})["b"].shape == (6, 4)
+    if fusion in ("concat", "sum"):
+        np.testing.assert_allclose(
+            sum(parts.values()), network.fuse(params, features), rtol=1e-5, atol=1e-6
+        )
+    labels = network.labels(params)
+    assert set(jax.tree.leaves(labels["fusion"])) == {"other"}
+    images = conv_network({"a": 1, "b": 3}, 4, 8, (4,), fusion=fusion)
+    shapes = jax.eval_shape(images.init, jax.random.key(0))
+    assert jax.tree.map(jnp.shape, shapes["fusion"]) == jax.tree.map(jnp.shape, params["fusion"])
+
+
+def test_the_fusion_head_changes_no_other_parameter(params):
+    other = mlp_network(DIMS, 4, width=8, depth=2, fusion="gated").init(jax.random.key(0))
+    for part in ("encoders", "heads"):
+        jax.tree.map(np.testing.assert_array_equal, other[part], params[part])
+
+
+@pytest.mark.parametrize("fusion", FUSIONS)
+def test_every_fusion_head_is_trained_by_late_fusion(fusion):
+    network = mlp_network(DIMS, 4, width=8, fusion=fusion)
+    params = network.init(jax.random.key(0))
+    value_and_grad = multimodal_value_and_grad(network.late_fusion())
+    _, grads, _ = value_and_grad(params, INPUTS, LABELS)
+    for name, grad in _flat(grads).items():
+        assert jnp.abs(grad).max() > 0, name
+
+
+@pytest.mark.parametrize("make", [mlp_network, conv_network])
+def test_unknown_fusion_heads_are_refused(make):
+    with pytest.raises(ValueError, match=r"fusion 'flim'; did you mean 'film'\?"):
+        make({"a": 2}, 4, fusion="flim")
 
 
 class _Stateful(nnx.Module):

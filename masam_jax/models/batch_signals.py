@@ -1,0 +1,124 @@
+"""Signals of a batch that methods of the zoo read beside those of the gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from masam_jax.losses import cross_entropy
+from masam_jax.methods.shapley import shapley_values
+from masam_jax.models.contributions import (
+    blank_features,
+    check_subsets,
+    masked_logits,
+    modal_responses,
+    widen,
+)
+from masam_jax.models.names import unknown_name
+from masam_jax.models.network import LateFusionNetwork, Params
+
+Features = Mapping[str, jax.Array]
+Signal = dict[str, jax.Array]
+
+
+def batch_signals(
+    names: Collection[str],
+    network: LateFusionNetwork,
+    params: Params,
+    features: Features,
+    inputs: Features,
+    labels: jax.Array,
+) -> dict[str, Signal]:
+    """The named signals of a batch, ``{name: {m: …}}``, for ``tx.update(…, **signals)``.
+
+    ======================  =====================================================================
+    ``"confidence"``        ``Σ_i softmax(z_m)_i[y_i]``, z_m the modality's part of the fusion
+                            logits (:meth:`LateFusionNetwork.modality_logits`)
+    ``"response_losses"``   ``mean_i CE(φ_m,i, y_i)``, φ_m the modal response
+                            (:func:`~masam_jax.models.modal_responses`)
+    ``"shapley_values"``    Shapley value of m in the game ``v(S) = -mean_i CE``, the fusion logits
+                            taken with the modalities outside S masked (all of them for ∅)
+    ``"mean_features"``     ``mean_i f_m,i``, ``[H_m]``
+    ======================  =====================================================================
+
+    Scalars but for the last; in float32 or wider. Nothing is differentiated: the gradient of every
+    signal is zero. A masked modality has the features of an input of zeros.
+
+    Args:
+      names: of :data:`SIGNALS`; nothing else is computed.
+      network: the network.
+      params: its parameters.
+      features: ``{m: [B, H_m]}`` of all modalities, as the forward pass encoded them; of some alone
+        for ``"confidence"`` and ``"mean_features"``, whose signals are then of these.
+      inputs: ``{m: [B, …]}``; only their shapes and dtypes are read.
+      labels: integer classes ``[B]``.
+
+    Raises:
+      ValueError: an unknown name (the message names the nearest), or more than 10 modalities for
+        ``"response_losses"`` or ``"shapley_values"``.
+
+    References:
+      Peng et al., OGM-GE, CVPR 2022, equation 8 (confidence); Li et al., AGM, ICCV 2023
+      (response losses); M-SAM, arXiv 2510.24919 (Shapley values of the loss); Zhang et al., MLA,
+      CVPR 2024 (mean features).
+    """
+    for name in names:
+        if name not in _SIGNALS:
+            raise ValueError(unknown_name("signal", name, SIGNALS))
+    batch = _Batch(network, *jax.lax.stop_gradient((params, dict(features))), dict(inputs), labels)
+    return {name: _SIGNALS[name](batch) for name in names}
+
+
+class _Batch(NamedTuple):
+    network: LateFusionNetwork
+    params: Params
+    features: Features
+    inputs: Features
+    labels: jax.Array
+
+    @property
+    def blank(self) -> Features:
+        return blank_features(self.network, self.params, self.inputs)
+
+
+def _confidence(batch: _Batch) -> Signal:
+    logits = batch.network.modality_logits(batch.params, batch.features)
+    return {m: _true_class(jax.nn.softmax(widen(z)), batch.labels) for m, z in logits.items()}
+
+
+def _true_class(probabilities: jax.Array, labels: jax.Array) -> jax.Array:
+    return jnp.take_along_axis(probabilities, labels[:, None], axis=-1).sum()
+
+
+def _response_losses(batch: _Batch) -> Signal:
+    responses = modal_responses(batch.network, batch.params, batch.features, batch.blank)
+    return {m: cross_entropy(response, batch.labels) for m, response in responses.items()}
+
+
+def _shapley_values(batch: _Batch) -> Signal:
+    check_subsets(batch.network)
+    blank = batch.blank
+
+    def value(subset: frozenset[str]) -> jax.Array:
+        logits = masked_logits(batch.network, batch.params, batch.features, subset, blank)
+        return -cross_entropy(logits, batch.labels)
+
+    return shapley_values(value, batch.network.modalities)
+
+
+def _mean_features(batch: _Batch) -> Signal:
+    return {m: widen(f).mean(axis=0) for m, f in sorted(batch.features.items())}
+
+
+_SIGNALS: dict[str, Callable[[_Batch], Any]] = {
+    "confidence": _confidence,
+    "response_losses": _response_losses,
+    "shapley_values": _shapley_values,
+    "mean_features": _mean_features,
+}
+
+SIGNALS = tuple(_SIGNALS)
+"""Names of the signals that :func:`batch_signals` computes."""
