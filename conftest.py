@@ -1,15 +1,23 @@
-"""The examples of README.md run as a user would run them."""
+"""The examples of README.md and CONTRIBUTING.md run as a user would run them."""
 
 from collections.abc import Iterator
 
 import jax
 import pytest
 
+from masam_jax.methods import registry
+
 
 @pytest.fixture(autouse=True)
-def _promotion_of_a_user(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Optax's own Adam needs jax's standard promotion, which the tests of tests/ replace."""
+def _surroundings_of_a_user(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """Optax's own Adam needs jax's standard promotion, which the tests of tests/ replace.
+
+    Methods that an example registers are gone after it.
+    """
     if isinstance(request.node, pytest.DoctestItem):
+        monkeypatch.setattr(registry, "_METHODS", dict(registry._METHODS))
         with jax.numpy_dtype_promotion("standard"):
             yield
     else:

@@ -28,7 +28,7 @@ class Partition(NamedTuple):
         return tuple(i for i, label in enumerate(self.leaf_labels) if label == modality)
 
 
-def resolve_partition(labels: Labels, params: optax.Params, other: str) -> Partition:
+def resolve_partition(labels: Labels, params: optax.Params, other: str = "other") -> Partition:
     """Spreads ``labels`` over the leaves of ``params``.
 
     Args:

@@ -14,6 +14,7 @@ from masam_jax.losses import (
     check_weights,
     common_weight,
     is_positive,
+    is_zero,
     weighted_total,
     weights_by_modality,
 )
@@ -167,7 +168,10 @@ class LateFusionPasses:
                 of_unimodal = scaled_difference(of_total, of_fusion, weight)
             else:
                 (of_unimodal,) = pull_encoder(unimodal_cotangents[m])
-                of_total = _add_scaled(of_fusion, weight, of_unimodal)
+                # A product with zero would keep the pullback alive when nobody reads it.
+                of_total = (
+                    of_fusion if is_zero(weight) else _add_scaled(of_fusion, weight, of_unimodal)
+                )
             fusion_grads = _add(fusion_grads, of_fusion)
             total = _add(total, of_total)
             unimodal_grads = _add(unimodal_grads, of_unimodal)

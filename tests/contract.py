@@ -99,6 +99,37 @@ def loss_fn(params: Any, inputs: dict[str, jax.Array], targets: jax.Array) -> An
     return LATE_FUSION(params, inputs, targets)
 
 
+def batch_signals(
+    params: Any, inputs: dict[str, jax.Array], targets: jax.Array, axis_name: str | None = None
+) -> dict[str, Any]:
+    """What a training loop measures on the batch for the methods that read it.
+
+    Means over the batch in the places of sums, so that eight devices agree with one.
+    """
+    features = {m: _encode(params, m, inputs) for m in DIMENSIONS}
+    errors = {m: (z @ params["heads"][m] - targets) ** 2 for m, z in features.items()}
+    signals = {
+        "confidence": {m: jnp.mean(jnp.exp(-e)) for m, e in errors.items()},
+        "response_losses": {m: jnp.mean(e) for m, e in errors.items()},
+        "shapley_values": {m: 1 - jnp.mean(e) for m, e in errors.items()},
+        "mean_features": {m: jnp.mean(z, axis=0) for m, z in features.items()},
+    }
+    return signals if axis_name is None else jax.lax.pmean(signals, axis_name)
+
+
+def value_and_grad_with_signals(
+    loss: Callable[..., Any] | LateFusion = loss_fn, axis_name: str | None = None
+) -> Callable[..., Any]:
+    """``multimodal_value_and_grad`` with the batch's signals among its own."""
+    inner = multimodal_value_and_grad(loss, axis_name=axis_name)
+
+    def value_and_grad(params: Any, *batch: Any) -> tuple[Any, Any, dict[str, Any]]:
+        losses, grads, signals = inner(params, *batch)
+        return losses, grads, signals | batch_signals(params, *batch, axis_name=axis_name)
+
+    return value_and_grad
+
+
 class Run(NamedTuple):
     """Parameters and optimizer state at one time of a training run."""
 
@@ -122,7 +153,7 @@ def make_step(
     **extra: Any,
 ) -> Step:
     """One training step ``(params, state, *batch) -> Run``, not jitted."""
-    value_and_grad = multimodal_value_and_grad(loss, axis_name=axis_name)
+    value_and_grad = value_and_grad_with_signals(loss, axis_name)
     update = optax.with_extra_args_support(tx).update
 
     def step(params: Any, state: Any, *batch: Any) -> Run:

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from masam_jax import label_by_path, multimodal_value_and_grad
+from masam_jax import label_by_path
 from tests.contract import (
     Factory,
     assert_same,
@@ -15,11 +15,11 @@ from tests.contract import (
     check,
     jit,
     labels_of,
-    loss_fn,
     make_step,
     parameters,
     subject,
     train,
+    value_and_grad_with_signals,
     with_base,
 )
 
@@ -31,7 +31,7 @@ def _first_updates(factory: Factory, dtype: Any) -> tuple[Any, Any, Any, Any]:
 
     @jit
     def update() -> tuple[Any, Any, Any]:
-        _, grads, signals = multimodal_value_and_grad(loss_fn)(params, *batches(dtype)[0])
+        _, grads, signals = value_and_grad_with_signals()(params, *batches(dtype)[0])
         return grads, *tx.update(grads, state, params, **signals)
 
     return (state, *update())
@@ -72,7 +72,7 @@ def ignores_unknown_extra_arguments(factory: Factory) -> None:
 @check
 def works_untraced(factory: Factory) -> None:
     tx, run = subject(factory).tx, subject(factory).run
-    value_and_grad = jit(multimodal_value_and_grad(loss_fn))
+    value_and_grad = jit(value_and_grad_with_signals())
     params, state = parameters(), tx.init(parameters())
     for batch in batches():
         _, grads, signals = value_and_grad(params, *batch)
@@ -87,11 +87,11 @@ def a_missing_signal_is_named_or_not_needed(factory: Factory) -> None:
     state = tx.init(params)
 
     def update(without: str) -> Any:
-        _, grads, signals = multimodal_value_and_grad(loss_fn)(params, *batches()[0])
+        _, grads, signals = value_and_grad_with_signals()(params, *batches()[0])
         del signals[without]
         return tx.update(grads, state, params, **signals)
 
-    for name in multimodal_value_and_grad(loss_fn)(params, *batches()[0])[2]:
+    for name in value_and_grad_with_signals()(params, *batches()[0])[2]:
         try:
             jax.eval_shape(lambda name=name: update(name))
         except ValueError as error:

@@ -13,7 +13,8 @@ from jax.sharding import AxisType, PartitionSpec
 import tests.contract_composition
 import tests.contract_jax  # noqa: F401  (registers its checks)
 from masam_jax import masam, sam
-from masam_jax.methods import method_names, parse_method
+from masam_jax.methods import Context, method_names, parse_method
+from masam_jax.methods.mla import mla
 from tests.contract import (
     CHECKS,
     DEVICES,
@@ -34,7 +35,9 @@ RHO = 0.5
 
 
 def _registered(name: str) -> Factory:
-    return lambda labels: parse_method(name).transformation(labels, jax.random.PRNGKey(0))
+    return lambda labels: parse_method(name).transformation(
+        labels, Context(jax.random.PRNGKey(0), steps_per_epoch=2)
+    )
 
 
 FACTORIES: dict[str, Factory] = {
@@ -53,10 +56,12 @@ FACTORIES: dict[str, Factory] = {
         clip_negative=True,
     ),
     "sam": lambda labels: sam(rho=RHO),
+    # Its shared head is a parameter that only its own objective adds.
+    "mla": lambda labels: mla(labels, head="fusion/audio"),
     **{
         f"registry-{name}": _registered(name)
         for name in method_names()
-        if name not in ("masam", "sam")
+        if name not in ("masam", "sam", "mla")
     },
 }
 

@@ -118,9 +118,12 @@ def _baseline_flops(count: int, optimizer: optax.GradientTransformation, weighte
     return _flops(step, params, optimizer.init(params), *_batch(count))
 
 
-def _step_flops(count: int, tx: Any, objective: Any, weighted: bool = False) -> float:
+def _step_flops(
+    count: int, tx: Any, objective: Any, weighted: bool = False, weights: Any = None
+) -> float:
     """The same step through ``multimodal_value_and_grad``, with whatever ``tx`` asks of it."""
-    value_and_grad = multimodal_value_and_grad(objective, loss_weights=_weights(count, weighted))
+    weights = _weights(count, weighted) if weights is None else weights
+    value_and_grad = multimodal_value_and_grad(objective, loss_weights=weights)
 
     def step(params: Any, state: Any, *batch: Any) -> Any:
         losses, grads, signals = value_and_grad(params, *batch)
@@ -171,3 +174,10 @@ def test_signals_that_nobody_reads_cost_nothing(count: int, path: str, weighted:
     objective = _loss_fn if path == "plain" else _late_fusion(count)
     counted = _step_flops(count, ADAMW, objective, weighted)
     np.testing.assert_allclose(counted, _baseline_flops(count, ADAMW, weighted), rtol=0.02)
+
+
+@pytest.mark.parametrize("path", ["plain", "late_fusion"])
+def test_unimodal_losses_without_weight_cost_no_pullback(path: str) -> None:
+    objective = _loss_fn if path == "plain" else _late_fusion(3)
+    counted = _step_flops(3, ADAMW, objective, weights=0.0)
+    np.testing.assert_allclose(counted, _baseline_flops(3, ADAMW, False), rtol=0.02)

@@ -7,7 +7,7 @@ from masam_jax.data.dataset import MultimodalData
 from masam_jax.data.mfeat import load_mfeat
 from masam_jax.data.pipeline import index_batches
 from masam_jax.data.registry import dataset_names, load_dataset
-from masam_jax.data.splits import SPLIT_RULE, Split, make_split, split_digest
+from masam_jax.data.splits import SPLIT_RULE, Split, hold_out, make_split, split_digest
 from masam_jax.data.statistics import feature_statistics, standardize
 from masam_jax.data.synthetic import SyntheticConfig, make_synthetic
 
@@ -18,6 +18,7 @@ __all__ = [
     "SyntheticConfig",
     "dataset_names",
     "feature_statistics",
+    "hold_out",
     "index_batches",
     "load_dataset",
     "load_mfeat",

@@ -20,6 +20,8 @@ SPLIT_RULE = (
 """The rule of :func:`make_split` in words, to be written beside the results."""
 
 _TEST, _VALIDATION, _TRAIN = 0, 1, 2
+# Streams of their own, for the order of training rows (`pipeline.py`, 3) and for `hold_out`.
+_HELD_OUT = 4
 
 
 class Split(NamedTuple):
@@ -96,6 +98,30 @@ def make_split(
     validation = _draw(labels, rows, validation_size, split_seed, _VALIDATION)
     rows = np.setdiff1d(rows, validation)
     return Split(_draw(labels, rows, train_size, seed, _TRAIN), validation, test)
+
+
+def hold_out(
+    labels: np.ndarray, train: np.ndarray, *, share: float, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Training rows in two: those to fit, and a stratified ``share`` that is held out.
+
+    Args:
+      labels: integer classes ``[N]`` of all rows.
+      train: the training rows.
+      share: of them, rounded to whole rows, in [0, 1).
+      seed: training seed, which draws them.
+
+    Returns:
+      ``(fit, held_out)``, int32, sorted.
+
+    Raises:
+      ValueError: the share leaves no row to fit.
+    """
+    size = round(share * len(train))
+    if not 0 <= size < len(train):
+        raise ValueError(f"holding out {share} of {len(train)} training rows leaves none to fit.")
+    held_out = _draw(np.asarray(labels), train, size, seed, _HELD_OUT)
+    return np.setdiff1d(train, held_out), held_out
 
 
 def split_digest(split: Split) -> str:

@@ -2,9 +2,8 @@
 
 import dataclasses
 
-import optax
-
-from masam_jax.methods.registry import Method, register
+from masam_jax.methods.method import Method
+from masam_jax.methods.registry import register
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,7 +16,6 @@ FUSION_ONLY = register(
         name="fusion_only",
         summary="fusion loss alone (unimodal heads stay untrained)",
         options=FusionOnlyOptions,
-        build=lambda options, labels, key: optax.with_extra_args_support(optax.identity()),
         title=lambda options: "fusion loss alone",
         loss_weight=lambda options: 0.0,
     )

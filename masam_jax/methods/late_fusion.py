@@ -1,11 +1,12 @@
 """Late fusion: the fusion loss plus λ times every unimodal loss, and nothing else."""
 
 import dataclasses
+from typing import Literal
 
-import optax
-
+from masam_jax.methods.method import Method
 from masam_jax.methods.options import require, with_weight
-from masam_jax.methods.registry import Method, register
+from masam_jax.methods.registry import register
+from masam_jax.methods.search import LogUniform
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,13 +23,30 @@ class LateFusionOptions:
         require(0 < self.weight < float("inf"), "weight", self.weight, "a positive number")
 
 
+def _fusion_head(name: Literal["concat", "sum", "film", "gated"], words: str) -> Method:
+    """Late fusion through one fusion head, whatever head the experiment has."""
+    return Method(
+        name=name,
+        summary=f"late fusion through {words}",
+        options=LateFusionOptions,
+        title=lambda options: with_weight(f"{name} fusion", options.weight),
+        loss_weight=lambda options: options.weight,
+        fusion=lambda options: name,
+        search={"weight": LogUniform(0.1, 10)},
+    )
+
+
 LATE_FUSION = register(
     Method(
         name="late_fusion",
         summary="fusion loss + λ · unimodal losses (the usual baseline)",
         options=LateFusionOptions,
-        build=lambda options, labels, key: optax.with_extra_args_support(optax.identity()),
         title=lambda options: with_weight("late fusion", options.weight),
         loss_weight=lambda options: options.weight,
+        search={"weight": LogUniform(0.1, 10)},
     )
 )
+CONCAT = register(_fusion_head("concat", "one dense layer over all features"))
+SUM = register(_fusion_head("sum", "a sum of logits, one dense layer a modality"))
+FILM = register(_fusion_head("film", "feature-wise linear modulation (Perez et al. 2018)"))
+GATED = register(_fusion_head("gated", "sigmoid gates (Kiela et al. 2018)"))

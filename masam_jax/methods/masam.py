@@ -3,12 +3,13 @@
 import dataclasses
 from typing import Literal
 
-import jax
 import optax
 
 from masam_jax.masam import masam
+from masam_jax.methods.method import Context, Labels, Method
 from masam_jax.methods.options import format_number, require, with_weight
-from masam_jax.methods.registry import Labels, Method, register
+from masam_jax.methods.registry import register
+from masam_jax.methods.search import LogUniform, Uniform
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +45,7 @@ class MasamOptions:
 
 
 def _build(
-    options: MasamOptions, labels: Labels, key: jax.Array
+    options: MasamOptions, labels: Labels, context: Context
 ) -> optax.GradientTransformationExtraArgs:
     return masam(
         labels,
@@ -55,7 +56,7 @@ def _build(
         scale_by_alignment=options.scale_by_alignment,
         alignment=options.alignment,
         clip_negative=options.clip_negative,
-        key=key,
+        key=context.key,
     )
 
 
@@ -85,6 +86,12 @@ MASAM = register(
         build=_build,
         title=_title,
         loss_weight=lambda options: options.weight,
+        search={
+            "rho": LogUniform(0.1, 200),
+            "alpha": Uniform(0, 1),
+            "beta": Uniform(0.5, 0.99),
+            "weight": LogUniform(0.1, 10),
+        },
         # A modality fixed beforehand, or all of them, leave nothing to decide on the host.
         host_dispatch=lambda options: options.select in ("dominant", "random"),
     )

@@ -1,103 +1,16 @@
 """The registry of methods, and the grammar of their specifications on the command line.
 
 A specification is ``name[:option=value,...]``, as in ``masam:rho=12,select=all``. A method is a
-typed, frozen dataclass of options and a function that builds its gradient transformation; every
-method is placed before the base optimizer in an ``optax.chain`` and fed the same signals.
+typed, frozen dataclass of options and at most three parts (see ``methods/method.py``).
 """
 
 import dataclasses
 import difflib
 import typing
-from collections.abc import Callable
 from typing import Any
 
-import jax
-import optax
-
+from masam_jax.methods.method import BoundMethod, Method
 from masam_jax.methods.options import write_value
-
-Labels = Any
-
-
-@dataclasses.dataclass(frozen=True)
-class Method:
-    """One method of the zoo.
-
-    Attributes:
-      name: what specifications call it.
-      summary: one line for ``--help`` and listings.
-      options: a frozen dataclass whose fields all have defaults; its ``__post_init__`` raises
-        ``ValueError`` for values out of range.
-      build: ``(options, labels, key) -> GradientTransformationExtraArgs``; ``key`` is a uint32[2]
-        PRNG key (may be traced), for methods that draw at random.
-      title: ``options -> str``, the name in tables and plots.
-      loss_weight: ``options -> float``, λ of all unimodal losses in the total loss.
-      host_dispatch: ``options -> bool``, whether choosing the dominant modality on the host saves
-        work (see ``masam_jax.training.step``).
-    """
-
-    name: str
-    summary: str
-    options: type
-    build: Callable[[Any, Labels, jax.Array], optax.GradientTransformationExtraArgs]
-    title: Callable[[Any], str]
-    loss_weight: Callable[[Any], float]
-    host_dispatch: Callable[[Any], bool] = lambda options: False
-
-
-@dataclasses.dataclass(frozen=True)
-class BoundMethod:
-    """A method with its options, as a specification names it.
-
-    Attributes:
-      method: the registered method.
-      options: an instance of ``method.options``.
-      spec: canonical specification: options that differ from their defaults, in field order.
-    """
-
-    method: Method
-    options: Any
-    spec: str
-
-    @property
-    def name(self) -> str:
-        """The method's name."""
-        return self.method.name
-
-    @property
-    def title(self) -> str:
-        """The name in tables and plots."""
-        return self.method.title(self.options)
-
-    @property
-    def slug(self) -> str:
-        """A directory name, unique among different specifications."""
-        return self.spec.replace(":", "_").replace(",", "_").replace("=", "-")
-
-    @property
-    def loss_weight(self) -> float:
-        """λ of every unimodal loss in the total loss."""
-        return self.method.loss_weight(self.options)
-
-    @property
-    def host_dispatch(self) -> bool:
-        """Whether choosing the dominant modality on the host saves work."""
-        return self.method.host_dispatch(self.options)
-
-    def transformation(
-        self, labels: Labels, key: jax.Array
-    ) -> optax.GradientTransformationExtraArgs:
-        """The gradient transformation, to be placed before the base optimizer.
-
-        Args:
-          labels: a modality's name or ``"other"`` for every parameter, as ``masam`` takes them.
-          key: uint32[2] PRNG key, may be traced.
-
-        Raises:
-          ValueError: an option does not fit the labels (an unknown modality, say).
-        """
-        return self.method.build(self.options, labels, key)
-
 
 _METHODS: dict[str, Method] = {}
 

@@ -7,10 +7,12 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from masam_jax.methods.method import Method
 from masam_jax.methods.options import format_number, require, with_weight
-from masam_jax.methods.registry import Method, register
+from masam_jax.methods.registry import register
+from masam_jax.methods.search import LogUniform
+from masam_jax.methods.whole_model import add_correction
 from masam_jax.partition import check_unmasked
-from masam_jax.scores import accumulation_dtype
 from masam_jax.validation import check_radius
 
 
@@ -55,35 +57,8 @@ def sam(*, rho: float | jax.Array | optax.Schedule = 0.05) -> optax.GradientTran
     def update_fn(
         updates: Any, state: SamState, params: Any = None, **signals: Any
     ) -> tuple[Any, SamState]:
-        if params is None:
-            raise ValueError("sam needs params: tx.update(grads, opt_state, params, **signals)")
-        if not callable(signals.get("total_grad_fn")):
-            raise ValueError(
-                "sam misses the signal 'total_grad_fn': pass those of multimodal_value_and_grad"
-            )
-        clean = signals.get("total_grads")
-        clean = updates if clean is None else clean
-        dtype = accumulation_dtype(clean)
-        squares = [jnp.sum(jnp.square(g.astype(dtype))) for g in jax.tree.leaves(clean)]
-        square = sum(squares, jnp.zeros((), dtype))
-        usable = jnp.isfinite(square) & (square > 0)
-        radius = jnp.asarray(rho(state.count) if callable(rho) else rho, dtype)
-        scale = jnp.where(usable, radius / jnp.sqrt(jnp.where(usable, square, 1)), 0)
-
-        def move(param: Any, gradient: jax.Array) -> jax.Array:
-            step = jnp.where(usable, scale * gradient.astype(dtype), 0)
-            return (jnp.asarray(param).astype(dtype) + step).astype(gradient.dtype)
-
-        perturbed = signals["total_grad_fn"](jax.tree.map(move, params, clean))
-        keep = scale != 0
-        for leaf in jax.tree.leaves(perturbed):
-            keep = keep & jnp.all(jnp.isfinite(leaf))
-
-        def correct(update: jax.Array, gradient: jax.Array, base: jax.Array) -> jax.Array:
-            difference = jnp.where(keep, gradient - base, jnp.zeros_like(base))
-            return update + difference.astype(update.dtype)
-
-        corrected = jax.tree.map(correct, updates, perturbed, clean)
+        radius = rho(state.count) if callable(rho) else rho
+        corrected = add_correction("sam", updates, params, signals, radius=radius)
         return corrected, SamState(optax.safe_increment(state.count))
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)
@@ -112,8 +87,9 @@ SAM = register(
         name="sam",
         summary="sharpness-aware minimization of the total loss, all parameters",
         options=SamOptions,
-        build=lambda options, labels, key: sam(rho=options.rho),
+        build=lambda options, labels, context: sam(rho=options.rho),
         title=lambda options: with_weight(f"SAM ρ={format_number(options.rho)}", options.weight),
         loss_weight=lambda options: options.weight,
+        search={"rho": LogUniform(0.005, 5), "weight": LogUniform(0.1, 10)},
     )
 )

@@ -32,11 +32,22 @@ class Progress:
       step: optimizer steps done.
       seconds: time spent on them, in all sessions.
       compile_seconds: the part of it before the first step of each session was done.
+      trial_steps: steps that the method's schedule tried between those of the run.
+      step_flops: XLA's estimate of the operations of one step; None where there is none.
     """
 
     step: int = 0
     seconds: float = 0.0
     compile_seconds: float = 0.0
+    trial_steps: int = 0
+    step_flops: float | None = None
+
+    @property
+    def flops_per_step(self) -> float | None:
+        """Operations for one step of the run, those tried between steps included."""
+        if self.step_flops is None or not self.step:
+            return None
+        return self.step_flops * (1 + self.trial_steps / self.step)
 
 
 class Checkpoints:
@@ -121,7 +132,8 @@ class Checkpoints:
         state = self._read(path, step, "state", ocp.args.StandardRestore(abstract))
         # The restored arrays may belong to the reader; the step donates only what is its own.
         state = jax.tree.map(jnp.copy, state)
-        return state, Progress(step, content["seconds"], content["compile_seconds"])
+        counters = {field.name: content[field.name] for field in dataclasses.fields(Progress)}
+        return state, Progress(**counters)
 
     def wait(self) -> None:
         """Returns when everything is on the disk.

@@ -40,6 +40,8 @@ class ModelConfig:
     """Hidden units of each encoder, and the size of its features."""
     depth: int = 2
     """Layers of each encoder."""
+    fusion: Literal["concat", "sum", "film", "gated"] = "concat"
+    """Fusion head, for the methods that do not name their own."""
 
     def __post_init__(self) -> None:
         _at_least("width", self.width, 1)

@@ -9,6 +9,7 @@ import numpy as np
 import optax
 
 from masam_jax.training.problem import Problem, gather
+from masam_jax.training.task import Task
 
 # Rows that one compiled call predicts for every seed; bounds memory on large splits.
 _CHUNK = 1024
@@ -32,23 +33,76 @@ class Predictions(NamedTuple):
     unimodal: dict[str, Any]
 
 
-Predict = Callable[[Any, np.ndarray], Predictions]
+Predict = Callable[[Any, Any, np.ndarray], Predictions]
 
 
-def make_predict(problem: Problem, statistics: Any = None) -> Predict:
-    """A compiled ``(params [S, ...], row indices [S, n]) -> Predictions``.
+class Predictors:
+    """Compiled predictions, one program for all tasks that predict in the same way."""
+
+    def __init__(self, problem: Problem, statistics: Any = None) -> None:
+        """Of a problem's network.
+
+        Args:
+          problem: network, data and placement.
+          statistics: ``{m: (mean, std)}`` with a leading axis of seeds; the problem's by default.
+        """
+        self._problem = problem
+        self._statistics = problem.statistics if statistics is None else statistics
+        self._functions: dict[Any, Callable[..., Any]] = {}
+
+    def of(self, task: Task) -> Predict:
+        """A function ``(params, method_state, row indices [S, n]) -> Predictions``.
+
+        Args:
+          task: its parameters and state have a leading axis of seeds.
+        """
+        key = (task.fusion, task.objective.predictor)
+        if key not in self._functions:
+            self._functions[key] = _compile(task)
+        function = self._functions[key]
+        plain = task.objective.predictor is None
+
+        def predict(params: Any, state: Any, indices: np.ndarray) -> Predictions:
+            if plain:
+                # Programs are shared by those who differ in what a prediction does not read.
+                params, state = {k: v for k, v in params.items() if k != "method"}, ()
+
+            def run(placed: jax.Array) -> Any:
+                return function(params, state, self._statistics, placed, self._problem.rows)
+
+            return in_chunks(self._problem, run, indices)
+
+        return predict
+
+
+def in_chunks(problem: Problem, function: Callable[[jax.Array], Any], indices: np.ndarray) -> Any:
+    """``function`` of row indices ``[S, n]``, a part of the rows at a time.
 
     Args:
-      problem: network, data and placement.
-      statistics: ``{m: (mean, std)}`` with a leading axis of seeds; the problem's by default.
+      problem: says where arrays live.
+      function: from placed indices ``[S, k]`` to a tree of arrays ``[S, k, ...]``.
+      indices: the rows.
+
+    Returns:
+      A tree of NumPy arrays ``[S, n, ...]``.
     """
     placement = problem.placement
-    if statistics is None:
-        statistics = problem.statistics
+    count = indices.shape[1]
+    size = min(count, _CHUNK)
+    parts = []
+    for start in range(0, count, size):
+        chunk = indices[:, start : start + size]
+        # The last chunk is filled up, so that it has the shape that was compiled.
+        padded = np.pad(chunk, ((0, 0), (0, size - chunk.shape[1])), mode="edge")
+        found = placement.fetch(function(placement.put(padded, placement.seeds)))
+        parts.append(jax.tree.map(lambda x, n=chunk.shape[1]: x[:, :n], found))
+    return jax.tree.map(lambda *arrays: np.concatenate(arrays, axis=1), *parts)
 
-    def one(params: Any, stats: Any, indices: jax.Array, rows: Any) -> Predictions:
+
+def _compile(task: Task) -> Callable[..., Any]:
+    def one(params: Any, state: Any, stats: Any, indices: jax.Array, rows: Any) -> Predictions:
         inputs, labels = gather(rows, stats, indices)
-        logits, unimodal = problem.network.apply(params, inputs)
+        logits, unimodal = task.predict(params, state, inputs)
         return Predictions(
             labels=labels,
             fused=jnp.argmax(logits, axis=-1).astype(jnp.int32),
@@ -57,22 +111,8 @@ def make_predict(problem: Problem, statistics: Any = None) -> Predict:
             unimodal={m: jnp.argmax(z, axis=-1).astype(jnp.int32) for m, z in unimodal.items()},
         )
 
-    function = jax.jit(jax.vmap(one, in_axes=(0, 0, 0, None)), out_shardings=placement.seeds)
-
-    def predict(params: Any, indices: np.ndarray) -> Predictions:
-        count = indices.shape[1]
-        size = min(count, _CHUNK)
-        parts = []
-        for start in range(0, count, size):
-            chunk = indices[:, start : start + size]
-            # The last chunk is filled up, so that it has the shape that was compiled.
-            padded = np.pad(chunk, ((0, 0), (0, size - chunk.shape[1])), mode="edge")
-            placed = placement.put(padded, placement.seeds)
-            found = placement.fetch(function(params, statistics, placed, problem.rows))
-            parts.append(jax.tree.map(lambda x, n=chunk.shape[1]: x[:, :n], found))
-        return jax.tree.map(lambda *arrays: np.concatenate(arrays, axis=1), *parts)
-
-    return predict
+    mapped = jax.vmap(one, in_axes=(0, 0, 0, 0, None))
+    return jax.jit(mapped, out_shardings=task.problem.placement.seeds)
 
 
 def measure(predictions: Predictions, num_classes: int) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,6 @@ from typing import Any
 import jax
 import numpy as np
 
-from masam_jax.methods import BoundMethod
 from masam_jax.training.atomic_files import plain, write_json
 from masam_jax.training.checkpoints import Checkpoints, Progress
 from masam_jax.training.distribution import barrier, is_primary
@@ -17,22 +17,34 @@ from masam_jax.training.errors import InterruptedRun
 from masam_jax.training.evaluation import Predict, measure
 from masam_jax.training.interrupt import InterruptRequest
 from masam_jax.training.metrics_log import MetricsLog
-from masam_jax.training.problem import Problem
+from masam_jax.training.probe import TrainingProbe
+from masam_jax.training.probing import LinearProbes
 from masam_jax.training.progress import ProgressReport
-from masam_jax.training.seeds import make_seed_step
-from masam_jax.training.state import TrainState, abstract_state, init_state, record_evaluation
+from masam_jax.training.seeds import SeedStep
+from masam_jax.training.state import (
+    TrainState,
+    abstract_state,
+    init_state,
+    keep_stopped,
+    record_evaluation,
+)
+from masam_jax.training.task import Task
 from masam_jax.training.train_metrics import leading_modality, make_train_record
+
+# Told the step, and the validation accuracy averaged over seeds.
+OnEvaluation = Callable[[int, float], None]
 
 
 def train_method(
-    problem: Problem,
-    method: BoundMethod,
+    task: Task,
     directory: Path,
     config: dict[str, Any],
     *,
     predict: Predict,
+    probes: LinearProbes | None = None,
     progress: ProgressReport,
     interrupt: InterruptRequest,
+    on_evaluation: OnEvaluation | None = None,
 ) -> dict[str, Any]:
     """Trains all seeds with one method, from the last checkpoint in ``directory`` if there is one.
 
@@ -41,13 +53,14 @@ def train_method(
     was not: the state is all there is, and batch t is a function of t.
 
     Args:
-      problem: data, splits, network.
-      method: the method.
+      task: the method, with data, splits and network.
       directory: the method's directory, which exists.
       config: its configuration, kept in the checkpoints.
-      predict: of ``make_predict``, compiled once for all methods.
+      predict: of ``Predictors``, which compiles once for methods that predict alike.
+      probes: measures each encoder by itself at the end; None to leave that out.
       progress: shows the course.
       interrupt: asked between steps whether to stop.
+      on_evaluation: told of every evaluation; what it raises ends the run.
 
     Returns:
       The content of ``result.json``.
@@ -57,25 +70,30 @@ def train_method(
       RunError: the checkpoint found is damaged or foreign.
       OSError: something could not be written.
     """
+    method = task.method
     with ExitStack() as stack:
         checkpoints = stack.enter_context(Checkpoints(directory / "checkpoints", config))
         if checkpoints.latest_step is None:
-            state, done = init_state(problem, method), Progress()
+            state, done = init_state(task), Progress()
         else:
-            state, done = checkpoints.restore(abstract_state(problem, method))
+            state, done = checkpoints.restore(abstract_state(task))
         log = stack.enter_context(MetricsLog(directory, done.step)) if is_primary() else None
-        course = _Course(problem, method, predict, checkpoints, log, progress, interrupt)
+        course = _Course(
+            task, predict, probes, checkpoints, log, progress, interrupt, on_evaluation
+        )
         state, done = course.run(state, done)
         result = {
             "spec": method.spec,
             "slug": method.slug,
             "title": method.title,
-            "dataset": problem.data.name,
-            "seeds": list(problem.experiment.seeds.values),
+            "dataset": task.problem.data.name,
+            "seeds": list(task.problem.experiment.seeds.values),
             "steps": done.step,
             **course.report(state),
             "seconds": done.seconds,
             "compile_seconds": done.compile_seconds,
+            "steps_per_second": done.step / max(done.seconds - done.compile_seconds, 1e-9),
+            "flops_per_step": done.flops_per_step,
         }
         checkpoints.wait()
     result = plain(result)
@@ -90,75 +108,100 @@ class _Course:
 
     def __init__(
         self,
-        problem: Problem,
-        method: BoundMethod,
+        task: Task,
         predict: Predict,
+        probes: LinearProbes | None,
         checkpoints: Checkpoints,
         log: MetricsLog | None,
         progress: ProgressReport,
         interrupt: InterruptRequest,
+        on_evaluation: OnEvaluation | None,
     ) -> None:
-        self._problem = problem
-        self._method = method
+        self._task = task
+        self._problem = problem = task.problem
         self._checkpoints = checkpoints
         self._log = log
         self._progress = progress
         self._interrupt = interrupt
+        self._on_evaluation = on_evaluation
         self._evaluation = problem.experiment.evaluation
         self._steps = problem.experiment.optimization.steps
         self._predict = predict
+        self._probes = probes
         self._train_record = make_train_record(problem)
+        self._seed_step = SeedStep(task)
+        self._probe = None if task.period is None else TrainingProbe(task, self._seed_step)
 
     def run(self, state: TrainState, done: Progress) -> tuple[TrainState, Progress]:
         """Trains until the last step, or until every seed has stopped."""
-        self._progress.begin(self._method.title, self._steps, done.step)
-        seed_step = make_seed_step(self._problem, self._method)
-        placement, batches = self._problem.placement, self._problem.batches
+        self._progress.begin(self._task.method.title, self._steps, done.step)
+        placement, batches = self._problem.placement, self._task.batches
         clock = _Clock(done)
         step = done.step
         finished = step >= self._steps or self._all_stopped(state)
         while not finished:
+            state = self._revise(state, step)
             indices = placement.put(batches[step], placement.indices)
-            params, opt_state, losses = seed_step(
-                state.params, state.opt_state, state.stopped, indices
-            )
-            state = state._replace(params=params, opt_state=opt_state)
+            state, losses = self._seed_step(state, indices)
             step += 1
             if step == done.step + 1:
-                jax.block_until_ready(params)
+                jax.block_until_ready(state.params)
                 clock.compiled()
             last = step == self._steps
             if last or step % self._evaluation.log_every == 0:
-                self._log_training(step, losses, opt_state)
+                self._log_training(step, losses, state.opt_state)
             if last or step % self._evaluation.evaluate_every == 0:
                 state = self._evaluate(step, state)
                 finished = self._all_stopped(state)
             finished = finished or last
             stopping = self._interrupt.signal_number is not None
             if finished or stopping or step % self._evaluation.checkpoint_every == 0:
-                self._save(state, clock.progress(step))
+                self._save(state, self._progress_at(clock, done, step))
             if stopping and not finished:
                 self._checkpoints.wait()
                 raise InterruptedRun(step, self._interrupt.signal_number or 0)
         self._progress.end(
             step, f"done at step {step}, validation accuracy {self._accuracy(state):.4f}"
         )
-        return state, clock.progress(step)
+        return state, self._progress_at(clock, done, step)
 
     def report(self, state: TrainState) -> dict[str, Any]:
         """Metrics of the reported parameters, by split."""
         best = self._evaluation.report == "best"
         params = state.best_params if best else state.params
+        method_state = state.best_method_state if best else state.method_state
         # Tuning must not look at the test samples.
         tuning = self._evaluation.report_split == "validation"
         report: dict[str, Any] = {
             split: measure(
-                self._predict(params, self._problem.indices(split)), self._problem.data.num_classes
+                self._predict(params, method_state, self._problem.indices(split)),
+                self._problem.data.num_classes,
             )
             for split in (("validation",) if tuning else ("test", "validation"))
         }
+        if self._probes is not None:
+            split = "validation" if tuning else "test"
+            report[split]["probe_accuracy"] = self._probes.accuracy(params, split)
         report["best_step"] = self._problem.placement.fetch(state.best_step)
         return report
+
+    def _revise(self, state: TrainState, step: int) -> TrainState:
+        """The state for this step, revised by the method's schedule when it is due."""
+        if self._probe is None or self._task.period is None or step % self._task.period:
+            return state
+        probe = self._probe.at(state, step)
+        revised = self._task.schedule.revise(
+            probe, state.params, state.opt_state, state.method_state
+        )
+        return keep_stopped(state, revised)
+
+    def _progress_at(self, clock: "_Clock", done: Progress, step: int) -> Progress:
+        trials = 0 if self._probe is None else self._probe.trial_steps
+        return dataclasses.replace(
+            clock.progress(step),
+            trial_steps=done.trial_steps + trials,
+            step_flops=self._seed_step.flops or done.step_flops,
+        )
 
     def _log_training(self, step: int, losses: Any, opt_state: Any) -> None:
         record = {"step": step, "split": "train", **self._train_record(losses, opt_state)}
@@ -174,9 +217,12 @@ class _Course:
 
     def _evaluate(self, step: int, state: TrainState) -> TrainState:
         indices = self._problem.indices("validation")
-        metrics = measure(self._predict(state.params, indices), self._problem.data.num_classes)
+        predictions = self._predict(state.params, state.method_state, indices)
+        metrics = measure(predictions, self._problem.data.num_classes)
         if self._log is not None:
             self._log.write({"step": step, "split": "validation", **metrics})
+        if self._on_evaluation is not None:
+            self._on_evaluation(step, float(np.mean(metrics["accuracy"])))
         return record_evaluation(self._problem, state, metrics["accuracy"], step)
 
     def _accuracy(self, state: TrainState) -> float:

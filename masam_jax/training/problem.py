@@ -7,11 +7,9 @@ from typing import Any
 
 import grain
 import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from masam_jax import multimodal_value_and_grad
 from masam_jax.data import (
     SPLIT_RULE,
     MultimodalData,
@@ -24,13 +22,11 @@ from masam_jax.data import (
     standardize,
 )
 from masam_jax.data.statistics import Statistics
-from masam_jax.models import ConvEncoder, LateFusionNetwork, MLPEncoder, cross_entropy_objective
+from masam_jax.models import ConvEncoder, LateFusionNetwork, MLPEncoder
 from masam_jax.training.config import Experiment, ModelConfig
 from masam_jax.training.distribution import Placement
 
-ValueAndGrad = Callable[..., Any]
-
-# The stream of a seed's key that initial parameters are drawn from; methods have stream 1.
+# The stream of a seed's key that initial parameters are drawn from; methods have 1 and 2.
 _PARAMETERS = 0
 
 
@@ -43,7 +39,6 @@ class Problem:
       placement: where arrays live.
       data: the data set, on the host.
       splits: one for each seed.
-      network: encoders and heads.
       rows: ``{"inputs": {m: [N, ...]}, "labels": [N]}`` on the devices.
       host_statistics: ``{m: (mean [S, D], std [S, D])}`` of each seed's training rows.
       statistics: the same, on the devices.
@@ -54,11 +49,12 @@ class Problem:
     placement: Placement
     data: MultimodalData
     splits: tuple[Split, ...]
-    network: LateFusionNetwork
     rows: dict[str, Any]
     host_statistics: Statistics
     statistics: dict[str, Any]
     batches: grain.MapDataset
+    _networks: dict[str, LateFusionNetwork] = dataclasses.field(default_factory=dict, repr=False)
+    _initial_params: dict[str, Any] = dataclasses.field(default_factory=dict, repr=False)
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -66,47 +62,42 @@ class Problem:
         return self.data.modalities
 
     @functools.cached_property
-    def initial_params(self) -> Any:
-        """Parameters ``[S, ...]`` before the first step, the same for every method."""
-        # Random numbers compile slowly and this runs once: measured on CPU, 3 s instead of 13.
-        options = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else {}
-        init = jax.jit(
-            jax.vmap(self.init_params),
-            out_shardings=self.placement.seeds,
-            compiler_options=options,
-        )
-        return init(self.seed_keys)
-
-    @functools.cached_property
     def seed_keys(self) -> jax.Array:
         """uint32[S, 2], one PRNG key for each seed."""
         keys = [np.asarray(jax.random.PRNGKey(seed)) for seed in self.experiment.seeds.values]
         return self.placement.put(np.stack(keys), self.placement.seeds)
 
-    def init_params(self, key: jax.Array) -> Any:
-        """Parameters of one seed, from its key."""
-        return self.network.init(jax.random.fold_in(key, _PARAMETERS))
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps in which every training sample is seen once, rounded up."""
+        return -(-len(self.splits[0].train) // self.experiment.optimization.batch_size)
+
+    def network(self, fusion: str) -> LateFusionNetwork:
+        """Encoders and heads, with that fusion head."""
+        if fusion not in self._networks:
+            self._networks[fusion] = build_network(self.data, self.experiment.model, fusion)
+        return self._networks[fusion]
+
+    def init_params(self, key: jax.Array, fusion: str) -> Any:
+        """Parameters of one seed's network, from its key."""
+        return self.network(fusion).init(jax.random.fold_in(key, _PARAMETERS))
+
+    def initial_params(self, fusion: str) -> Any:
+        """Parameters ``[S, ...]`` before the first step, the same for every method."""
+        if fusion not in self._initial_params:
+            # Random numbers compile slowly and this runs once: measured on CPU, 3 s instead of 13.
+            on_cpu = jax.default_backend() == "cpu"
+            init = jax.jit(
+                jax.vmap(functools.partial(self.init_params, fusion=fusion)),
+                out_shardings=self.placement.seeds,
+                compiler_options={"xla_backend_optimization_level": 0} if on_cpu else {},
+            )
+            self._initial_params[fusion] = init(self.seed_keys)
+        return self._initial_params[fusion]
 
     def indices(self, split: str) -> np.ndarray:
         """Row indices ``[S, n]`` of ``train``, ``validation`` or ``test``, by seed."""
         return np.stack([getattr(part, split) for part in self.splits])
-
-    def value_and_grad(self, loss_weight: float) -> ValueAndGrad:
-        """``(params, rows, statistics, indices [B]) -> (losses, grads, signals)`` of one seed.
-
-        ``losses.aux`` is the batch's accuracy.
-
-        Args:
-          loss_weight: λ of every unimodal loss.
-        """
-        inner = multimodal_value_and_grad(
-            self.network.late_fusion(_objective), loss_weights=loss_weight, has_aux=True
-        )
-
-        def value_and_grad(params: Any, rows: Any, statistics: Any, indices: jax.Array) -> Any:
-            return inner(params, *gather(rows, statistics, indices))
-
-        return value_and_grad
 
     def describe_splits(self) -> dict[str, Any]:
         """The content of ``splits.json``."""
@@ -164,24 +155,24 @@ def build_problem(
     train = np.stack([split.train for split in splits])
     batch_size = experiment.optimization.batch_size
     batches = index_batches(train, batch_size=batch_size, seeds=seeds)
-    network = build_network(data, experiment.model)
     placement = make_placement(len(seeds), batch_size)
     statistics = feature_statistics(data.features, train)
     rows = {"inputs": {m: _as_float(x) for m, x in data.features.items()}, "labels": data.labels}
-    return Problem(
+    problem = Problem(
         experiment=experiment,
         placement=placement,
         data=data,
         splits=splits,
-        network=network,
         rows=placement.put(rows, placement.replicated),
         host_statistics=statistics,
         statistics=placement.put(statistics, placement.seeds),
         batches=batches,
     )
+    problem.network(experiment.model.fusion)  # Complains of features that no encoder fits.
+    return problem
 
 
-def build_network(data: MultimodalData, config: ModelConfig) -> LateFusionNetwork:
+def build_network(data: MultimodalData, config: ModelConfig, fusion: str) -> LateFusionNetwork:
     """An MLP for each modality of vectors, a small convolutional net for each one of images.
 
     Raises:
@@ -200,17 +191,12 @@ def build_network(data: MultimodalData, config: ModelConfig) -> LateFusionNetwor
                 " and images (H, W, C) have encoders"
             )
         encoders[modality] = functools.partial(_make, kind)
-    return LateFusionNetwork(encoders, dict.fromkeys(encoders, config.width), data.num_classes)
+    features = dict.fromkeys(encoders, config.width)
+    return LateFusionNetwork(encoders, features, data.num_classes, fusion=fusion)
 
 
 def _make(kind: Callable[..., nnx.Module], rngs: nnx.Rngs) -> nnx.Module:
     return kind(rngs=rngs)
-
-
-def _objective(logits: jax.Array, unimodal_logits: dict[str, jax.Array], labels: jax.Array) -> Any:
-    fusion, unimodal = cross_entropy_objective(logits, unimodal_logits, labels)
-    correct = jnp.argmax(logits, axis=-1).astype(labels.dtype) == labels
-    return fusion, unimodal, jnp.mean(correct.astype(jnp.float32))
 
 
 def _as_float(array: np.ndarray) -> np.ndarray:

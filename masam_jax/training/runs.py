@@ -18,13 +18,15 @@ from masam_jax.training.config import (
 from masam_jax.training.distribution import barrier, initialize, is_primary, make_placement
 from masam_jax.training.environment import describe_environment
 from masam_jax.training.errors import InterruptedRun, RunError, user_errors
-from masam_jax.training.evaluation import make_predict
+from masam_jax.training.evaluation import Predictors
 from masam_jax.training.interrupt import InterruptRequest
 from masam_jax.training.loop import train_method
+from masam_jax.training.probing import LinearProbes
 from masam_jax.training.problem import Problem, build_problem
 from masam_jax.training.progress import ProgressReport
 from masam_jax.training.run_directory import FORMAT, open_run
 from masam_jax.training.state import abstract_state
+from masam_jax.training.task import Task
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +76,8 @@ def plan_comparison(
 
     Args:
       methods: specifications, in the order of the table.
-      baseline: one of them; by default ``late_fusion`` if it is among them, else the first.
+      baseline: one of them; by default ``late_fusion`` if it is among them, else the first with
+        other options of it, else the first.
       experiment: everything else that the numbers depend on.
       distribution: the processes.
 
@@ -85,7 +88,8 @@ def plan_comparison(
         raise RunError("a comparison needs at least one method")
     specs = [_parse(spec).spec for spec in methods]
     if baseline is None:
-        baseline = "late_fusion" if "late_fusion" in specs else specs[0]
+        tuned = [spec for spec in specs if spec.startswith("late_fusion:")]
+        baseline = "late_fusion" if "late_fusion" in specs else [*tuned, *specs][0]
     return _plan(methods, baseline, experiment, distribution)
 
 
@@ -124,7 +128,7 @@ def execute(plan: Plan, output: OutputConfig, command: list[str], progress: Prog
         barrier("finished methods")
         if is_primary():
             _write_surroundings(path, plan.problem, command)
-        predict = make_predict(plan.problem)
+        predictors, probes = Predictors(plan.problem), LinearProbes(plan.problem)
         results = []
         for method in plan.methods:
             config = {"format": FORMAT, **method_config(plan.problem.experiment, method)}
@@ -135,12 +139,13 @@ def execute(plan: Plan, output: OutputConfig, command: list[str], progress: Prog
                     places[method.slug].mkdir(parents=True, exist_ok=True)
                     write_json(places[method.slug] / "config.json", config)
                 barrier(f"directory {method.slug}")
+                task = Task(plan.problem, method)
                 finished[method.slug] = train_method(
-                    plan.problem,
-                    method,
+                    task,
                     places[method.slug],
                     config,
-                    predict=predict,
+                    predict=predictors.of(task),
+                    probes=probes,
                     progress=progress,
                     interrupt=interrupt,
                 )
@@ -176,10 +181,16 @@ def _plan(
         problem = build_problem(experiment, make_placement)
         for method in methods:
             try:
-                abstract_state(problem, method)
+                _check_task(Task(problem, method))
             except ValueError as error:
                 raise ValueError(f"method {method.spec!r}: {error}") from error
     return Plan(problem, methods, chosen)
+
+
+def _check_task(task: Task) -> None:
+    """Raises ``ValueError`` where the method does not fit the modalities or the samples."""
+    abstract_state(task)
+    _ = task.batches
 
 
 def _parse(spec: str) -> BoundMethod:

@@ -15,10 +15,11 @@ from masam_jax.training.checkpoints import Checkpoints
 from masam_jax.training.config import changed_fields, experiment_from_json
 from masam_jax.training.distribution import make_placement
 from masam_jax.training.errors import RunError, user_errors
-from masam_jax.training.evaluation import Predictions, make_predict, measure
+from masam_jax.training.evaluation import Predictions, Predictors, measure
 from masam_jax.training.problem import Problem, build_problem
 from masam_jax.training.run_directory import read_config
 from masam_jax.training.state import abstract_state
+from masam_jax.training.task import Task
 
 SplitName = Literal["train", "validation", "test"]
 Which = Literal["last", "best"]
@@ -59,6 +60,8 @@ def evaluate_run(path: Path, split: SplitName, which: Which | None) -> list[Eval
       RunError: no run, no checkpoint, a damaged one, or data that differ from the run's.
     """
     config = read_config(path)
+    if config.get("kind") == "tune":
+        raise RunError(f"{path} is a tuning, which keeps no parameters; evaluate a comparison")
     with user_errors():
         experiment = experiment_from_json(config)
         problem = build_problem(experiment, make_placement)
@@ -69,10 +72,10 @@ def evaluate_run(path: Path, split: SplitName, which: Which | None) -> list[Eval
     root = path.parent.parent if (path.parent.parent / "splits.json").is_file() else path
     _check_splits(root, problem)
     statistics = _read_statistics(root / "statistics.npz", problem)
-    predict = make_predict(problem, statistics)
+    predictors = Predictors(problem, statistics)
     rows = problem.indices(split)
     return [
-        _evaluate(place, problem, rows, predict, which or experiment.evaluation.report)
+        _evaluate(place, problem, rows, predictors, which or experiment.evaluation.report)
         for place in places
     ]
 
@@ -111,7 +114,7 @@ def _prediction_lines(evaluation: Evaluation, modalities: list[str]) -> Iterator
 
 
 def _evaluate(
-    place: Path, problem: Problem, rows: np.ndarray, predict: Any, which: Which
+    place: Path, problem: Problem, rows: np.ndarray, predictors: Predictors, which: Which
 ) -> Evaluation:
     config = read_config(place)
     with user_errors():
@@ -119,8 +122,14 @@ def _evaluate(
     if not (place / "checkpoints").is_dir():
         raise RunError(f"{place} holds no checkpoint: the method has not been trained yet")
     with Checkpoints(place / "checkpoints", config) as checkpoints:
-        state, progress = checkpoints.restore(abstract_state(problem, method))
-    predictions = predict(state.best_params if which == "best" else state.params, rows)
+        task = Task(problem, method)
+        state, progress = checkpoints.restore(abstract_state(task))
+    best = which == "best"
+    predictions = predictors.of(task)(
+        state.best_params if best else state.params,
+        state.best_method_state if best else state.method_state,
+        rows,
+    )
     return Evaluation(
         method=method,
         seeds=problem.experiment.seeds.values,

@@ -9,11 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from masam_jax.methods import BoundMethod
+from masam_jax.training.by_partition import by_partition
 from masam_jax.training.dominance import count_dominance
 from masam_jax.training.problem import Problem
+from masam_jax.training.task import Task
 
-# The stream of a seed's key that a method draws from; initial parameters have stream 0.
+# The stream of a seed's key that a method draws from; initial parameters have 0 and 2.
 _METHOD = 1
 
 
@@ -23,7 +24,9 @@ class TrainState(NamedTuple):
     Attributes:
       params: parameters after the last step.
       opt_state: the optimizer's state.
+      method_state: what the method's objective keeps beside parameters.
       best_params: parameters with the best validation accuracy so far.
+      best_method_state: what the objective kept at that time.
       best_accuracy: float32[S], that accuracy; -1 before the first evaluation.
       best_step: int32[S], the step it was reached at.
       accuracy: float32[S], validation accuracy at the last evaluation; -1 before the first.
@@ -33,7 +36,9 @@ class TrainState(NamedTuple):
 
     params: Any
     opt_state: Any
+    method_state: Any
     best_params: Any
+    best_method_state: Any
     best_accuracy: jax.Array
     best_step: jax.Array
     accuracy: jax.Array
@@ -41,62 +46,66 @@ class TrainState(NamedTuple):
     stopped: jax.Array
 
 
-def make_transformation(
-    problem: Problem, method: BoundMethod, key: jax.Array
-) -> optax.GradientTransformationExtraArgs:
+def make_transformation(task: Task, key: jax.Array) -> optax.GradientTransformationExtraArgs:
     """The method's transformation before AdamW, with its dominance counted.
 
     Args:
-      problem: names the modalities, labels the parameters and configures AdamW.
-      method: the method.
+      task: the method, and the problem that labels the parameters and configures AdamW.
       key: uint32[2] PRNG key of one seed; read by ``init`` alone.
 
     Raises:
       ValueError: the method's options do not fit the modalities.
     """
+    problem, labels = task.problem, task.network.labels
     config = problem.experiment.optimization
-    chain = optax.chain(
-        method.transformation(problem.network.labels, key),
-        optax.adamw(config.learning_rate, weight_decay=config.weight_decay),
-    )
+    base = optax.adamw(config.learning_rate, weight_decay=config.weight_decay)
+    if task.schedule.by_modality:
+        base = by_partition(base, labels, problem.modalities)
+    context = task.context._replace(key=key)
+    chain = optax.chain(task.method.transformation(labels, context), base)
     return count_dominance(optax.with_extra_args_support(chain), problem.modalities)
 
 
-def init_state(problem: Problem, method: BoundMethod) -> TrainState:
-    """The state before the first step; the same parameters for every method.
+def init_state(task: Task) -> TrainState:
+    """The state before the first step; the network's parameters are those of every method.
 
     Raises:
       ValueError: the method's options do not fit the modalities.
     """
-    init = jax.jit(jax.vmap(_initializer(problem, method)), out_shardings=problem.placement.seeds)
-    return init(problem.initial_params, problem.seed_keys)
+    problem = task.problem
+    init = jax.jit(jax.vmap(_initializer(task)), out_shardings=problem.placement.seeds)
+    return init(problem.initial_params(task.fusion), problem.seed_keys)
 
 
-def abstract_state(problem: Problem, method: BoundMethod) -> TrainState:
+def abstract_state(task: Task) -> TrainState:
     """Shapes, dtypes and shardings of the state, without computing anything.
 
     Raises:
       ValueError: as ``init_state``.
     """
-    keys = problem.seed_keys
+    problem = task.problem
 
     def init(keys: jax.Array) -> TrainState:
-        params = jax.vmap(problem.init_params)(keys)
-        return jax.vmap(_initializer(problem, method))(params, keys)
+        params = jax.vmap(lambda key: problem.init_params(key, task.fusion))(keys)
+        return jax.vmap(_initializer(task))(params, keys)
 
     return jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=problem.placement.seeds),
-        jax.eval_shape(init, keys),
+        jax.eval_shape(init, problem.seed_keys),
     )
 
 
-def _initializer(problem: Problem, method: BoundMethod) -> Callable[[Any, jax.Array], TrainState]:
+def _initializer(task: Task) -> Callable[[Any, jax.Array], TrainState]:
     def init_one(params: Any, key: jax.Array) -> TrainState:
-        tx = make_transformation(problem, method, jax.random.fold_in(key, _METHOD))
+        tx = make_transformation(task, jax.random.fold_in(key, _METHOD))
+        params = task.extend(params, key)
+        method_state = task.init_state(params)
         return TrainState(
             params=jax.tree.map(jnp.copy, params),
             opt_state=tx.init(params),
+            method_state=jax.tree.map(jnp.copy, method_state),
             best_params=jax.tree.map(jnp.copy, params),
+            best_method_state=jax.tree.map(jnp.copy, method_state),
             best_accuracy=jnp.float32(-1),
             best_step=jnp.int32(0),
             accuracy=jnp.float32(-1),
@@ -105,6 +114,16 @@ def _initializer(problem: Problem, method: BoundMethod) -> Callable[[Any, jax.Ar
         )
 
     return init_one
+
+
+def keep_stopped(state: TrainState, method_state: Any) -> TrainState:
+    """The state with another ``method_state``, but for seeds that have stopped."""
+
+    def choose(new: jax.Array, old: jax.Array) -> jax.Array:
+        stopped = state.stopped.reshape(state.stopped.shape + (1,) * (new.ndim - 1))
+        return jnp.where(stopped, old, new)
+
+    return state._replace(method_state=jax.tree.map(choose, method_state, state.method_state))
 
 
 def record_evaluation(
@@ -141,6 +160,7 @@ def _record(
     stale = jnp.where(improved, 0, state.stale + jnp.int32(1))
     return state._replace(
         best_params=jax.tree.map(choose, state.params, state.best_params),
+        best_method_state=jax.tree.map(choose, state.method_state, state.best_method_state),
         best_accuracy=jnp.where(improved, accuracy, state.best_accuracy),
         best_step=jnp.where(improved, step, state.best_step),
         accuracy=accuracy,

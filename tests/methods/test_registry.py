@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from masam_jax.methods import Method, get_method, method_names, parse_method, register
+from masam_jax.methods import Context, Method, get_method, method_names, parse_method, register
 
 LABELS = {"a": "a", "b": "b", "head": "other"}
 PARAMS = {name: jnp.ones(2, jnp.float32) for name in LABELS}
@@ -92,7 +92,7 @@ def test_weights():
 
 @pytest.mark.parametrize("spec", ["fusion_only", "late_fusion", "sam", "masam:select=random"])
 def test_transformations_start_and_accept_unknown_signals(spec):
-    tx = parse_method(spec).transformation(LABELS, jax.random.PRNGKey(1))
+    tx = parse_method(spec).transformation(LABELS, Context(jax.random.PRNGKey(1)))
     state = tx.init(PARAMS)
     if spec in ("fusion_only", "late_fusion"):
         updates, _ = tx.update(PARAMS, state, PARAMS, unheard_of=1)
@@ -102,14 +102,14 @@ def test_transformations_start_and_accept_unknown_signals(spec):
 def test_modality_is_checked_against_the_labels():
     method = parse_method("masam:select=c")
     with pytest.raises(ValueError, match="'c'"):
-        method.transformation(LABELS, jax.random.PRNGKey(0)).init(PARAMS)
+        method.transformation(LABELS, Context(jax.random.PRNGKey(0))).init(PARAMS)
 
 
 def test_random_selection_draws_from_its_key():
     def initial(seed):
         return (
             parse_method("masam:select=random")
-            .transformation(LABELS, jax.random.PRNGKey(seed))
+            .transformation(LABELS, Context(jax.random.PRNGKey(seed)))
             .init(PARAMS)
         )
 

@@ -11,7 +11,9 @@ import pytest
 from masam_jax.methods import parse_method
 from masam_jax.training.checkpoints import Checkpoints, Progress
 from masam_jax.training.errors import RunError
+from masam_jax.training.problem import build_problem
 from masam_jax.training.state import abstract_state, init_state
+from masam_jax.training.task import Task
 
 CONFIG = {"method": "masam", "optimization": {"steps": 6, "learning_rate": 0.005}}
 
@@ -24,7 +26,7 @@ def problem(make_problem):
 @pytest.fixture
 def saved(tmp_path, problem):
     """A directory with one checkpoint, and the state in it."""
-    state = init_state(problem, parse_method("masam"))
+    state = init_state(Task(problem, parse_method("masam")))
     with Checkpoints(tmp_path / "checkpoints", CONFIG) as checkpoints:
         checkpoints.save(state, Progress(4, 1.5, 0.5), 0.5)
     return tmp_path / "checkpoints", jax.device_get(state)
@@ -32,7 +34,7 @@ def saved(tmp_path, problem):
 
 def _restore(directory, problem, method="masam", config=CONFIG):
     with Checkpoints(directory, config) as checkpoints:
-        return checkpoints.restore(abstract_state(problem, parse_method(method)))
+        return checkpoints.restore(abstract_state(Task(problem, parse_method(method))))
 
 
 def test_round_trip_is_exact(saved, problem):
@@ -47,7 +49,7 @@ def test_round_trip_is_exact(saved, problem):
 
 def test_saving_does_not_hold_the_buffers(tmp_path, problem):
     """The next step donates the state while the save is still going on."""
-    state = init_state(problem, parse_method("late_fusion"))
+    state = init_state(Task(problem, parse_method("late_fusion")))
     expected = jax.device_get(state.params)
     with Checkpoints(tmp_path / "c", CONFIG) as checkpoints:
         checkpoints.save(state, Progress(1), 0.0)
@@ -58,7 +60,7 @@ def test_saving_does_not_hold_the_buffers(tmp_path, problem):
 
 
 def test_last_and_best_are_kept(tmp_path, problem):
-    state = init_state(problem, parse_method("late_fusion"))
+    state = init_state(Task(problem, parse_method("late_fusion")))
     with Checkpoints(tmp_path / "c", CONFIG) as checkpoints:
         for step, accuracy in ((1, 0.3), (2, 0.9), (3, 0.5), (4, 0.6)):
             checkpoints.save(state, Progress(step), accuracy)
@@ -82,10 +84,7 @@ def test_another_model_is_named(saved, make_problem):
     problem = make_problem(2)
     wider = dataclasses.replace(problem.experiment.model, width=5)
     experiment = dataclasses.replace(problem.experiment, model=wider)
-    from masam_jax.training.problem import build_network
-
-    network = build_network(problem.data, experiment.model)
-    other = dataclasses.replace(problem, network=network)
+    other = build_problem(experiment, lambda *sizes: problem.placement, problem.data)
     with pytest.raises(RunError, match=r"another model: .*bias: 'float32\[2, 4\]' -> 'float32\[2"):
         _restore(saved[0], other)
 
@@ -131,7 +130,7 @@ def test_a_disk_without_room_is_named_before_anything_is_written(saved, problem,
     directory, state = saved
     usage = shutil.disk_usage(directory)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1000))
-    fresh = init_state(problem, parse_method("masam"))
+    fresh = init_state(Task(problem, parse_method("masam")))
     with Checkpoints(directory, CONFIG) as checkpoints:
         with pytest.raises(OSError, match="No space left") as raised:
             checkpoints.save(fresh, Progress(5), 0.5)

@@ -6,8 +6,9 @@ import pytest
 
 from masam_jax.methods import parse_method
 from masam_jax.training.distribution import make_placement
-from masam_jax.training.seeds import make_seed_step
+from masam_jax.training.seeds import SeedStep
 from masam_jax.training.state import init_state
+from masam_jax.training.task import Task
 
 
 @pytest.mark.parametrize(
@@ -41,16 +42,16 @@ def test_put_and_fetch_are_inverse():
 @pytest.mark.parametrize("spec", ["masam:rho=2", "sam:rho=0.5"])
 def test_several_devices_train_as_one(make_problem, seeds, devices, spec):
     def train(count):
-        problem, method = make_problem(seeds, devices=count), parse_method(spec)
+        problem = make_problem(seeds, devices=count)
         assert problem.placement.mesh.size == count
-        state, step = init_state(problem, method), make_seed_step(problem, method)
-        params, opt_state = state.params, state.opt_state
+        task = Task(problem, parse_method(spec))
+        state, step = init_state(task), SeedStep(task)
         for index in range(4):
             indices = problem.placement.put(problem.batches[index], problem.placement.indices)
-            params, opt_state, losses = step(params, opt_state, state.stopped, indices)
-        shardings = {leaf.sharding for leaf in jax.tree.leaves((params, opt_state))}
+            state, losses = step(state, indices)
+        shardings = {leaf.sharding for leaf in jax.tree.leaves((state.params, state.opt_state))}
         assert all(sharding.is_equivalent_to(problem.placement.seeds, 1) for sharding in shardings)
-        return jax.device_get(params), np.asarray(losses.total)
+        return jax.device_get(state.params), np.asarray(losses.total)
 
     ours, our_loss = train(devices)
     theirs, their_loss = train(1)

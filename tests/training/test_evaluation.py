@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 import sklearn.metrics
 
+from masam_jax.methods import parse_method
 from masam_jax.training import evaluation
-from masam_jax.training.evaluation import Predictions, macro_f1, make_predict, measure
+from masam_jax.training.evaluation import Predictions, Predictors, macro_f1, measure
+from masam_jax.training.task import Task
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -34,17 +36,22 @@ def test_metrics_are_by_seed():
     assert metrics["macro_f1"].tolist() == pytest.approx([1.0, 1 / 3])
 
 
+def _predict(problem, rows):
+    task = Task(problem, parse_method("late_fusion"))
+    return Predictors(problem).of(task)(problem.initial_params("concat"), (), rows)
+
+
 def test_predictions_are_those_of_the_network(make_problem, small_data):
     problem = make_problem(2)
     rows = problem.indices("test")
-    found = make_predict(problem)(problem.initial_params, rows)
+    found = _predict(problem, rows)
     for seed in range(2):
-        params = jax.tree.map(lambda leaf, s=seed: leaf[s], problem.initial_params)
+        params = jax.tree.map(lambda leaf, s=seed: leaf[s], problem.initial_params("concat"))
         inputs = {}
         for m, features in small_data.features.items():
             train = features[problem.splits[seed].train].astype(np.float64)
             inputs[m] = ((features[rows[seed]] - train.mean(0)) / train.std(0)).astype(np.float32)
-        logits, unimodal = problem.network.apply(params, inputs)
+        logits, unimodal = problem.network("concat").apply(params, inputs)
         assert np.array_equal(found.fused[seed], np.argmax(logits, -1))
         assert np.array_equal(found.unimodal["m0"][seed], np.argmax(unimodal["m0"], -1))
         probability = np.max(jax.nn.softmax(logits), -1)
@@ -55,9 +62,9 @@ def test_predictions_are_those_of_the_network(make_problem, small_data):
 def test_large_splits_are_predicted_in_chunks(make_problem, monkeypatch):
     problem = make_problem(2)
     rows = problem.indices("test")
-    whole = make_predict(problem)(problem.initial_params, rows)
+    whole = _predict(problem, rows)
     monkeypatch.setattr(evaluation, "_CHUNK", 7)
-    chunks = make_predict(problem)(problem.initial_params, rows)
+    chunks = _predict(problem, rows)
     assert np.array_equal(chunks.fused, whole.fused)
     assert chunks.loss.shape == whole.loss.shape == rows.shape
     np.testing.assert_allclose(chunks.loss, whole.loss, rtol=1e-5)

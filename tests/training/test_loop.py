@@ -12,11 +12,12 @@ from rich.console import Console
 from masam_jax.methods import parse_method
 from masam_jax.training.checkpoints import Checkpoints
 from masam_jax.training.errors import InterruptedRun
-from masam_jax.training.evaluation import make_predict
+from masam_jax.training.evaluation import Predictors
 from masam_jax.training.interrupt import InterruptRequest
 from masam_jax.training.loop import train_method
 from masam_jax.training.progress import ProgressReport
 from masam_jax.training.state import abstract_state
+from masam_jax.training.task import Task
 
 
 class _InterruptAt(InterruptRequest):
@@ -33,24 +34,24 @@ class _InterruptAt(InterruptRequest):
 
 def _run(problem, spec, directory, interrupt=None, output=None):
     directory.mkdir(exist_ok=True)
+    task = Task(problem, parse_method(spec))
     return train_method(
-        problem,
-        parse_method(spec),
+        task,
         directory,
         {"method": spec},
-        predict=make_predict(problem),
+        predict=Predictors(problem).of(task),
         progress=ProgressReport(Console(file=output or io.StringIO())),
         interrupt=interrupt or InterruptRequest(),
     )
 
 
 def _numbers(result):
-    return {name: value for name, value in result.items() if not name.endswith("seconds")}
+    return {name: value for name, value in result.items() if "second" not in name}
 
 
 def _state(problem, spec, directory):
     with Checkpoints(directory / "checkpoints", {"method": spec}) as checkpoints:
-        state, progress = checkpoints.restore(abstract_state(problem, parse_method(spec)))
+        state, progress = checkpoints.restore(abstract_state(Task(problem, parse_method(spec))))
     return jax.device_get(state), progress.step
 
 
@@ -141,7 +142,7 @@ def test_fusion_only_leaves_the_unimodal_heads_as_they_were(make_problem, tmp_pa
     problem = make_problem(2, steps=6)
     _run(problem, "fusion_only", tmp_path)
     state, _ = _state(problem, "fusion_only", tmp_path)
-    initial = jax.device_get(problem.initial_params)
+    initial = jax.device_get(problem.initial_params("concat"))
     # Weight decay shrinks them by (1 - 5e-3 * 1e-4) each step, and nothing else moves them.
     for new, old in zip(
         jax.tree.leaves(state.params["heads"]), jax.tree.leaves(initial["heads"]), strict=True

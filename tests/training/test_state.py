@@ -5,22 +5,26 @@ import numpy as np
 import pytest
 
 from masam_jax.methods import parse_method
-from masam_jax.training.seeds import make_seed_step
+from masam_jax.training.seeds import SeedStep
 from masam_jax.training.state import abstract_state, init_state, record_evaluation
+from masam_jax.training.task import Task
 
 
-def _step(problem, method, state, count=1, start=0):
-    step = make_seed_step(problem, method)
+def _step(task, state, count=1, start=0):
+    step, placement = SeedStep(task), task.problem.placement
     for index in range(start, start + count):
-        indices = problem.placement.put(problem.batches[index], problem.placement.indices)
-        params, opt_state, losses = step(state.params, state.opt_state, state.stopped, indices)
-        state = state._replace(params=params, opt_state=opt_state)
+        indices = placement.put(task.batches[index], placement.indices)
+        state, losses = step(state, indices)
     return state, losses
 
 
+def _task(problem, spec):
+    return Task(problem, parse_method(spec))
+
+
 def test_abstract_state_is_the_states_shape(make_problem):
-    problem, method = make_problem(3), parse_method("masam:select=random")
-    state, abstract = init_state(problem, method), abstract_state(problem, method)
+    task = _task(make_problem(3), "masam:select=random")
+    state, abstract = init_state(task), abstract_state(task)
     assert jax.tree.structure(state) == jax.tree.structure(abstract)
     for leaf, shape in zip(jax.tree.leaves(state), jax.tree.leaves(abstract), strict=True):
         assert (leaf.shape, leaf.dtype) == (shape.shape, shape.dtype)
@@ -29,7 +33,7 @@ def test_abstract_state_is_the_states_shape(make_problem):
 
 def test_methods_start_from_the_same_parameters_and_seeds_from_others(make_problem):
     problem = make_problem(2)
-    ours, theirs = (init_state(problem, parse_method(s)).params for s in ("masam", "sam"))
+    ours, theirs = (init_state(_task(problem, s)).params for s in ("masam", "sam"))
     assert jax.tree.all(jax.tree.map(np.array_equal, ours, theirs))
     kernel = jax.tree.leaves(ours["encoders"]["m0"])[-1]
     assert not np.array_equal(kernel[0], kernel[1])
@@ -38,11 +42,10 @@ def test_methods_start_from_the_same_parameters_and_seeds_from_others(make_probl
 @pytest.mark.parametrize("spec", ["late_fusion", "sam:rho=0.5", "masam:rho=2,select=random"])
 def test_seeds_together_are_the_seeds_alone(make_problem, spec):
     """vmap changes nothing, and the one-seed path (host dispatch on CPU) agrees with it."""
-    method = parse_method(spec)
-    together, _ = _step(problem := make_problem(3), method, init_state(problem, method), 5)
+    together, _ = _step(task := _task(make_problem(3), spec), init_state(task), 5)
     for seed in range(3):
-        alone = make_problem(1, seed_offset=seed)
-        state, _ = _step(alone, method, init_state(alone, method), 5)
+        alone = _task(make_problem(1, seed_offset=seed), spec)
+        state, _ = _step(alone, init_state(alone), 5)
         for ours, theirs in zip(
             jax.tree.leaves(state.params), jax.tree.leaves(together.params), strict=True
         ):
@@ -51,11 +54,11 @@ def test_seeds_together_are_the_seeds_alone(make_problem, spec):
 
 def test_best_parameters_and_patience(make_problem):
     problem = make_problem(2, patience=2)
-    method = parse_method("late_fusion")
-    state = init_state(problem, method)
+    task = _task(problem, "late_fusion")
+    state = init_state(task)
     accuracies = [[0.5, 0.5], [0.6, 0.5], [0.6, 0.4], [0.7, 0.9], [0.8, 0.9]]
     for index, accuracy in enumerate(accuracies):
-        state, _ = _step(problem, method, state, start=index)
+        state, _ = _step(task, state, start=index)
         before = jax.device_get(state)
         state = record_evaluation(problem, state, np.array(accuracy), step=index + 1)
     # Seed 1: best at step 1, two evaluations without improvement, and 0.9 came too late.
@@ -69,13 +72,13 @@ def test_best_parameters_and_patience(make_problem):
 
 
 def test_stopped_seeds_stand_still(make_problem):
-    problem, method = make_problem(2, patience=1), parse_method("masam")
-    state = init_state(problem, method)
+    problem = make_problem(2, patience=1)
+    state = init_state(task := _task(problem, "masam"))
     state = record_evaluation(problem, state, np.array([0.5, 0.5]), step=1)
     state = record_evaluation(problem, state, np.array([0.6, 0.4]), step=2)
     assert state.stopped.tolist() == [False, True]
     before = jax.device_get(state)
-    after, _ = _step(problem, method, state, 3)
+    after, _ = _step(task, state, 3)
     moved = [
         [not np.array_equal(new[s], old[s]) for s in range(2)]
         for new, old in zip(
@@ -90,7 +93,7 @@ def test_stopped_seeds_stand_still(make_problem):
 
 def test_without_patience_no_seed_stops(make_problem):
     problem = make_problem(1)
-    state = init_state(problem, parse_method("late_fusion"))
+    state = init_state(_task(problem, "late_fusion"))
     for step in range(5):
         state = record_evaluation(problem, state, np.array([0.5]), step=step)
     assert state.stopped.tolist() == [False]
@@ -98,9 +101,10 @@ def test_without_patience_no_seed_stops(make_problem):
 
 
 def test_dominance_is_counted(make_problem):
-    problem, method = make_problem(4), parse_method("masam:rho=1,select=m1")
-    state, _ = _step(problem, method, init_state(problem, method), 5)
+    problem = make_problem(4)
+    task = _task(problem, "masam:rho=1,select=m1")
+    state, _ = _step(task, init_state(task), 5)
     assert state.opt_state.counts.tolist() == [[0, 5]] * 4
     assert state.opt_state.steps.tolist() == [5] * 4
-    plain = init_state(problem, parse_method("late_fusion"))
+    plain = init_state(_task(problem, "late_fusion"))
     assert plain.opt_state.counts is None

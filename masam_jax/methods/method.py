@@ -1,0 +1,153 @@
+"""What a method of the zoo is made of."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import optax
+
+from masam_jax.methods.objective import LATE_FUSION_OBJECTIVE, Objective
+from masam_jax.methods.schedule import Schedule
+from masam_jax.methods.search import Search
+
+Labels = Any
+
+
+class Context(NamedTuple):
+    """What a transformation may need to know of the training it takes part in.
+
+    Attributes:
+      key: uint32[2] PRNG key, may be traced; for transformations that draw at random.
+      steps_per_epoch: training steps in which every sample is seen once.
+      steps: training steps in all.
+    """
+
+    key: jax.Array | None = None
+    steps_per_epoch: int = 1
+    steps: int = 1
+
+
+def identity(
+    options: Any, labels: Labels, context: Context
+) -> optax.GradientTransformationExtraArgs:
+    """The transformation of a method that leaves gradients as they are."""
+    del options, labels, context
+    return optax.with_extra_args_support(optax.identity())
+
+
+@dataclasses.dataclass(frozen=True)
+class Method:
+    """One method of the zoo: at most three parts, and what is said of it.
+
+    Attributes:
+      name: what specifications call it.
+      summary: one line for ``--help`` and listings.
+      options: a frozen dataclass whose fields all have defaults; its ``__post_init__`` raises
+        ``ValueError`` for values out of range.
+      title: ``options -> str``, the name in tables and plots.
+      build: the first part, a gradient transformation: ``(options, labels, context) -> tx``.
+      objective: the second part, what is minimised and how it predicts: ``(options, context) ->
+        Objective``; the context has no key here.
+      schedule: the third part, what a step or an epoch optimises: ``options -> Schedule``.
+      loss_weight: ``options -> float``, λ of all unimodal losses in the total loss.
+      signals: names of the signals of the batch that the transformation reads, beside those of
+        ``multimodal_value_and_grad``; see ``masam_jax.models.batch_signals``.
+      fusion: ``options -> str | None``, the fusion head that the method asks for; None for the
+        one of the experiment.
+      search: for each option worth tuning, where to look.
+      host_dispatch: ``options -> bool``, whether choosing the dominant modality on the host saves
+        work (see ``masam_jax.training.step``).
+    """
+
+    name: str
+    summary: str
+    options: type
+    title: Callable[[Any], str]
+    build: Callable[[Any, Labels, Context], optax.GradientTransformationExtraArgs] = identity
+    objective: Callable[[Any, Context], Objective] = lambda options, context: LATE_FUSION_OBJECTIVE
+    schedule: Callable[[Any], Schedule] = lambda options: Schedule()
+    loss_weight: Callable[[Any], float] = lambda options: 1.0
+    signals: tuple[str, ...] = ()
+    fusion: Callable[[Any], str | None] = lambda options: None
+    search: Mapping[str, Search] = dataclasses.field(default_factory=dict)
+    host_dispatch: Callable[[Any], bool] = lambda options: False
+
+    def __post_init__(self) -> None:
+        known = {field.name for field in dataclasses.fields(self.options)}
+        unknown = sorted(set(self.search) - known)
+        if unknown:
+            raise ValueError(f"method {self.name!r} searches {unknown}, which it has no options of")
+
+
+@dataclasses.dataclass(frozen=True)
+class BoundMethod:
+    """A method with its options, as a specification names it.
+
+    Attributes:
+      method: the registered method.
+      options: an instance of ``method.options``.
+      spec: canonical specification: options that differ from their defaults, in field order.
+    """
+
+    method: Method
+    options: Any
+    spec: str
+
+    @property
+    def name(self) -> str:
+        """The method's name."""
+        return self.method.name
+
+    @property
+    def title(self) -> str:
+        """The name in tables and plots."""
+        return self.method.title(self.options)
+
+    @property
+    def slug(self) -> str:
+        """A directory name, unique among different specifications."""
+        return self.spec.replace(":", "_").replace(",", "_").replace("=", "-")
+
+    @property
+    def loss_weight(self) -> float:
+        """λ of every unimodal loss in the total loss."""
+        return self.method.loss_weight(self.options)
+
+    @property
+    def signals(self) -> tuple[str, ...]:
+        """Names of the signals of the batch that the transformation reads."""
+        return self.method.signals
+
+    @property
+    def fusion(self) -> str | None:
+        """The fusion head that the method asks for, None for that of the experiment."""
+        return self.method.fusion(self.options)
+
+    def objective(self, context: Context) -> Objective:
+        """What is minimised, and how it predicts."""
+        return self.method.objective(self.options, context)
+
+    @property
+    def schedule(self) -> Schedule:
+        """What a step or an epoch optimises."""
+        return self.method.schedule(self.options)
+
+    @property
+    def host_dispatch(self) -> bool:
+        """Whether choosing the dominant modality on the host saves work."""
+        return self.method.host_dispatch(self.options)
+
+    def transformation(
+        self, labels: Labels, context: Context
+    ) -> optax.GradientTransformationExtraArgs:
+        """The gradient transformation, to be placed before the base optimizer.
+
+        Args:
+          labels: a modality's name or ``"other"`` for every parameter, as ``masam`` takes them.
+          context: the training it takes part in.
+
+        Raises:
+          ValueError: an option does not fit the labels (an unknown modality, say).
+        """
+        return self.method.build(self.options, labels, context)

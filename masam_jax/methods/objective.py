@@ -1,0 +1,118 @@
+"""The second part of a method: what it minimises, and how its network predicts."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol
+
+import jax
+
+from masam_jax.losses import cross_entropy
+
+Params = Any
+Features = Mapping[str, jax.Array]
+Logits = tuple[jax.Array, dict[str, jax.Array]]
+
+
+class Network(Protocol):
+    """What an objective needs of a late-fusion network: pure functions of its parameters."""
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Names of the modalities, sorted."""
+
+    @property
+    def num_classes(self) -> int:
+        """The number of classes C."""
+
+    @property
+    def feature_sizes(self) -> dict[str, int]:
+        """The size H_m of each modality's features."""
+
+    def fuse(self, params: Params, features: Features) -> jax.Array:
+        """Fusion logits ``[B, C]`` of the features of all modalities."""
+
+    def unimodal(self, params: Params, features: Features) -> dict[str, jax.Array]:
+        """Unimodal logits ``{m: [B, C]}``, each from its own features alone."""
+
+
+class Outcome(NamedTuple):
+    """The losses of a batch, and what came out beside them.
+
+    Attributes:
+      fusion: the loss whose gradient is the fusion gradient, a scalar.
+      unimodal: the loss of each modality, scalars.
+      logits: ``[B, C]``, by which the batch's accuracy is measured.
+      observed: arrays for `Objective.advance`; not differentiated.
+    """
+
+    fusion: jax.Array
+    unimodal: dict[str, jax.Array]
+    logits: jax.Array
+    observed: Any = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Objective:
+    """The usual objective: cross-entropy of the fusion logits, and of every modality's own.
+
+    A method with another objective overrides what differs. All methods are pure functions of
+    arrays, run under ``jit`` and ``vmap`` over seeds. Instances are hashable and compare by value.
+    """
+
+    def init_params(self, network: Network, key: jax.Array) -> dict[str, Any]:
+        """Further trainable parameters; the network's own have them as ``params["method"]``.
+
+        Their label is ``"other"``. Empty by default.
+        """
+        del network, key
+        return {}
+
+    def init_state(self, network: Network, params: Params) -> Any:
+        """Arrays that the objective keeps between steps and does not train; none by default."""
+        del network, params
+        return ()
+
+    def losses(
+        self, network: Network, params: Params, features: Features, labels: jax.Array, state: Any
+    ) -> Outcome:
+        """The losses of a batch.
+
+        Args:
+          network: the network.
+          params: its parameters.
+          features: ``{m: [B, H_m]}``; of one modality alone in a phase of that modality.
+          labels: integer classes ``[B]``.
+          state: what `init_state` began and `advance` went on with.
+        """
+        del state
+        logits = network.fuse(params, features)
+        unimodal = network.unimodal(params, features)
+        return Outcome(
+            fusion=cross_entropy(logits, labels),
+            unimodal={m: cross_entropy(z, labels) for m, z in unimodal.items()},
+            logits=logits,
+        )
+
+    def advance(self, state: Any, observed: Any) -> Any:
+        """The state after an update of the parameters.
+
+        Args:
+          state: the state before it.
+          observed: the `Outcome.observed` of the batch; ``{m: observed}`` after phases.
+        """
+        del observed
+        return state
+
+    def predict(self, network: Network, params: Params, features: Features, state: Any) -> Logits:
+        """``(logits [B, C], {m: logits [B, C]})``: the prediction, and each modality's alone."""
+        del state
+        return network.fuse(params, features), network.unimodal(params, features)
+
+    @property
+    def predictor(self) -> Any:
+        """Hashable; objectives of one network with equal ones predict by the same program."""
+        return None if type(self).predict is Objective.predict else self
+
+
+LATE_FUSION_OBJECTIVE = Objective()
+"""Cross-entropy of the fusion logits, and of every modality's own."""

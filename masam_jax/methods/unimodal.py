@@ -1,0 +1,85 @@
+r"""Each modality trained alone, the usual unimodal baselines, all in one run.
+
+.. math:: L = \sum_m L_m(\theta_m, \text{head}_m)
+
+No parameter is shared and no gradient crosses from one modality to another, so every encoder and
+head is trained as if it were alone (a base optimizer that acts by element, such as AdamW, does not
+couple them; clipping by a global norm would). The fused prediction is the mean of the modalities'
+log-probabilities, or what one modality says.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from masam_jax.losses import cross_entropy
+from masam_jax.methods.method import Method
+from masam_jax.methods.objective import Features, Logits, Network, Objective, Outcome, Params
+from masam_jax.methods.registry import register
+
+
+@dataclasses.dataclass(frozen=True)
+class UnimodalOptions:
+    """Options of ``unimodal``.
+
+    Attributes:
+      predict: ``mean`` of all modalities' log-probabilities, or the name of the modality whose own
+        prediction is reported.
+    """
+
+    predict: str = "mean"
+
+
+@dataclasses.dataclass(frozen=True)
+class UnimodalObjective(Objective):
+    """The sum of the unimodal losses; the fusion head stays untrained."""
+
+    by: str = "mean"
+
+    def init_state(self, network: Network, params: Params) -> Any:
+        """Nothing is kept; the option is checked here.
+
+        Raises:
+          ValueError: no modality has the name.
+        """
+        if self.by not in ("mean", *network.modalities):
+            raise ValueError(
+                f"predict={self.by!r} is neither 'mean' nor one of {list(network.modalities)}"
+            )
+        return super().init_state(network, params)
+
+    def losses(
+        self, network: Network, params: Params, features: Features, labels: jax.Array, state: Any
+    ) -> Outcome:
+        """Zero for the fusion loss, cross-entropy for every modality."""
+        unimodal = network.unimodal(params, features)
+        losses = {m: cross_entropy(z, labels) for m, z in unimodal.items()}
+        nothing = jnp.zeros_like(next(iter(losses.values())))
+        return Outcome(nothing, losses, self._fused(unimodal))
+
+    def predict(self, network: Network, params: Params, features: Features, state: Any) -> Logits:
+        """The mean of log-probabilities, or one modality's logits; and every modality's own."""
+        unimodal = network.unimodal(params, features)
+        return self._fused(unimodal), unimodal
+
+    def _fused(self, unimodal: Mapping[str, jax.Array]) -> jax.Array:
+        if self.by != "mean":
+            return unimodal[self.by]
+        each = [jax.nn.log_softmax(z) for z in unimodal.values()]
+        return sum(each[1:], each[0]) / len(each)
+
+
+UNIMODAL = register(
+    Method(
+        name="unimodal",
+        summary="each modality trained alone; the prediction averages them",
+        options=UnimodalOptions,
+        title=lambda options: (
+            "unimodal, mean" if options.predict == "mean" else f"{options.predict} alone"
+        ),
+        objective=lambda options, context: UnimodalObjective(options.predict),
+    )
+)

@@ -1,0 +1,80 @@
+"""Looking ahead with all parameters at once: what `sam` and `asam` share."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from masam_jax.scores import accumulation_dtype
+
+Normalization = Callable[[jax.Array], jax.Array]
+
+
+def add_correction(
+    name: str,
+    updates: Any,
+    params: Any,
+    signals: dict[str, Any],
+    *,
+    radius: Any,
+    normalization: Normalization = jnp.ones_like,
+) -> Any:
+    r"""``updates`` plus the change of the total gradient on the way to the perturbed point.
+
+    With the total gradient g of all parameters as one vector, and a diagonal operator T,
+
+    .. math:: u + \nabla L_{total}(\theta + \epsilon) - g, \quad
+              \epsilon = \rho \, T^2 g / \|T g\|_2
+
+    A zero or non-finite norm, or a perturbed gradient that is not finite, gives ``updates``.
+
+    Args:
+      name: the method's name, for errors.
+      updates: the incoming updates.
+      params: the parameters θ.
+      signals: those of `multimodal_value_and_grad`; ``total_grad_fn`` is needed, and ``updates``
+        stands in for ``total_grads``.
+      radius: ρ ≥ 0, a scalar.
+      normalization: the diagonal of T for one parameter leaf, of its shape and dtype.
+
+    Raises:
+      ValueError: ``params`` or the signal is missing.
+    """
+    if params is None:
+        raise ValueError(f"{name} needs params: tx.update(grads, opt_state, params, **signals)")
+    if not callable(signals.get("total_grad_fn")):
+        raise ValueError(
+            f"{name} misses the signal 'total_grad_fn': pass those of multimodal_value_and_grad"
+        )
+    clean = signals.get("total_grads")
+    clean = updates if clean is None else clean
+    dtype = accumulation_dtype(clean)
+    widened = jax.tree.map(lambda param: jnp.asarray(param).astype(dtype), params)
+    operator = jax.tree.map(normalization, widened)
+    normalized = jax.tree.map(lambda t, g: t * g.astype(dtype), operator, clean)
+    scale = jnp.asarray(radius, dtype) * inverse_norm(jax.tree.leaves(normalized), dtype)
+
+    def move(param: jax.Array, t: jax.Array, step: jax.Array, gradient: jax.Array) -> jax.Array:
+        # 0 * inf: nothing moves where the gradient is not finite.
+        step = jnp.where(scale == 0, 0, scale * t * step)
+        return (param + step).astype(gradient.dtype)
+
+    perturbed = signals["total_grad_fn"](jax.tree.map(move, widened, operator, normalized, clean))
+    keep = scale != 0
+    for leaf in jax.tree.leaves(perturbed):
+        keep = keep & jnp.all(jnp.isfinite(leaf))
+
+    def correct(update: jax.Array, gradient: jax.Array, base: jax.Array) -> jax.Array:
+        difference = jnp.where(keep, gradient - base, jnp.zeros_like(base))
+        return update + difference.astype(update.dtype)
+
+    return jax.tree.map(correct, updates, perturbed, clean)
+
+
+def inverse_norm(leaves: list[jax.Array], dtype: Any) -> jax.Array:
+    """``1 / ‖leaves‖₂``, all of them as one vector; 0 where the norm is zero or not finite."""
+    squares = [jnp.sum(jnp.square(leaf.astype(dtype))) for leaf in leaves]
+    square = sum(squares, jnp.zeros((), dtype))
+    usable = jnp.isfinite(square) & (square > 0)
+    return jnp.where(usable, 1 / jnp.sqrt(jnp.where(usable, square, 1)), 0)

@@ -1,0 +1,181 @@
+"""One method on one problem: its network, what it minimises, and in which order."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import grain
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from masam_jax import LateFusion, multimodal_value_and_grad
+from masam_jax.data import hold_out, index_batches
+from masam_jax.methods import BoundMethod, Context, Objective, Outcome, Schedule
+from masam_jax.models import LateFusionNetwork, batch_signals
+from masam_jax.training.problem import Problem, gather
+
+# The stream of a seed's key that further parameters of a method are drawn from.
+_METHOD_PARAMETERS = 2
+
+ValueAndGrad = Callable[..., tuple[Any, Any, dict[str, Any]]]
+
+
+class Observed(NamedTuple):
+    """What a batch tells beside losses and gradients.
+
+    Attributes:
+      accuracy: share of the batch that the logits get right.
+      by_objective: what the objective's state moves on.
+      signals: what the method asked for of the batch.
+    """
+
+    accuracy: jax.Array
+    by_objective: Any
+    signals: dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Task:
+    """A method's parts, put together with the network and the data of a problem.
+
+    Attributes:
+      problem: data, splits, and what all methods share.
+      method: the method with its options.
+    """
+
+    problem: Problem
+    method: BoundMethod
+
+    @property
+    def fusion(self) -> str:
+        """The network's fusion head: the method's own, or the experiment's."""
+        return self.method.fusion or self.problem.experiment.model.fusion
+
+    @property
+    def network(self) -> LateFusionNetwork:
+        """The network."""
+        return self.problem.network(self.fusion)
+
+    @property
+    def context(self) -> Context:
+        """The training that the method takes part in."""
+        problem = self.problem
+        return Context(None, problem.steps_per_epoch, problem.experiment.optimization.steps)
+
+    @functools.cached_property
+    def objective(self) -> Objective:
+        """What is minimised, and how it predicts."""
+        return self.method.objective(self.context)
+
+    @functools.cached_property
+    def schedule(self) -> Schedule:
+        """What a step, or an epoch, optimises."""
+        return self.method.schedule
+
+    @property
+    def phases(self) -> tuple[str | None, ...]:
+        """The updates of one step: of every modality in turn, or one of the whole network."""
+        return self.problem.modalities if self.schedule.by_modality else (None,)
+
+    @functools.cached_property
+    def training_rows(self) -> dict[str, np.ndarray]:
+        """Row indices ``[S, n]`` to ``"fit"``, and those ``"held_out"`` for the schedule's probes.
+
+        Raises:
+          ValueError: nothing would be left to fit, or to hold out.
+        """
+        problem, share = self.problem, self.schedule.held_out()
+        seeds = problem.experiment.seeds.values
+        parts = [
+            hold_out(problem.data.labels, split.train, share=share, seed=seed)
+            for split, seed in zip(problem.splits, seeds, strict=True)
+        ]
+        fit, held_out = (np.stack(rows) for rows in zip(*parts, strict=True))
+        if share and not held_out.size:
+            raise ValueError(f"{fit.shape[1]} training samples are too few to hold out {share}")
+        return {"fit": fit, "held_out": held_out}
+
+    @functools.cached_property
+    def batches(self) -> grain.MapDataset:
+        """Element t holds the row indices of step t, int32 ``[S, B]``."""
+        if not self.schedule.held_out():
+            return self.problem.batches
+        rows = self.training_rows["fit"]
+        size = min(self.problem.experiment.optimization.batch_size, rows.shape[1])
+        return index_batches(rows, batch_size=size, seeds=self.problem.experiment.seeds.values)
+
+    @property
+    def period(self) -> int | None:
+        """Steps between revisions of the objective's state."""
+        return self.schedule.period(self.problem.steps_per_epoch)
+
+    def extend(self, params: Any, key: jax.Array) -> Any:
+        """The network's initial parameters with those that the objective adds, for one seed."""
+        further = self.objective.init_params(
+            self.network, jax.random.fold_in(key, _METHOD_PARAMETERS)
+        )
+        return {**params, "method": further} if further else params
+
+    def init_state(self, params: Any) -> Any:
+        """The objective's state before the first step, for one seed."""
+        return self.objective.init_state(self.network, params)
+
+    def value_and_grad(self, phase: str | None = None) -> ValueAndGrad:
+        """``(params, rows, statistics, indices [B], state) -> (losses, grads, signals)``, one seed.
+
+        ``losses.aux`` is an `Observed`; its signals are among ``signals`` as well.
+
+        Args:
+          phase: the only modality that takes part; None for all.
+        """
+        loss = self._late_fusion() if phase is None else self._one_modality(phase)
+        weight = self.method.loss_weight if phase is None else 0.0
+        inner = multimodal_value_and_grad(loss, loss_weights=weight, has_aux=True)
+
+        def value_and_grad(
+            params: Any, rows: Any, statistics: Any, indices: jax.Array, state: Any
+        ) -> tuple[Any, Any, dict[str, Any]]:
+            losses, grads, signals = inner(params, *gather(rows, statistics, indices), state)
+            return losses, grads, signals | losses.aux.signals
+
+        return value_and_grad
+
+    def predict(self, params: Any, state: Any, inputs: Any) -> tuple[jax.Array, dict[str, Any]]:
+        """``(logits [B, C], {m: logits [B, C]})`` of one seed's parameters."""
+        network = self.network
+        features = {m: network.encode(params, m, inputs[m]) for m in network.modalities}
+        return self.objective.predict(network, params, features, state)
+
+    def _late_fusion(self) -> LateFusion:
+        network = self.network
+
+        def objective(params: Any, features: Any, inputs: Any, labels: Any, state: Any) -> Any:
+            return self._losses(params, features, inputs, labels, state)
+
+        encoders = {
+            m: lambda params, inputs, labels, state, m=m: network.encode(params, m, inputs[m])
+            for m in network.modalities
+        }
+        return LateFusion(encoders=encoders, objective=objective)
+
+    def _one_modality(self, modality: str) -> Callable[..., Any]:
+        def loss(params: Any, inputs: Any, labels: Any, state: Any) -> Any:
+            features = {modality: self.network.encode(params, modality, inputs[modality])}
+            return self._losses(params, features, inputs, labels, state)
+
+        return loss
+
+    def _losses(
+        self, params: Any, features: Any, inputs: Any, labels: jax.Array, state: Any
+    ) -> tuple[jax.Array, dict[str, jax.Array], Observed]:
+        outcome: Outcome = self.objective.losses(self.network, params, features, labels, state)
+        hits = jnp.argmax(outcome.logits, axis=-1).astype(labels.dtype) == labels
+        names = self.method.signals
+        observed = Observed(
+            accuracy=jnp.mean(hits.astype(jnp.float32)),
+            by_objective=outcome.observed,
+            signals=batch_signals(names, self.network, params, features, inputs, labels),
+        )
+        return outcome.fusion, outcome.unimodal, observed

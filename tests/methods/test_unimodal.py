@@ -1,0 +1,71 @@
+"""Each modality alone."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from masam_jax import multimodal_value_and_grad
+from masam_jax.methods import parse_method
+from masam_jax.methods.unimodal import UnimodalObjective
+from masam_jax.models import mlp_network
+
+NETWORK = mlp_network({"audio": 3, "video": 4}, num_classes=3, width=5, depth=1)
+PARAMS = NETWORK.init(jax.random.key(0))
+INPUTS = {
+    m: jax.random.normal(jax.random.key(i), (6, 3 + i)) for i, m in enumerate(("audio", "video"))
+}
+LABELS = jnp.array([0, 1, 2, 2, 1, 0])
+
+
+def _features(params):
+    return {m: NETWORK.encode(params, m, INPUTS[m]) for m in NETWORK.modalities}
+
+
+def test_gradients_are_those_of_each_modality_alone():
+    """No gradient crosses over, and the fusion head has none."""
+
+    def loss_fn(params):
+        outcome = UnimodalObjective().losses(NETWORK, params, _features(params), LABELS, ())
+        return outcome.fusion, outcome.unimodal
+
+    losses, grads, _ = multimodal_value_and_grad(loss_fn)(PARAMS)
+    assert losses.fusion == 0
+    for m in NETWORK.modalities:
+
+        def alone(encoder, head, m=m):
+            features = {m: NETWORK.encode({"encoders": {m: encoder}}, m, INPUTS[m])}
+            logits = features[m] @ head["dense"]["kernel"] + head["dense"]["bias"]
+            return -jnp.mean(jax.nn.log_softmax(logits)[jnp.arange(6), LABELS])
+
+        of_encoder, of_head = jax.grad(alone, argnums=(0, 1))(
+            PARAMS["encoders"][m], PARAMS["heads"][m]
+        )
+        for ours, theirs in (
+            (grads["encoders"][m], of_encoder),
+            (grads["heads"][m], of_head),
+        ):
+            jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), ours, theirs)
+    assert not any(np.any(leaf) for leaf in jax.tree.leaves(grads["fusion"]))
+
+
+def test_prediction_is_the_mean_of_log_probabilities_or_one_modality():
+    features = _features(PARAMS)
+    unimodal = NETWORK.unimodal(PARAMS, features)
+    logits, each = UnimodalObjective().predict(NETWORK, PARAMS, features, ())
+    probabilities = {m: np.exp(z) / np.exp(z).sum(-1, keepdims=True) for m, z in unimodal.items()}
+    mean = (np.log(probabilities["audio"]) + np.log(probabilities["video"])) / 2
+    np.testing.assert_allclose(logits, mean, rtol=1e-4, atol=1e-6)
+    assert np.array_equal(each["audio"], unimodal["audio"])
+    logits, _ = UnimodalObjective("video").predict(NETWORK, PARAMS, features, ())
+    assert np.array_equal(logits, unimodal["video"])
+
+
+def test_an_unknown_modality_is_refused():
+    with pytest.raises(ValueError, match=r"predict='smell' is neither 'mean' nor one of \['audio"):
+        UnimodalObjective("smell").init_state(NETWORK, PARAMS)
+
+
+def test_predictors_differ_by_what_they_predict():
+    assert UnimodalObjective().predictor != UnimodalObjective("video").predictor
+    assert parse_method("unimodal:predict=video").title == "video alone"
