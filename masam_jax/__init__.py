@@ -5,6 +5,12 @@ from masam_jax.gradients import multimodal_value_and_grad
 from masam_jax.late_fusion import LateFusion
 from masam_jax.losses import Losses
 from masam_jax.masam import MasamState, masam
+from masam_jax.methods.agm import agm
+from masam_jax.methods.asam import asam
+from masam_jax.methods.info_reg import info_reg
+from masam_jax.methods.m_sam import m_sam
+from masam_jax.methods.mmpareto import mmpareto
+from masam_jax.methods.ogm_ge import ogm_ge
 from masam_jax.methods.sam import SamState, sam
 from masam_jax.metrics import masam_metrics
 from masam_jax.partition import label_by_path
@@ -18,10 +24,16 @@ __all__ = [
     "MasamState",
     "ModalityScores",
     "SamState",
+    "agm",
+    "asam",
+    "info_reg",
     "label_by_path",
+    "m_sam",
     "masam",
     "masam_metrics",
+    "mmpareto",
     "multimodal_value_and_grad",
+    "ogm_ge",
     "sam",
     "schedules",
 ]

@@ -1,0 +1,299 @@
+"""InfoReg: the better informed encoder is held back while information is acquired fast."""
+
+import dataclasses
+import numbers
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from masam_jax.methods.method import Labels, Method
+from masam_jax.methods.options import format_number, require
+from masam_jax.methods.registry import register
+from masam_jax.methods.search import LogUniform
+from masam_jax.partition import Partition, resolve_partition
+from masam_jax.scores import accumulation_dtype, partition_leaves
+
+_INFINITY = float("inf")
+_NON_NEGATIVE = "a number >= 0"
+
+
+class InfoRegState(NamedTuple):
+    """The state of `info_reg`: arrays alone, float32 or wider, the same structure at every step.
+
+    Attributes:
+      epoch: int32 scalar, the epochs completed.
+      step: int32 scalar, the steps taken in this epoch.
+      running: ``{modality: scalar}``, this epoch's part of the Fisher trace.
+      traces: ``{modality: [history]}``, the traces of the last epochs, the latest last; 0 for
+        those before the first.
+      window: ``{modality: bool}``, whether this epoch is in the modality's prime learning window.
+      snapshot: ``{modality: leaves}``, the encoders at the start of this epoch.
+    """
+
+    epoch: jax.Array
+    step: jax.Array
+    running: dict[str, jax.Array]
+    traces: dict[str, jax.Array]
+    window: dict[str, jax.Array]
+    snapshot: Any
+
+
+def info_reg(
+    labels: Labels,
+    *,
+    steps_per_epoch: int,
+    beta: float | Mapping[str, float] = 0.95,
+    threshold: float = 0.05,
+    history: int = 10,
+    other: str = "other",
+) -> optax.GradientTransformationExtraArgs:
+    r"""Regulates the information acquisition of the information-sufficient modality.
+
+    With :math:`T_m(e)` the mean over epoch ``e`` of the Fisher trace, each layer (tensor) counting
+    by its mean square, and :math:`\bar T_m(e)` the mean of the last ten, 0 before the first epoch,
+
+    .. math::
+      T_m &= \mathbb{E}_{steps} \sum_{tensors} \mathrm{mean} (\nabla_{\theta_m} L_{fuse})^2 \\
+      k_m(e) &= \frac{\bar T_m(e-1) - \bar T_m(e-2)}{\bar T_m(e-1)}
+
+    epoch ``e`` is in the prime learning window of ``m`` where :math:`k_m(e) > 0.05`; epoch 0 always
+    is. In it the modality with the largest :math:`p_m = \sum_i softmax(z_m)_i[y_i]` of the batch is
+    pulled back to where its encoder was at the start of the epoch:
+
+    .. math::
+      g_m \leftarrow g_m + \beta \exp(\tanh \Delta p) (\theta_m - \theta_m^{start}), \qquad
+      \Delta p = p_m - \mathrm{mean}_{j \ne m} p_j
+
+    added to the incoming updates. Everything else keeps its update: the other encoders, parameters
+    labelled ``other``, and all of them where several share the largest p or a p is not finite. With
+    more than two modalities the mean of the others extends Δp, and the largest alone is pulled; a
+    single modality never is. A gradient whose square is not finite counts as 0 in the trace.
+
+    ``update`` needs the signals ``fusion_grads`` of `multimodal_value_and_grad`, and
+    ``confidence``, ``{modality: p}``, of the batch.
+
+    Args:
+      labels: the modality of each parameter: a tree of strings, a prefix of it, or a callable of
+        params.
+      steps_per_epoch: steps in which every sample is seen once. At 1 nothing is ever pulled: every
+        step starts an epoch.
+      beta: β ≥ 0, for all modalities or ``{modality: β}``. The paper's experiments set .95 for
+        audio and .1 for video; audio is the sufficient one there, so .95 is the default.
+      threshold: the relative change, in [0, 1], above which the window is open.
+      history: the epochs whose mean is compared.
+      other: the label of the leaves that belong to no modality.
+
+    Returns:
+      The transformation, with an `InfoRegState`.
+
+    Raises:
+      ValueError: an argument is out of range, β lacks a modality or names an unknown one, the
+        labels name no modality or do not fit the parameters, or ``params`` or a signal is missing.
+
+    References:
+      Huang et al., Adaptive Unimodal Regulation for Balanced Multimodal Information Acquisition,
+      CVPR 2025.
+
+    Differences from the authors' release:
+      There the audio encoder's trace marks the window of both modalities; here each has its own.
+      The trace there is of the gradient of the fusion loss *plus* the cross-entropy of every
+      modality's own part of the fusion logits (which the release trains as well), taken *after* the
+      pull was added to it, over the weights of convolutions and dense layers, biases and
+      normalisation left out; here it is the fusion gradient over all tensors of the encoder. It
+      sums the steps of an epoch where the mean is taken here: a factor that a relative change does
+      not see. Sums of p over the batch, the epochs of trace 0 before the first, and the open window
+      of epoch 0 are as in the release, which divides by zero where the mean trace is 0.
+    """
+    _check(steps_per_epoch, beta, threshold, history)
+
+    def resolve(params: Any) -> Partition:
+        partition = resolve_partition(labels, params, other)
+        if isinstance(beta, Mapping) and set(beta) != set(partition.modalities):
+            raise ValueError(
+                f"beta must be a number or have one for each of {list(partition.modalities)}, got"
+                f" {dict(beta)}"
+            )
+        return partition
+
+    def init_fn(params: Any) -> InfoRegState:
+        partition, dtype = resolve(params), accumulation_dtype(params)
+
+        def for_each(value: Any, *shape: int, dtype: Any = dtype) -> dict[str, jax.Array]:
+            return {m: jnp.full(shape, value, dtype) for m in partition.modalities}
+
+        # A copy, for a step may donate both; and a single leaf for the empty placeholder that
+        # optax.tree.map_params initialises with, so that it passes over the snapshot.
+        snapshot = {
+            m: tuple(jnp.array(x, dtype) for x in partition_leaves(params, partition, m))
+            for m in partition.modalities
+        }
+        return InfoRegState(
+            epoch=jnp.zeros((), jnp.int32),
+            step=jnp.zeros((), jnp.int32),
+            running=for_each(0),
+            traces=for_each(0, history),
+            window=for_each(True, dtype=bool),
+            snapshot=snapshot if partition.leaf_labels else jnp.zeros((), dtype),
+        )
+
+    def update_fn(
+        updates: Any, state: InfoRegState, params: Any = None, **signals: Any
+    ) -> tuple[Any, InfoRegState]:
+        if params is None:
+            raise ValueError(
+                "info_reg needs params: tx.update(grads, opt_state, params, **signals)"
+            )
+        partition = resolve(params)
+        _check_signals(signals, partition, updates, params)
+        is_start, is_end = state.step == 0, state.step == steps_per_epoch - 1
+        leaves, structure = jax.tree.flatten(updates)
+        running, traces, window, snapshot = {}, {}, {}, {}
+        for m in partition.modalities:
+            dtype = state.running[m].dtype
+            now = [jnp.asarray(x).astype(dtype) for x in partition_leaves(params, partition, m)]
+            snapshot[m] = tuple(
+                jnp.where(is_start, x, old) for x, old in zip(now, state.snapshot[m], strict=True)
+            )
+            is_pulled, factor = _pull(signals["confidence"], partition, m, dtype)
+            is_pulled = is_pulled & state.window[m]
+            factor = jnp.asarray(beta[m] if isinstance(beta, Mapping) else beta, dtype) * factor
+            places = partition.positions(m)
+            for i, x, start in zip(places, now, snapshot[m], strict=True):
+                pull = jnp.where(is_pulled, factor * (x - start), jnp.zeros_like(x))
+                leaves[i] = leaves[i] + pull.astype(leaves[i].dtype)
+            trace = _trace(partition_leaves(signals["fusion_grads"], partition, m), dtype)
+            total = state.running[m] + trace / steps_per_epoch
+            old, last = jnp.mean(state.traces[m]), jnp.append(state.traces[m][1:], total)
+            is_open = jnp.mean(last) - old > threshold * jnp.mean(last)
+            running[m] = jnp.where(is_end, jnp.zeros_like(total), total)
+            traces[m] = jnp.where(is_end, last, state.traces[m])
+            window[m] = jnp.where(is_end, is_open, state.window[m])
+        new = InfoRegState(
+            epoch=jnp.where(is_end, optax.safe_increment(state.epoch), state.epoch),
+            step=jnp.where(is_end, jnp.zeros_like(state.step), state.step + 1),
+            running=running,
+            traces=traces,
+            window=window,
+            snapshot=snapshot,
+        )
+        return jax.tree.unflatten(structure, leaves), new
+
+    return optax.GradientTransformationExtraArgs(init_fn, update_fn)
+
+
+def _pull(
+    confidence: Mapping[str, Any], partition: Partition, modality: str, dtype: Any
+) -> tuple[jax.Array, jax.Array]:
+    """Whether the modality alone is the most confident, and ``exp(tanh Δp)``."""
+    p = {m: jnp.asarray(confidence[m]).astype(dtype) for m in partition.modalities}
+    own = p[modality]
+    others = [p[m] for m in partition.modalities if m != modality]
+    if not others:
+        return jnp.zeros((), bool), jnp.ones((), dtype)
+    is_most = jnp.isfinite(own)
+    for rival in others:
+        is_most = is_most & (own > rival) & jnp.isfinite(rival)
+    gap = own - sum(others, jnp.zeros((), dtype)) / len(others)
+    return is_most, jnp.exp(jnp.tanh(gap))
+
+
+def _trace(gradients: list[jax.Array], dtype: Any) -> jax.Array:
+    """``Σ_tensors mean(g²)``, 0 where it is not finite."""
+    squares = [jnp.mean(jnp.square(g.astype(dtype))) for g in gradients if g.size]
+    trace = sum(squares, jnp.zeros((), dtype))
+    return jnp.where(jnp.isfinite(trace), trace, jnp.zeros_like(trace))
+
+
+def _check(steps_per_epoch: Any, beta: Any, threshold: Any, history: Any) -> None:
+    betas = beta.values() if isinstance(beta, Mapping) else [beta]
+    require(all(_is_between(b, _INFINITY) for b in betas), "beta", beta, _NON_NEGATIVE)
+    require(_is_between(threshold, 1), "threshold", threshold, "a number in [0, 1]")
+    for name, value in {"steps_per_epoch": steps_per_epoch, "history": history}.items():
+        is_whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+        require(is_whole and value >= 1, name, value, "a whole number >= 1")
+
+
+def _is_between(value: Any, most: float) -> bool:
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    return is_number and 0 <= value <= most and value < _INFINITY
+
+
+def _check_signals(
+    signals: dict[str, Any], partition: Partition, updates: Any, params: Any
+) -> None:
+    sources = {"fusion_grads": "multimodal_value_and_grad", "confidence": "the batch"}
+    for name, source in sources.items():
+        if signals.get(name) is None:
+            raise ValueError(
+                f"info_reg misses the signal {name!r}: pass that of {source}, as in"
+                " tx.update(grads, opt_state, params, **signals)"
+            )
+    without = [m for m in partition.modalities if m not in signals["confidence"]]
+    if without:
+        raise ValueError(
+            f"the modalities {without} of the labels have no confidence; it is given for"
+            f" {sorted(signals['confidence'])}"
+        )
+    structure = jax.tree.structure(params)
+    for name, tree in {"updates": updates, "fusion_grads": signals["fusion_grads"]}.items():
+        found = jax.tree.structure(tree)
+        if found != structure:  # type: ignore[operator]
+            raise ValueError(f"{name} must have the structure of params, {structure}, got {found}")
+
+
+@dataclasses.dataclass(frozen=True)
+class InfoRegOptions:
+    """Options of the method ``info_reg``.
+
+    Attributes:
+      beta: β, the pull towards the start of the epoch, for whichever modality is pulled.
+      threshold: the relative change of the Fisher trace's mean above which the window is open.
+      history: the epochs in that mean.
+      weight: λ, the weight of every unimodal loss in the total loss; the paper trains the fusion
+        loss alone, and 0 leaves the unimodal heads untrained.
+    """
+
+    beta: float = 0.95
+    threshold: float = 0.05
+    history: int = 10
+    weight: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Checks the options."""
+        _check(1, self.beta, self.threshold, self.history)
+        require(_is_between(self.weight, _INFINITY), "weight", self.weight, _NON_NEGATIVE)
+
+
+def _title(options: InfoRegOptions) -> str:
+    default = InfoRegOptions()
+    parts = [f"β={format_number(options.beta)}"]
+    if options.threshold != default.threshold:
+        parts.append(f"k>{format_number(options.threshold)}")
+    if options.history != default.history:
+        parts.append(f"{options.history} epochs")
+    if options.weight != default.weight:
+        parts.append(f"λ={format_number(options.weight)}")
+    return "InfoReg " + ", ".join(parts)
+
+
+INFO_REG = register(
+    Method(
+        name="info_reg",
+        summary="holds the most confident encoder back in its prime learning window",
+        options=InfoRegOptions,
+        build=lambda options, labels, context: info_reg(
+            labels,
+            steps_per_epoch=context.steps_per_epoch,
+            beta=options.beta,
+            threshold=options.threshold,
+            history=options.history,
+        ),
+        title=_title,
+        loss_weight=lambda options: options.weight,
+        signals=("confidence",),
+        search={"beta": LogUniform(0.05, 5.0)},
+    )
+)

@@ -1,0 +1,217 @@
+"""Modality-aware SAM: the encoder of the largest Shapley value is perturbed, and it alone."""
+
+import dataclasses
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from masam_jax.methods.method import Method
+from masam_jax.methods.options import format_number, require
+from masam_jax.methods.registry import register
+from masam_jax.methods.search import LogUniform
+from masam_jax.methods.whole_model import inverse_norm
+from masam_jax.partition import Labels, Partition, resolve_partition
+from masam_jax.perturbation import CLEAN, Correction
+from masam_jax.scores import accumulation_dtype, partition_leaves
+from masam_jax.signals import FusionGradient
+from masam_jax.validation import check_choice, check_radius
+
+_SIGNALS = ("shapley_values", "fusion_grads", "fusion_grad_fn")
+
+
+class MSamState(NamedTuple):
+    """The state of `m_sam`.
+
+    Attributes:
+      count: int32 scalar, the steps taken.
+      dominant: int32 scalar, the modality of the last step by its place among the sorted names;
+        -1 before the first step, and where no modality had a finite Shapley value.
+    """
+
+    count: jax.Array  # type: ignore[assignment]
+    dominant: jax.Array
+
+
+def m_sam(
+    labels: Labels,
+    *,
+    rho: float | jax.Array | optax.Schedule = 0.05,
+    dispatch: Literal["auto", "switch", "dense"] = "auto",
+    other: str = "other",
+) -> optax.GradientTransformationExtraArgs:
+    r"""Modality-aware sharpness-aware minimization, as a correction on the total gradient.
+
+    With the Shapley value :math:`\varphi_m` of modality m in the game :math:`v(S) = -L_{fuse}`,
+    the modalities outside S masked, :math:`d = \arg\max_m \varphi_m` (ties go to the first name in
+    sorted order) and :math:`g_d = \nabla_{\theta_d} L_{fuse}(\theta)`,
+
+    .. math::
+      \epsilon &= \rho_t \, g_d / \|g_d\|_2 \quad \text{on } \theta_d \text{ alone} \\
+      u_d &\leftarrow u_d + \nabla_{\theta_d} L_{fuse}(\theta + \epsilon) - g_d
+
+    and every other update stays. This is `masam` with another choice of the modality and a radius
+    that no alignment scales. Any number of modalities M ≥ 1; a single one is always dominant.
+
+    ``update`` needs the signals ``fusion_grads`` and ``fusion_grad_fn`` of
+    `multimodal_value_and_grad` and ``shapley_values``, ``{modality: φ_m}`` of the batch (see
+    `masam_jax.methods.shapley.shapley_values`). ``present={modality: bool}`` leaves out modalities
+    that are absent from the batch. A φ that is not finite is never the largest; with none left,
+    or a zero or non-finite gradient norm or perturbed gradient, the step is clean.
+
+    Args:
+      labels: the modality of each parameter: a tree of strings, a prefix of it, or a callable of
+        params, as ``optax.multi_transform`` takes them.
+      rho: the radius ρ ≥ 0, in the units of the parameters, or a schedule of it over steps.
+      dispatch: how the perturbed gradient is taken, as for `masam`: "switch", "dense", or "auto",
+        which is "dense" on the CPU and "switch" elsewhere. All give the same numbers.
+      other: the label of the leaves that belong to no modality.
+
+    Raises:
+      ValueError: an argument is out of range, the labels name no modality or do not fit the
+        parameters, ``params`` or a signal is missing, or a modality has no Shapley value.
+
+    Differences from the authors' release:
+      There is none to compare with. What is known of the rule, from the paper's abstract and a
+      public summary of its equations: the dominant modality d has the largest Shapley value per
+      batch; the loss ℓ of the fusion alone is split by these values :math:`v_m` into
+      :math:`L_d = v_d \ell` and :math:`L_s = \sum_{m \ne d} v_m \ell`; ε comes from
+      :math:`\nabla L_d`, and the update is
+      :math:`\nabla L_d(\theta + \epsilon) + \nabla L_s(\theta)`. Chosen here:
+
+      - ε is computed from, and applied to, the dominant encoder's parameters. The summary writes
+        ε over all θ; it says of the other modalities that their gradients are plain ones at θ,
+        and so are those of the other encoders and of the fusion head here.
+      - The dominant encoder's fusion gradient is all of it taken at the perturbed point, not the
+        share :math:`v_d`: Shapley values of a loss neither add up to 1 nor need be positive, and
+        how the paper normalises them is not known.
+      - The value of a subset is -L_fuse of the batch; the abstract speaks of accuracy, of which
+        that is the smooth counterpart.
+      - ρ = 0.05 is the usual radius of SAM, not the paper's.
+
+    References:
+      Nowdeh et al., Modality-Aware SAM: Sharpness-Aware-Minimization Driven Gradient Modulation
+      for Harmonized Multimodal Learning, NeurIPS 2025, arXiv 2510.24919.
+    """
+    check_radius(rho)
+    check_choice("dispatch", dispatch, ("auto", "switch", "dense"))
+
+    def init_fn(params: Any) -> MSamState:
+        resolve_partition(labels, params, other)
+        return MSamState(jnp.zeros((), jnp.int32), jnp.full((), CLEAN, jnp.int32))
+
+    def update_fn(
+        updates: Any, state: MSamState, params: Any = None, **signals: Any
+    ) -> tuple[Any, MSamState]:
+        if params is None:
+            raise ValueError("m_sam needs params: tx.update(grads, opt_state, params, **signals)")
+        partition = resolve_partition(labels, params, other)
+        _check_signals(signals, partition)
+        fusion_grads, fusion_grad_fn = signals["fusion_grads"], signals["fusion_grad_fn"]
+        if isinstance(fusion_grad_fn, FusionGradient):
+            fusion_grad_fn.check_partition(params, partition)
+        dominant = _dominant(partition, signals["shapley_values"], signals.get("present") or {})
+        dtype = accumulation_dtype(fusion_grads)
+        radius = jnp.asarray(rho(state.count) if callable(rho) else rho, dtype)
+        scales = {}
+        for index, m in enumerate(partition.modalities):
+            scale = radius * inverse_norm(partition_leaves(fusion_grads, partition, m), dtype)
+            scales[m] = jnp.where(dominant == index, scale, 0)
+        correction = Correction(params, fusion_grads, fusion_grad_fn, partition, scales)
+        corrected = _add(updates, _take(correction, partition, dominant, dispatch))
+        return corrected, MSamState(optax.safe_increment(state.count), dominant)
+
+    return optax.GradientTransformationExtraArgs(init_fn, update_fn)
+
+
+def _check_signals(signals: dict[str, Any], partition: Partition) -> None:
+    missing = [name for name in _SIGNALS if signals.get(name) is None]
+    if missing:
+        raise ValueError(
+            f"m_sam misses the signals {missing}: pass those of multimodal_value_and_grad, and"
+            " shapley_values={modality: value} of the batch"
+        )
+    if not callable(signals["fusion_grad_fn"]):
+        raise ValueError(f"fusion_grad_fn must be callable, got {signals['fusion_grad_fn']!r}")
+    without = [m for m in partition.modalities if m not in signals["shapley_values"]]
+    if without:
+        raise ValueError(
+            f"the modalities {without} of the labels have no Shapley value; shapley_values are"
+            f" given for {sorted(signals['shapley_values'])}"
+        )
+    unknown = sorted(set(signals.get("present") or {}) - set(partition.modalities))
+    if unknown:
+        raise ValueError(
+            f"present names unknown modalities {unknown}; accepted: {list(partition.modalities)}"
+        )
+
+
+def _dominant(partition: Partition, shapley_values: Any, present: Any) -> jax.Array:
+    """The index of the modality with the largest finite value, -1 where there is none."""
+    dtype = accumulation_dtype(shapley_values)
+    values = jnp.stack([jnp.asarray(shapley_values[m]).astype(dtype) for m in partition.modalities])
+    here = jnp.stack([jnp.asarray(present.get(m, True)) for m in partition.modalities])
+    eligible = jnp.isfinite(values) & here.astype(bool)
+    best = jnp.argmax(jnp.where(eligible, values, -jnp.inf)).astype(jnp.int32)
+    return jnp.where(jnp.any(eligible), best, jnp.full_like(best, CLEAN))
+
+
+def _take(
+    correction: Correction, partition: Partition, dominant: jax.Array, dispatch: str
+) -> list[jax.Array | None]:
+    if len(partition.modalities) == 1:
+        return correction.single(partition.modalities[0])
+    if dispatch == "auto":
+        dispatch = "dense" if jax.default_backend() == "cpu" else "switch"
+    return correction.dense(dominant) if dispatch == "dense" else correction.switch(dominant)
+
+
+def _add(updates: Any, corrections: list[jax.Array | None]) -> Any:
+    leaves, structure = jax.tree.flatten(updates)
+    corrected = [
+        leaf if change is None else leaf + change.astype(leaf.dtype)
+        for leaf, change in zip(leaves, corrections, strict=True)
+    ]
+    return jax.tree.unflatten(structure, corrected)
+
+
+@dataclasses.dataclass(frozen=True)
+class MSamOptions:
+    """Options of the method ``m_sam``.
+
+    Attributes:
+      rho: perturbation radius ρ, in units of parameters.
+      weight: λ, the weight of every unimodal loss in the total loss. The paper trains the fusion
+        loss alone; 0 leaves unimodal heads untrained.
+    """
+
+    rho: float = 0.05
+    weight: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Checks the options."""
+        infinity = float("inf")
+        require(0 <= self.rho < infinity, "rho", self.rho, "a number >= 0")
+        require(0 <= self.weight < infinity, "weight", self.weight, "a number >= 0")
+
+
+def _title(options: MSamOptions) -> str:
+    title = f"M-SAM ρ={format_number(options.rho)}"
+    if options.weight == MSamOptions.weight:
+        return title
+    return f"{title} λ={format_number(options.weight)}"
+
+
+M_SAM = register(
+    Method(
+        name="m_sam",
+        summary="SAM on the encoder of the largest Shapley value alone",
+        options=MSamOptions,
+        build=lambda options, labels, context: m_sam(labels, rho=options.rho),
+        title=_title,
+        loss_weight=lambda options: options.weight,
+        signals=("shapley_values",),
+        search={"rho": LogUniform(0.1, 200)},
+    )
+)

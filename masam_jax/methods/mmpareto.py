@@ -1,0 +1,221 @@
+"""MMPareto: fusion and unimodal gradients of an encoder joined so that neither loss rises."""
+
+import dataclasses
+import numbers
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from masam_jax.methods.method import Labels, Method
+from masam_jax.methods.options import format_number, require, with_weight
+from masam_jax.methods.registry import register
+from masam_jax.methods.search import Uniform
+from masam_jax.partition import resolve_partition
+from masam_jax.scores import accumulation_dtype
+
+_ACCEPTED = "a positive number"
+
+
+def mmpareto(
+    labels: Labels, *, gamma: float | jax.Array = 1.5, other: str = "other"
+) -> optax.GradientTransformationExtraArgs:
+    r"""Unimodal assistance without conflict, as a correction on every encoder's gradient.
+
+    For each encoder as one vector, with :math:`f = \nabla_{\theta_m} L_{fuse}` and
+    :math:`u = \nabla_{\theta_m} L_m`, the weights are those of the shortest convex combination
+    where the two conflict,
+
+    .. math::
+      (w_f, w_u) &= (\tfrac12, \tfrac12) \quad \text{if } f \cdot u > 0, \quad\text{else}\quad
+        \arg\min_{w_f + w_u = 1,\, w \ge 0} \|w_f f + w_u u\|^2
+        = \frac{(u \cdot (u - f),\; f \cdot (f - u))}{\|f - u\|^2} \\
+      h &= 2 w_f f + 2 w_u u, \qquad
+      g = \gamma \, h \max\!\left(1, \frac{\|f + u\|}{\|h\|}\right)
+
+    and the encoder's update changes by :math:`g - \nabla_{\theta_m} L_{total}`, so that what
+    earlier transformations of a chain have done to it stays. To first order neither loss
+    rises along :math:`-g`. As :math:`h / 2` is the shortest combination and the mean is one,
+    :math:`\|h\| \le \|f + u\|`: the maximum is always the ratio, and
+    :math:`\|g\| = \gamma \|f + u\|`. Where ``h = 0`` (a zero gradient, or opposite ones up to the
+    square root of the rounding error, below which no direction survives it) ``g = 0``: no direction
+    serves both. Parameters labelled ``other`` keep their update, and so does an encoder whose
+    correction is not finite. Every encoder meets its own two gradients alone: any number of
+    modalities works, one included.
+
+    ``update`` needs the signals ``fusion_grads`` and ``unimodal_grads`` of
+    `multimodal_value_and_grad` (or ``per_modality_grads``, where encoders share parameters);
+    ``total_grads`` are the incoming updates without it. The unimodal gradients are unweighted: λ
+    reaches ``other`` alone. A constant γ does nothing under base optimizers that ignore the scale
+    of gradients, Adam among them; the paper trains with SGD.
+
+    Args:
+      labels: the modality of each parameter: a tree of strings, a prefix of it, or a callable of
+        params.
+      gamma: γ > 0, the magnitude; above 1 it adds to the noise of SGD.
+      other: the label of the leaves that belong to no modality.
+
+    Returns:
+      The transformation, without a state.
+
+    Raises:
+      ValueError: γ is out of range, the labels name no modality or do not fit the parameters, or
+        ``params`` or a signal is missing or of another structure.
+
+    References:
+      Wei and Hu, MMPareto: Boosting Multimodal Learning with Innocent Unimodal Assistance, ICML
+      2024.
+
+    Differences from the authors' release:
+      The release takes the cosine and the weights over the whole encoder, as here, and then the
+      factor ``max(1, ‖f + u‖ / ‖h‖)`` of every tensor alone, which may turn the encoder's gradient
+      against one of the losses. It clamps the weights to [.001, .999], which matters only for a
+      zero gradient (of two conflicting ones the weights are inside by themselves): after the factor
+      the other gradient comes out at full length there. Where ``h`` vanishes it divides by zero.
+    """
+    _check_gamma(gamma)
+
+    def init_fn(params: Any) -> optax.EmptyState:
+        resolve_partition(labels, params, other)
+        return optax.EmptyState()
+
+    def update_fn(
+        updates: Any, state: optax.EmptyState, params: Any = None, **signals: Any
+    ) -> tuple[Any, optax.EmptyState]:
+        if params is None:
+            raise ValueError(
+                "mmpareto needs params: tx.update(grads, opt_state, params, **signals)"
+            )
+        partition = resolve_partition(labels, params, other)
+        total = signals.get("total_grads")
+        trees = {
+            "updates": updates,
+            "fusion_grads": signals.get("fusion_grads"),
+            "unimodal_grads": signals.get("unimodal_grads"),
+            "total_grads": updates if total is None else total,
+        }
+        _check_signals(trees, params)
+        leaves = {name: jax.tree.leaves(tree) for name, tree in trees.items()}
+        each = signals.get("per_modality_grads")
+        corrected = list(leaves["updates"])
+        for m in partition.modalities:
+            mine = partition.positions(m)
+            fusion = [leaves["fusion_grads"][i] for i in mine]
+            own = leaves["unimodal_grads"] if each is None else jax.tree.leaves(each[m])
+            joined = _join(fusion, [own[i] for i in mine], gamma, accumulation_dtype(fusion))
+            changes = [
+                (g - leaves["total_grads"][i].astype(g.dtype)).astype(corrected[i].dtype)
+                for g, i in zip(joined, mine, strict=True)
+            ]
+            keep = jnp.ones((), bool)
+            for change in changes:
+                keep = keep & jnp.all(jnp.isfinite(change))
+            for change, i in zip(changes, mine, strict=True):
+                corrected[i] = corrected[i] + jnp.where(keep, change, jnp.zeros_like(change))
+        return jax.tree.unflatten(jax.tree.structure(updates), corrected), state
+
+    return optax.GradientTransformationExtraArgs(init_fn, update_fn)
+
+
+def _join(
+    fusion: Sequence[jax.Array], unimodal: Sequence[jax.Array], gamma: Any, dtype: Any
+) -> list[jax.Array]:
+    """One encoder's ``g``, leaf by leaf."""
+    zero, one = jnp.zeros((), dtype), jnp.ones((), dtype)
+    fusion, fusion_unit = _in_own_units(fusion, dtype)
+    unimodal, unimodal_unit = _in_own_units(unimodal, dtype)
+    unit = jnp.maximum(fusion_unit, unimodal_unit)
+    safe = jnp.where(unit > 0, unit, one)
+    a, b = fusion_unit / safe, unimodal_unit / safe
+    dot = _inner(fusion, unimodal, zero)
+    fusion_square = _inner(fusion, fusion, zero)
+    unimodal_square = _inner(unimodal, unimodal, zero)
+    # h up to a positive factor: its length is never more than that of f + u, so that the maximum
+    # of the rule is the ratio, and the factor is free. These stay exact where one gradient is
+    # smaller than the other by more than the dtype's precision, or even its range.
+    agree = dot > 0
+    of_fusion = jnp.where(agree, a, b * unimodal_square - a * dot)
+    of_unimodal = jnp.where(agree, b, a * fusion_square - b * dot)
+    pairs = list(zip(fusion, unimodal, strict=True))
+    direction = [of_fusion * f + of_unimodal * u for f, u in pairs]
+    plain = [a * f + b * u for f, u in pairs]
+    length = jnp.sqrt(_inner(direction, direction, zero))
+    terms = of_fusion * jnp.sqrt(fusion_square) + of_unimodal * jnp.sqrt(unimodal_square)
+    usable = length > terms * jnp.finfo(dtype).eps ** 0.5
+    ratio = jnp.sqrt(_inner(plain, plain, zero)) / jnp.where(usable, length, one)
+    factor = jnp.asarray(gamma, dtype) * ratio * unit
+    return [jnp.where(usable, factor * leaf, jnp.zeros_like(leaf)) for leaf in direction]
+
+
+def _in_own_units(leaves: Sequence[jax.Array], dtype: Any) -> tuple[list[jax.Array], jax.Array]:
+    """The leaves divided by their largest entry, whose squares are in range, and that entry."""
+    unit = jnp.zeros((), dtype)
+    for leaf in leaves:
+        unit = jnp.maximum(unit, jnp.max(jnp.abs(leaf), initial=0).astype(dtype))
+    safe = jnp.where(unit > 0, unit, jnp.ones_like(unit))
+    return [leaf.astype(dtype) / safe for leaf in leaves], unit
+
+
+def _inner(left: Sequence[jax.Array], right: Sequence[jax.Array], zero: jax.Array) -> jax.Array:
+    return sum((jnp.sum(a * b) for a, b in zip(left, right, strict=True)), zero)
+
+
+def _check_gamma(gamma: Any) -> None:
+    if isinstance(gamma, jax.core.Tracer):
+        return
+    is_scalar = isinstance(gamma, jax.Array) and gamma.ndim == 0
+    is_number = is_scalar or (isinstance(gamma, numbers.Real) and not isinstance(gamma, bool))
+    usable = is_number and 0 < float(gamma) < float("inf")
+    require(usable, "gamma", gamma, _ACCEPTED)
+
+
+def _check_signals(trees: dict[str, Any], params: Any) -> None:
+    missing = [name for name, tree in trees.items() if tree is None]
+    if missing:
+        raise ValueError(
+            f"mmpareto misses the signals {missing}: pass those of multimodal_value_and_grad, as in"
+            " tx.update(grads, opt_state, params, **signals)"
+        )
+    structure = jax.tree.structure(params)
+    for name, tree in trees.items():
+        found = jax.tree.structure(tree)
+        if found != structure:  # type: ignore[operator]
+            raise ValueError(f"{name} must have the structure of params, {structure}, got {found}")
+
+
+@dataclasses.dataclass(frozen=True)
+class MMParetoOptions:
+    """Options of the method ``mmpareto``.
+
+    Attributes:
+      gamma: γ, the magnitude of the joined gradient; nothing to a base optimizer that ignores
+        the scale of gradients.
+      weight: λ, the weight of every unimodal loss in the total loss; it reaches the heads alone,
+        and 0 leaves the unimodal heads untrained.
+    """
+
+    gamma: float = 1.5
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Checks the options."""
+        infinity = float("inf")
+        require(0 < self.gamma < infinity, "gamma", self.gamma, _ACCEPTED)
+        require(0 <= self.weight < infinity, "weight", self.weight, "a number >= 0")
+
+
+MMPARETO = register(
+    Method(
+        name="mmpareto",
+        summary="per encoder, a direction that raises neither loss, at the sum's magnitude",
+        options=MMParetoOptions,
+        build=lambda options, labels, context: mmpareto(labels, gamma=options.gamma),
+        title=lambda options: with_weight(
+            f"MMPareto γ={format_number(options.gamma)}", options.weight
+        ),
+        loss_weight=lambda options: options.weight,
+        search={"gamma": Uniform(1.0, 3.0)},
+    )
+)

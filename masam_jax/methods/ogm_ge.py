@@ -1,0 +1,242 @@
+"""OGM-GE: the encoder that is ahead gets a smaller gradient, and every encoder Gaussian noise."""
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from masam_jax.methods.method import Context, Labels, Method
+from masam_jax.methods.modulation import (
+    TENSORS,
+    Tensors,
+    check_amount,
+    check_until_step,
+    is_modulated,
+    read_scalars,
+    scale_encoders,
+)
+from masam_jax.methods.options import format_number, require
+from masam_jax.methods.registry import register
+from masam_jax.methods.search import Uniform
+from masam_jax.partition import Partition, resolve_partition
+from masam_jax.scores import accumulation_dtype
+from masam_jax.validation import check_choice, check_flag
+
+# Where the others have no confidence at all; tanh is 1 long before.
+_LARGEST_RATIO = 1e30
+
+
+class OgmGeState(NamedTuple):
+    """The state of `ogm_ge`.
+
+    Attributes:
+      count: int32 scalar, the steps taken.
+      coefficients: ``{modality: scalar}``, k at the last step; 1 before.
+      key: uint32[2], the key of the noise.
+    """
+
+    count: jax.Array  # type: ignore[assignment]
+    coefficients: dict[str, jax.Array]
+    key: jax.Array
+
+
+def ogm_ge(
+    labels: Labels,
+    *,
+    alpha: float | jax.Array = 0.3,
+    noise: bool = True,
+    until_step: int | None = None,
+    tensors: Tensors = "all",
+    other: str = "other",
+    key: jax.Array | None = None,
+) -> optax.GradientTransformationExtraArgs:
+    r"""On-the-fly gradient modulation with generalization enhancement, a scaling of ``updates``.
+
+    With the confidence :math:`p_m = \sum_i \mathrm{softmax}(z_m)_i[y_i]` of each of M modalities,
+    and the standard deviation of each tensor of the incoming updates u,
+
+    .. math::
+      \rho_m &= p_m \Big/ \frac{1}{M - 1} \sum_{j \neq m} p_j, \qquad
+      k_m = \begin{cases} 1 - \tanh(\alpha \rho_m) & \rho_m > 1 \\ 1 & \text{otherwise}\end{cases}
+      \\
+      u_m &\leftarrow k_m u_m + \xi, \qquad \xi \sim \mathcal N(0, \mathrm{std}(u_m)^2)
+
+    For M = 2 this is the paper's ratio of two. Beyond, the others' mean takes the place of the
+    other one: several modalities may be ahead, the weakest never is, and equal ones are left
+    alone. A single modality has k = 1. Where all others have no confidence, k is the limit, 0.
+
+    Parameters that belong to no modality stay as they are; without noise, so do those of all
+    modalities that are not ahead. ``update`` reads the signal ``confidence={modality: scalar}``,
+    and ``present={modality: bool}`` where it is given: a modality that is absent, or whose
+    confidence is not finite, has k = 1 and no part in the others' mean.
+
+    Args:
+      labels: the modality of each parameter, as `masam` takes them.
+      alpha: α ≥ 0, how strongly the modality that is ahead is held back.
+      noise: whether the noise ξ is added (OGM-GE) or not (OGM).
+      until_step: the number of steps that are modulated, from the first; None for all.
+      tensors: which tensors of an encoder are modulated: "all"; "matrices", those of two
+        dimensions and more; or "convolutions", those of exactly four, as in the release.
+      other: the label of the leaves that belong to no modality.
+      key: the PRNG key of the noise; ``jax.random.key(0)`` when None.
+
+    Returns:
+      The transformation, with an `OgmGeState`.
+
+    Raises:
+      ValueError: an argument is out of range, the labels name no modality or do not fit the
+        parameters, or the confidence of a modality is missing or not a scalar.
+
+    Differences from the authors' release:
+      - The release modulates tensors of four dimensions alone, the kernels of convolutions; the
+        paper the parameters of the encoder. ``tensors="convolutions"`` does as the release.
+      - It adds 1e-8 to the standard deviation; here a tensor of zero gradients stays zero. Both
+        divide by the number of entries less one; a tensor of one entry gets no noise here, NaN
+        there.
+      - Its ``relu`` around the ratio changes nothing, since the ratio is positive.
+      - It modulates two modalities in epochs 0 to 50 of 100 by default, here ``until_step``.
+
+    References:
+      Peng et al., Balanced Multimodal Learning via On-the-fly Gradient Modulation, CVPR 2022,
+      sections 3.2 and 3.3 (equation 10 by the release's numbering).
+    """
+    check_amount("alpha", alpha)
+    check_flag("noise", noise)
+    check_choice("tensors", tensors, TENSORS)
+    check_until_step(until_step)
+
+    def init_fn(params: Any) -> OgmGeState:
+        modalities = resolve_partition(labels, params, other).modalities
+        dtype = accumulation_dtype(params)
+        coefficients = {m: jnp.ones((), dtype) for m in modalities}
+        return OgmGeState(jnp.zeros((), jnp.int32), coefficients, _raw_key(key))
+
+    def update_fn(
+        updates: Any, state: OgmGeState, params: Any = None, **signals: Any
+    ) -> tuple[Any, OgmGeState]:
+        partition = resolve_partition(labels, updates if params is None else params, other)
+        dtype = accumulation_dtype(state.coefficients)
+        confidence, usable = read_scalars("ogm_ge", "confidence", signals, partition, dtype)
+        coefficients = _coefficients(confidence, usable, jnp.asarray(alpha, dtype))
+        active = jnp.ones((), bool) if until_step is None else state.count < until_step
+        coefficients = jnp.where(active, coefficients, 1)
+        scaled = scale_encoders(updates, partition, coefficients, tensors)
+        next_key = state.key
+        if noise:
+            draw_key, new_key = jax.random.split(jax.random.wrap_key_data(state.key))
+            next_key = jax.random.key_data(new_key)
+            scaled = _add_noise(scaled, updates, partition, draw_key, active, dtype, tensors)
+        named = dict(zip(partition.modalities, coefficients, strict=True))
+        return scaled, OgmGeState(optax.safe_increment(state.count), named, next_key)
+
+    return optax.GradientTransformationExtraArgs(init_fn, update_fn)
+
+
+def _coefficients(confidence: jax.Array, usable: jax.Array, alpha: jax.Array) -> jax.Array:
+    """The coefficient k of every modality, ``[M]``."""
+    rivals = usable[None, :] & ~jnp.eye(len(confidence), dtype=bool)
+    count = jnp.sum(rivals, axis=1)
+    total = jnp.sum(jnp.where(rivals, confidence[None, :], 0), axis=1)
+    others = total / jnp.maximum(count, 1).astype(confidence.dtype)
+    tiny = jnp.finfo(confidence.dtype).tiny
+    ratio = jnp.minimum(confidence / jnp.maximum(others, tiny), _LARGEST_RATIO)
+    ahead = (count > 0) & (confidence > others)
+    return jnp.where(ahead, 1 - jnp.tanh(alpha * ratio), 1)
+
+
+def _add_noise(
+    tree: Any,
+    gradients: Any,
+    partition: Partition,
+    key: jax.Array,
+    active: jax.Array,
+    dtype: Any,
+    tensors: Tensors,
+) -> Any:
+    """``tree`` with normal noise of each gradient's standard deviation in the encoders' leaves."""
+    leaves, structure = jax.tree.flatten(tree)
+    for m in partition.modalities:
+        for i in partition.positions(m):
+            gradient = jax.tree.leaves(gradients)[i]
+            if not is_modulated(gradient, tensors) or gradient.size < 2:
+                continue
+            std = jnp.where(active, jnp.std(gradient.astype(dtype), ddof=1), 0)
+            draw = jax.random.normal(jax.random.fold_in(key, i), gradient.shape, dtype)
+            leaves[i] = (leaves[i].astype(dtype) + std * draw).astype(leaves[i].dtype)
+    return jax.tree.unflatten(structure, leaves)
+
+
+def _raw_key(key: jax.Array | None) -> jax.Array:
+    if key is None:
+        key = jax.random.key(0)
+    if jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
+        key = jax.random.key_data(key)
+    return jnp.array(key, copy=True)  # a step may donate the state, never the caller's key
+
+
+@dataclasses.dataclass(frozen=True)
+class OgmGeOptions:
+    """Options of the method ``ogm_ge``.
+
+    Attributes:
+      alpha: α, how strongly the modality that is ahead is held back.
+      noise: add Gaussian noise with the gradient's standard deviation (GE).
+      tensors: which tensors of an encoder are modulated, see `ogm_ge`.
+      modulation_epochs: how many epochs are modulated, from the first; 0 for all of them.
+      weight: λ, the weight of every unimodal loss in the total loss; 0, as in the paper, leaves
+        unimodal heads untrained.
+    """
+
+    alpha: float = 0.3
+    noise: bool = True
+    tensors: Tensors = "all"
+    modulation_epochs: int = 0
+    weight: float = 0.0
+
+    def __post_init__(self) -> None:
+        infinity = float("inf")
+        require(0 <= self.alpha < infinity, "alpha", self.alpha, "a number >= 0")
+        require(
+            self.modulation_epochs >= 0, "modulation_epochs", self.modulation_epochs, "0 or more"
+        )
+        require(0 <= self.weight < infinity, "weight", self.weight, "a number >= 0")
+
+
+def _build(
+    options: OgmGeOptions, labels: Labels, context: Context
+) -> optax.GradientTransformationExtraArgs:
+    return ogm_ge(
+        labels,
+        alpha=options.alpha,
+        noise=options.noise,
+        until_step=options.modulation_epochs * context.steps_per_epoch or None,
+        tensors=options.tensors,
+        key=context.key,
+    )
+
+
+def _title(options: OgmGeOptions) -> str:
+    parts = [f"α={format_number(options.alpha)}"]
+    if options.tensors != "all":
+        parts.append(options.tensors)
+    if options.modulation_epochs:
+        parts.append(f"{options.modulation_epochs} epochs")
+    if options.weight:
+        parts.append(f"λ={format_number(options.weight)}")
+    return ("OGM-GE " if options.noise else "OGM ") + ", ".join(parts)
+
+
+OGM_GE = register(
+    Method(
+        name="ogm_ge",
+        summary="scales down the gradient of the encoder that is ahead, and adds Gaussian noise",
+        options=OgmGeOptions,
+        build=_build,
+        title=_title,
+        loss_weight=lambda options: options.weight,
+        signals=("confidence",),
+        search={"alpha": Uniform(0.1, 1.0)},
+    )
+)
