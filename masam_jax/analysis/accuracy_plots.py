@@ -1,7 +1,5 @@
 """Where the methods end: accuracy, and differences to the baseline, seed by seed."""
 
-import textwrap
-
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -9,7 +7,16 @@ from matplotlib.figure import Figure
 from masam_jax.analysis import formatting
 from masam_jax.analysis.records import Directory
 from masam_jax.analysis.statistics import paired_test, summarize
-from masam_jax.analysis.style import BASELINE, HIGHLIGHT, INK, MUTED, WIDTH, Plot, style_axes
+from masam_jax.analysis.style import (
+    BASELINE,
+    HIGHLIGHT,
+    INK,
+    MUTED,
+    WIDTH,
+    Plot,
+    style_axes,
+    wrapped,
+)
 
 # Characters: longer names take a second line rather than room from the data.
 _NAME_WIDTH = 26
@@ -85,8 +92,7 @@ def _method_rows(count: int) -> tuple[Figure, Axes]:
 
 def _name_rows(ax: Axes, names: list[str], values: list[str]) -> None:
     """Methods at the left edge, their numbers at the right one: no legend is needed."""
-    wrapped = [textwrap.fill(name, _NAME_WIDTH) for name in names]
-    ax.set_yticks(range(len(names)), wrapped, fontsize=9)
+    ax.set_yticks(range(len(names)), [wrapped(n, _NAME_WIDTH) for n in names], fontsize=9)
     right = ax.twinx()
     right.set_ylim(ax.get_ylim())
     right.set_yticks(range(len(values)), values, fontsize=9)

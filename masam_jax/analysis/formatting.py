@@ -42,6 +42,11 @@ def percent(summary: Summary) -> str:
     return mean_and_std(summary, scale=100.0)
 
 
+def mean_percent(summary: Summary) -> str:
+    """The mean of a fraction alone, in percent; a dash where a seed diverged."""
+    return number(None if summary.mean is None else summary.mean * 100)
+
+
 def p_value(value: float | None) -> str:
     """A p-value with two significant digits; a dash for `None`.
 
@@ -56,17 +61,46 @@ def p_value(value: float | None) -> str:
     mantissa, exponent = f"{value:.1e}".split("e")
     if value < 0.00095:
         return f"{mantissa}×10{str(int(exponent)).translate(_SUPERSCRIPTS)}"
-    return f"{value:.2f}" if value >= 0.0995 else f"{value:.2g}"
+    return f"{value:.2f}" if value >= 0.0995 else f"{value:#.2g}"
 
 
-def seconds(value: float) -> str:
-    """Seconds with about three digits.
+def seconds(value: float | None) -> str:
+    """Seconds with about three digits; a dash for `None`.
 
     Examples:
         >>> seconds(3.456), seconds(123.4)
         ('3.5', '123')
     """
+    if value is None:
+        return DASH
     return f"{value:.1f}" if value < 99.95 else f"{value:.0f}"
+
+
+def rate(value: float | None) -> str:
+    """Something per second with three digits; a dash for `None`.
+
+    Examples:
+        >>> rate(0.01234), rate(4.5), rate(99.96), rate(1234.5)
+        ('0.0123', '4.50', '100', '1234')
+    """
+    if value is None:
+        return DASH
+    if value >= 99.95:
+        return f"{value:.0f}"
+    return f"{value:#.3g}" if value >= 1e-4 else scientific(value)
+
+
+def scientific(value: float | None) -> str:
+    """A positive number of any size with three digits; a dash for `None`.
+
+    Examples:
+        >>> scientific(81920.0), scientific(3.2e-7)
+        ('8.19×10⁴', '3.20×10⁻⁷')
+    """
+    if value is None:
+        return DASH
+    mantissa, exponent = f"{value:.2e}".split("e")
+    return f"{mantissa}×10{str(int(exponent)).translate(_SUPERSCRIPTS)}"
 
 
 def points(value: float) -> str:

@@ -3,10 +3,7 @@
 from collections.abc import Sequence
 
 from masam_jax.analysis import formatting
-from masam_jax.analysis.statistics import holm
-from masam_jax.analysis.tables import Row
-
-_SIGNIFICANCE = 0.05
+from masam_jax.analysis.rows import Row
 
 
 def headline(rows: Sequence[Row], dataset: str | None = None) -> str:
@@ -67,19 +64,14 @@ def _verdict(rows: Sequence[Row], row: Row) -> str:
         return "which one seed cannot tell from chance"
     if test is None or test.p_value is None:
         return "the same on every seed, so a t-test says nothing about it"
-    p_values = {
-        r.spec: r.difference.p_value
-        for r in rows
-        if r.difference is not None and r.difference.p_value is not None
-    }
-    corrected = dict(zip(p_values, holm(list(p_values.values())), strict=True))[row.spec]
+    comparisons = sum(other.p_holm is not None for other in rows)
     values = f"paired t-test, p = {formatting.p_value(test.p_value)}"
-    if len(p_values) > 1:
+    if comparisons > 1:
         values += (
-            f", {formatting.p_value(corrected)} after Holm's correction for {len(p_values)} "
+            f", {formatting.p_value(row.p_holm)} after Holm's correction for {comparisons} "
             "comparisons"
         )
-    if corrected < _SIGNIFICANCE:
+    if row.is_significant:
         return f"a significant difference ({values})"
     return f"a difference that the seeds do not tell from chance ({values})"
 

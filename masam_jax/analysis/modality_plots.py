@@ -1,7 +1,5 @@
 """What MASAM did: score, alignment and decay of each modality, and which one was dominant."""
 
-import textwrap
-
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -19,6 +17,7 @@ from masam_jax.analysis.style import (
     panel_title,
     step_axis,
     style_axes,
+    wrapped,
 )
 
 _QUANTITIES = {
@@ -96,7 +95,7 @@ def _shares(methods: list[MethodRecord], styles: dict[str, LineStyle]) -> Plot:
             left += share
         # Steps without a dominant modality (all absent, no usable gradient) stay visible.
         ax.barh(row, max(0.0, 100 - left), left=left, height=0.62, color=GRID)
-    ax.set_yticks(range(len(methods)), [textwrap.fill(m.title, 26) for m in methods], fontsize=9)
+    ax.set_yticks(range(len(methods)), [wrapped(m.title, 26) for m in methods], fontsize=9)
     for label in ax.get_yticklabels():
         label.set_parse_math(False)
     ax.set_ylim(len(methods) - 0.45, -0.55)

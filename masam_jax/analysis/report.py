@@ -12,21 +12,18 @@ import jinja2
 
 from masam_jax.analysis.formatting import number
 from masam_jax.analysis.headline import headline
+from masam_jax.analysis.latex import to_latex
 from masam_jax.analysis.plots import make_plots, write_plot
 from masam_jax.analysis.records import Directory, MethodRecord, read_directory
+from masam_jax.analysis.rows import Rows, UnimodalRow, is_emphasized, shown_cells
 from masam_jax.analysis.style import DPI, Plot
+from masam_jax.analysis.table_formats import to_csv, to_markdown
 from masam_jax.analysis.tables import (
-    Row,
-    UnimodalRow,
     comparison_table,
-    is_emphasized,
-    to_csv,
-    to_markdown,
+    cost_reference,
+    probe_table,
     unimodal_table,
 )
-
-# Columns that compare, and so say nothing about one method alone.
-_COMPARING = ("Difference, points", "p (paired t)", "p (Wilcoxon)")
 
 
 def write_report(directory: str | Path) -> Path:
@@ -56,7 +53,9 @@ def write_report(directory: str | Path) -> Path:
 
 
 def save_tables(directory: str | Path) -> list[Path]:
-    """Writes `table.md` (both tables) and `table.csv` (the main one, in full precision).
+    """Writes `table.md` (both tables), and the main one as `table.csv` and `table.tex`.
+
+    The CSV has every number in full precision; the LaTeX is a booktabs tabular.
 
     Args:
         directory: a directory with `results.json` or `result.json`.
@@ -68,17 +67,24 @@ def save_tables(directory: str | Path) -> list[Path]:
         ValueError: if the directory's records are missing or damaged.
     """
     record = read_directory(directory)
-    rows, unimodal = comparison_table(record.results), unimodal_table(record.results)
+    rows = comparison_table(record.results)
     markdown = to_markdown(rows)
-    if unimodal:
-        markdown += (
-            f"\n{record.split.capitalize()} accuracy of the unimodal heads:\n\n"
-            + to_markdown(unimodal)
-        )
-    paths = [record.path / "table.md", record.path / "table.csv"]
-    for path, text in zip(paths, (markdown, to_csv(rows)), strict=True):
-        path.write_text(text, encoding="utf-8")
-    return paths
+    for subject, table in _by_modality(record).items():
+        if table:
+            markdown += f"\n{record.split.capitalize()} accuracy of {subject}:\n\n"
+            markdown += to_markdown(table)
+    texts = {"table.md": markdown, "table.csv": to_csv(rows), "table.tex": to_latex(rows)}
+    for name, text in texts.items():
+        (record.path / name).write_text(text, encoding="utf-8")
+    return [record.path / name for name in texts]
+
+
+def _by_modality(record: Directory) -> dict[str, list[UnimodalRow]]:
+    """The tables of single modalities, by what they are of."""
+    return {
+        "linear probes on the frozen encoders": probe_table(record.results),
+        "the unimodal heads": unimodal_table(record.results),
+    }
 
 
 def flatten(content: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
@@ -138,8 +144,14 @@ def _page(record: Directory, plots: list[Plot], images: dict[str, Path]) -> dict
         "compares": compares,
         "baseline": record.baseline.title,
         "seeds": record.results.get("seeds") or record.baseline.result["seeds"],
-        "main": _table(rows, () if compares else _COMPARING),
-        "unimodal": _table(unimodal_table(record.results)),
+        "cost_reference": cost_reference(record.results)["title"],
+        "main": _table(rows, [row.cells() for row in rows]),
+        "further": _table(rows, [row.further_cells() for row in rows]),
+        "by_modality": {
+            subject: _table(table, [row.cells() for row in table])
+            for subject, table in _by_modality(record).items()
+            if table
+        },
         "diverged": [row.title for row in rows if row.accuracy.mean is None],
         "plots": [_image(plot, images[plot.name]) for plot in plots],
         "command": _command(environment),
@@ -170,29 +182,29 @@ def _facts(record: Directory, dataset: str | None) -> list[tuple[str, str]]:
     return [(name, value) for name, value in facts if value]
 
 
-def _table(
-    rows: Sequence[Row] | Sequence[UnimodalRow], without: Sequence[str] = ()
-) -> dict[str, Any] | None:
+def _table(rows: Rows, lines: Sequence[dict[str, str]]) -> dict[str, Any] | None:
     """A table's headings and lines; `None` for no rows."""
     if not rows:
         return None
-    headings = [heading for heading in rows[0].cells() if heading not in without]
+    shown = shown_cells(lines)
     return {
-        "headings": [_unbroken(heading) for heading in headings],
+        "headings": [_unbroken(heading) for heading in shown[0]],
         "rows": [
             {
-                "cells": [row.cells()[heading] for heading in headings],
+                "cells": list(line.values()),
                 "is_best": is_emphasized(row, rows),
                 "is_baseline": row.is_baseline,
             }
-            for row in rows
+            for row, line in zip(rows, shown, strict=True)
         ],
     }
 
 
 def _unbroken(heading: str) -> str:
     """Keeps a unit with its quantity, and a test's name in one piece, where headings wrap."""
-    return heading.replace(", %", ",\u00a0%").replace("paired t", "paired\u00a0t")
+    for pair in (", %", "paired t", "p (", "FLOPs ×"):
+        heading = heading.replace(pair, pair.replace(" ", "\u00a0"))
+    return heading
 
 
 def _image(plot: Plot, path: Path) -> dict[str, str]:
@@ -233,19 +245,22 @@ def _splits(record: Directory) -> dict[str, Any]:
 
 
 def _per_seed(record: Directory) -> dict[str, Any]:
-    """Accuracy in percent, a line per seed and a column per method."""
-    seeds = record.baseline.result["seeds"]
-    columns = [m.result[record.split]["accuracy"] for m in record.methods]
+    """Accuracy in percent of every method on every seed; whichever are more go down the page."""
+    seeds = [str(seed) for seed in record.baseline.result["seeds"]]
+    titles = [method.title for method in record.methods]
+    columns = [
+        [number(_percent(value)) for value in method.result[record.split]["accuracy"]]
+        for method in record.methods
+    ]
+    if len(titles) > len(seeds):
+        headings = ["Method", *(f"seed {seed}" for seed in seeds)]
+        lines = [[title, *column] for title, column in zip(titles, columns, strict=True)]
+    else:
+        headings = ["Seed", *titles]
+        lines = [list(line) for line in zip(seeds, *columns, strict=True)]
     return {
-        "headings": ["Seed", *(m.title for m in record.methods)],
-        "rows": [
-            {
-                "cells": [str(seed), *(number(_percent(column[i])) for column in columns)],
-                "is_best": False,
-                "is_baseline": False,
-            }
-            for i, seed in enumerate(seeds)
-        ],
+        "headings": headings,
+        "rows": [{"cells": line, "is_best": False, "is_baseline": False} for line in lines],
     }
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import scipy.stats
 
 # Float32 metrics of equal worth differ by about 1e-7 of their size once they are float64.
-_RELATIVE_RESOLUTION = 1e-6
+RELATIVE_RESOLUTION = 1e-6
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def paired_test(values: Sequence[float | None], baseline: Sequence[float | None]
     if not (np.isfinite(ours).all() and np.isfinite(theirs).all()):
         return PairedTest(None, None, None, None, None, count)
     difference = ours - theirs
-    resolution = _RELATIVE_RESOLUTION * max(np.abs(ours).max(), np.abs(theirs).max())
+    resolution = RELATIVE_RESOLUTION * max(np.abs(ours).max(), np.abs(theirs).max())
     mean = float(difference.mean())
     if count == 1:
         return PairedTest(mean, None, None, None, None, count)

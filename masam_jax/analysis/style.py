@@ -1,5 +1,6 @@
 """The look of the plots: palette, axes, and grids of panels, without pyplot's global state."""
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -54,22 +55,20 @@ def modality_styles(modalities: Sequence[str]) -> dict[str, LineStyle]:
     }
 
 
-def panels(count: int, *, height: float = 2.3, columns: int = 2) -> tuple[Figure, list[Axes]]:
+def panels(count: int) -> tuple[Figure, list[Axes]]:
     """A figure of `count` equal panels with shared axes, filled row by row.
 
     Args:
-        count: number of panels, at least 1.
-        height: inches per row.
-        columns: panels in a full row; a single panel gets the whole width.
+        count: number of panels, at least 1. Up to 8 stand two in a row, more of them three; a
+            single panel gets the whole width.
 
     Returns:
         The figure and its axes.
     """
-    columns = min(columns, count)
+    columns = min(count, 2 if count <= 8 else 3)
     rows = -(-count // columns)
-    figure = Figure(
-        figsize=(WIDTH, rows * (height if columns > 1 else 1.5 * height)), layout="constrained"
-    )
+    height = (3.45, 2.3, 1.75)[columns - 1]
+    figure = Figure(figsize=(WIDTH, rows * height), layout="constrained")
     grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     axes = list(grid.flat)
     for unused in axes[count:]:
@@ -100,9 +99,19 @@ def step_axis(ax: Axes) -> None:
     ax.margins(x=0.01)
 
 
-def panel_title(ax: Axes, text: str, *, colour: str = INK) -> None:
-    """A left-aligned panel title, taken literally (no math text)."""
-    ax.set_title(text, loc="left", fontsize=9.5, color=colour, parse_math=False)
+def wrapped(text: str, width: int) -> str:
+    """A name in lines of at most `width` characters, broken at spaces, hyphens and underscores."""
+    # Only spaces and hyphens end a line of textwrap's; options have underscores.
+    return textwrap.fill(text.replace("_", "_ "), width).replace("_ ", "_")
+
+
+def panel_title(ax: Axes, text: str) -> None:
+    """A left-aligned panel title, taken literally (no math text), in lines as wide as the panel."""
+    place = ax.get_subplotspec()
+    columns = place.get_gridspec().ncols if place else 1
+    lines = wrapped(text, (90, 44, 30)[columns - 1])
+    size = 9.5 if columns < 3 else 8.5
+    ax.set_title(lines, loc="left", fontsize=size, color=INK, parse_math=False)
 
 
 def mean_band(

@@ -16,6 +16,33 @@ METHODS = (
     ("masam:rho=12", "MASAM ρ=12", 0.939, True),
 )
 
+# As many methods as a comparison of the whole zoo has, with titles of all lengths.
+ZOO = (
+    ("late_fusion", "Late fusion", 0.931, False),
+    ("fusion_only", "Fusion loss alone", 0.918, False),
+    ("sam:rho=0.5", "SAM ρ=0.5", 0.933, False),
+    ("asam:rho=0.5", "ASAM ρ=0.5", 0.932, False),
+    ("m_sam:rho=0.3", "M-SAM ρ=0.3", 0.935, False),
+    ("g_blend", "G-Blend", 0.929, False),
+    ("ogm_ge:alpha=0.3", "OGM-GE α=0.3", 0.924, False),
+    ("ogm_ge:alpha=0.3,noise=false", "OGM-GE α=0.3, no noise", 0.927, False),
+    ("agm", "AGM α=1", 0.922, False),
+    ("pmr", "PMR α=1, μ=0.2", 0.919, False),
+    ("mla", "MLA", 0.909, False),
+    ("mmpareto", "MMPareto γ=1.5", 0.936, False),
+    ("info_reg", "InfoReg β=0.95", 0.930, False),
+    ("aug", "AUG merge=0.4", 0.915, False),
+    ("masam:rho=12", "MASAM ρ=12", 0.940, True),
+    ("masam:rho=12,select=all", "MASAM ρ=12, select=all", 0.938, True),
+    ("masam:rho=12,select=random", "MASAM ρ=12, select=random", 0.937, True),
+    (
+        "masam:rho=12,scale_by_alignment=false,alignment=per_tensor",
+        "MASAM ρ=12, scale_by_alignment=false, alignment=per_tensor",
+        0.934,
+        True,
+    ),
+)
+
 
 def fake_result(
     spec: str,
@@ -25,7 +52,7 @@ def fake_result(
     modalities: Sequence[str] = MODALITIES,
     steps: int = 40,
 ) -> dict[str, Any]:
-    """What `result.json` holds, with unimodal heads that get worse from one to the next."""
+    """What `result.json` holds, with encoders that get worse from one modality to the next."""
     values = [float(a) for a in accuracy]
     metrics = {
         "accuracy": values,
@@ -33,6 +60,9 @@ def fake_result(
         "fusion_loss": [2.0 * (1.0 - a) for a in values],
         "unimodal_accuracy": {
             m: [a - 0.1 * (i + 1) for a in values] for i, m in enumerate(modalities)
+        },
+        "probe_accuracy": {
+            m: [a - 0.05 * (i + 1) for a in values] for i, m in enumerate(modalities)
         },
     }
     return {
@@ -45,6 +75,8 @@ def fake_result(
         "validation": metrics,
         "seconds": 12.3,
         "compile_seconds": 4.5,
+        "steps_per_second": 128.0,
+        "flops_per_step": 2.5e7,
     }
 
 

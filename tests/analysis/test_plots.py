@@ -3,13 +3,15 @@ import json
 import matplotlib
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.image import imread
 
 from masam_jax.analysis.plots import make_plots, save_plots
 from masam_jax.analysis.records import read_directory
-from masam_jax.analysis.style import modality_styles
+from masam_jax.analysis.style import modality_styles, wrapped
 from tests.analysis.fake_directories import (
     METHODS,
+    ZOO,
     fake_metrics,
     fake_result,
     write_comparison,
@@ -19,12 +21,14 @@ from tests.analysis.fake_directories import (
 EVERY = [
     "final-test-accuracy",
     "paired-differences",
+    "critical-difference",
     "validation-accuracy",
     "training-loss",
     "unimodal-accuracy",
     "dominant-share",
     "modalities-masam-rho-12",
 ]
+COMPARING = ("paired-differences", "critical-difference")
 
 
 def _names(path):
@@ -64,18 +68,22 @@ def test_same_records_give_the_same_bytes(tmp_path):
 
 def test_methods_without_masam_state_have_no_dynamics(tmp_path):
     names = _names(write_comparison(tmp_path / "comparison", methods=METHODS[:2]))
-    assert names == EVERY[:5]
+    assert names == [
+        name
+        for name in EVERY[:6]
+        if name != "critical-difference"  # two methods
+    ]
 
 
 def test_single_run_has_its_own_plots(tmp_path):
     result = fake_result("masam:rho=12", "MASAM ρ=12", [0.9, 0.91, 0.93])
     path = write_run(tmp_path / "run", result, fake_metrics(result, traced=True))
-    assert _names(path) == [name for name in EVERY if name != "paired-differences"]
+    assert _names(path) == [name for name in EVERY if name not in COMPARING]
 
 
 def test_one_seed_is_drawn_without_bands(tmp_path):
     directory = write_comparison(tmp_path / "comparison", seeds=1)
-    assert _names(directory) == [name for name in EVERY if name != "paired-differences"]
+    assert _names(directory) == [name for name in EVERY if name not in COMPARING]
     plot = _plot(directory, "validation-accuracy")
     assert all(not ax.collections for ax in plot.figure.axes)
     assert plot.caption.endswith("One seed.")
@@ -137,6 +145,29 @@ def test_corrupt_metrics_are_an_error(tmp_path):
 def test_a_run_without_metrics_still_shows_its_result(tmp_path):
     path = write_run(tmp_path / "run", fake_result("sam", "SAM", [0.9, 0.8]), [])
     assert _names(path) == ["final-test-accuracy"]
+
+
+def test_panels_of_a_whole_zoo_stand_apart(tmp_path):
+    directory = write_comparison(tmp_path / "comparison", seeds=2, methods=ZOO, steps=3000)
+    for name in ("validation-accuracy", "unimodal-accuracy"):
+        figure = _plot(directory, name).figure
+        assert len(figure.axes) == len(ZOO) - (name == "validation-accuracy")
+        assert len({round(ax.get_position().x0, 2) for ax in figure.axes}) == 3
+        renderer = FigureCanvasAgg(figure).get_renderer()
+        figure.draw(renderer)
+        boxes = []
+        for ax in figure.axes:
+            boxes.append(ax.get_tightbbox(renderer))
+            title = next(t for t in ax.get_children() if getattr(t, "get_text", str)() != "")
+            assert title.get_window_extent(renderer).x1 <= figure.bbox.x1
+        for i, one in enumerate(boxes):
+            assert not any(one.overlaps(other) for other in boxes[:i]), figure.axes[i].get_title()
+
+
+def test_names_break_at_underscores_and_lose_nothing():
+    name = "MASAM ρ=12, scale_by_alignment=false"
+    assert wrapped(name, 22) == "MASAM ρ=12, scale_by_\nalignment=false"
+    assert wrapped("MASAM", 22) == "MASAM"
 
 
 @pytest.mark.parametrize("count", [1, 6, 7, 20])

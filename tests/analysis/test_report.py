@@ -82,7 +82,7 @@ def test_report_embeds_the_plots_that_it_writes(comparison, page):
     written = {path.read_bytes() for path in (comparison / "plots").glob("*.png")}
     embedded = [b64decode(image["src"].partition(",")[2]) for image in page.images]
     assert set(embedded) == written
-    assert len(embedded) == 7
+    assert len(embedded) == 8
     for image in page.images:
         assert len(image["alt"]) > 20
         assert int(image["width"]) == 990
@@ -93,25 +93,62 @@ def test_report_shows_the_main_table(page):
     assert headings == [
         "Method",
         "Test accuracy, %",
+        "Macro-F1, %",
         "Difference, points",
         "p (paired t)",
-        "p (Wilcoxon)",
-        "Macro-F1, %",
-        "Fusion loss, nats",
-        "Seconds",
+        "p (Holm)",
+        "Mean probe accuracy, %",
+        "Steps/s",
+        "FLOPs ×",
     ]
     assert baseline[0] == "Late fusion"
-    assert baseline[2:5] == ["baseline", "—", "—"]
+    assert baseline[3:6] == ["baseline", "—", "—"]
     assert masam[0] == "MASAM ρ=12"
-    assert masam[2].startswith("+")
-    assert sam[2].startswith("−")
+    assert masam[3].startswith("+")
+    assert masam[7:] == ["128", "1.00"]
+    assert sam[3].startswith("−")
+    assert "one training step, over the one of Late fusion." in page.text
 
 
-def test_report_shows_seeds_and_unimodal_heads(page):
-    _, per_seed, unimodal = page.tables
+def test_report_shows_what_the_main_table_leaves_out(page):
+    headings, _, _, masam = page.tables[1]
+    assert headings == [
+        "Method",
+        "p (Wilcoxon)",
+        "Mean unimodal accuracy, %",
+        "Fusion loss, nats",
+        "FLOPs per step",
+        "Seconds",
+        "of these compiling",
+    ]
+    assert masam[4:] == ["2.50×10⁷", "12.3", "4.5"]
+
+
+def test_report_explains_the_critical_difference(page):
+    image = next(i for i in page.images if i["alt"].startswith("Mean ranks"))
+    for words in ("Friedman's test", "Nemenyi's", "seeds of one data set, a weaker design"):
+        assert words in image["alt"]
+        assert words in page.text
+
+
+def test_report_shows_seeds_and_single_modalities(page):
+    _, _, per_seed, probes, unimodal = page.tables
     assert per_seed[0] == ["Seed", "Late fusion", "SAM ρ=0.5", "MASAM ρ=12"]
     assert len(per_seed) == 7
-    assert unimodal[0] == ["Method", "fou, %", "pix, %", "zer, %"]
+    for table in (probes, unimodal):
+        assert table[0] == ["Method", "fou, %", "pix, %", "zer, %"]
+    # Ten and five points below the fused accuracy, as the directory was made.
+    assert probes[1][1] != unimodal[1][1]
+
+
+def test_more_methods_than_seeds_go_down_the_page(tmp_path):
+    page = _read(write_report(write_comparison(tmp_path / "comparison", seeds=2)))
+    per_seed = page.tables[2]
+    assert per_seed[0] == ["Method", "seed 0", "seed 1"]
+    assert [line[0] for line in per_seed[1:]] == ["Late fusion", "SAM ρ=0.5", "MASAM ρ=12"]
+    accuracy = json.loads((tmp_path / "comparison" / "results.json").read_text())
+    expected = [100 * a for a in accuracy["methods"][1]["test"]["accuracy"]]
+    assert per_seed[2][1:] == [f"{value:.2f}" for value in expected]
 
 
 def test_report_tells_how_to_reproduce(page):
@@ -135,8 +172,8 @@ def test_single_run_gives_a_report_without_comparisons(tmp_path):
         "Method",
         "Test accuracy, %",
         "Macro-F1, %",
-        "Fusion loss, nats",
-        "Seconds",
+        "Mean probe accuracy, %",
+        "Steps/s",
     ]
     assert "MASAM reached 90.50 ± 0.71 % test accuracy on mfeat over 2 seeds." in page.text
     assert "baseline" not in page.text
@@ -146,7 +183,7 @@ def test_one_seed_shows_dashes_and_never_nan(tmp_path):
     page = _read(write_report(write_comparison(tmp_path / "comparison", seeds=1)))
     assert "± —" in page.text
     assert not re.search(r"\bnan\b", page.text, flags=re.IGNORECASE)
-    assert page.tables[0][2][3:5] == ["—", "—"]
+    assert page.tables[0][2][4:6] == ["—", "—"]
 
 
 def test_a_diverged_method_is_named(tmp_path):
@@ -156,7 +193,7 @@ def test_a_diverged_method_is_named(tmp_path):
     write_json(directory / "results.json", results)
     page = _read(write_report(directory))
     assert "so without a mean: SAM ρ=0.5." in page.text
-    assert page.tables[1][1][2] == "—"
+    assert page.tables[2][2][1] == "—"
 
 
 def test_text_is_escaped(tmp_path):
@@ -192,12 +229,26 @@ def test_a_report_that_fails_keeps_the_one_before(tmp_path):
     assert zlib.crc32((directory / "report.html").read_bytes()) == before
 
 
-def test_tables_are_written_as_markdown_and_csv(tmp_path):
+def test_a_run_from_before_costs_were_recorded_still_reports(tmp_path):
     directory = write_comparison(tmp_path / "comparison", seeds=3)
-    markdown, numbers = save_tables(directory)
-    assert (markdown.name, numbers.name) == ("table.md", "table.csv")
+    results = json.loads((directory / "results.json").read_text())
+    for result in results["methods"]:
+        del result["steps_per_second"], result["flops_per_step"]
+    write_json(directory / "results.json", results)
+    page = _read(write_report(directory))
+    assert [line[7:] for line in page.tables[0][1:]] == [["—", "—"]] * 3
+    save_tables(directory)
+    assert ",,,12.3,4.5\n" in (directory / "table.csv").read_text(encoding="utf-8")
+
+
+def test_tables_are_written_as_markdown_csv_and_latex(tmp_path):
+    directory = write_comparison(tmp_path / "comparison", seeds=3)
+    markdown, numbers, latex = save_tables(directory)
+    assert (markdown.name, numbers.name, latex.name) == ("table.md", "table.csv", "table.tex")
+    assert latex.read_text(encoding="utf-8").count(r"MASAM $\rho$=12") == 1
     text = markdown.read_text(encoding="utf-8")
-    assert text.count("| MASAM ρ=12 |") == 2
+    assert text.count("| MASAM ρ=12 |") == 3
+    assert "Test accuracy of linear probes on the frozen encoders:" in text
     assert "Test accuracy of the unimodal heads:" in text
     assert len(numbers.read_text(encoding="utf-8").splitlines()) == 4
 

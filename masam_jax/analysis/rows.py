@@ -1,0 +1,194 @@
+"""One method's line in a table: the numbers, and how a reader sees them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from masam_jax.analysis import formatting
+from masam_jax.analysis.statistics import PairedTest, Summary
+
+# What a p-value after Holm's correction must be below, wherever significance is claimed.
+SIGNIFICANCE = 0.05
+
+# Columns that compare, and so say nothing about one method alone.
+_COMPARING = frozenset(
+    {"Difference, points", "Difference", "p (paired t)", "p (Holm)", "p (Wilcoxon)", "FLOPs ×"}
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method of the comparison table; accuracies and F1 are fractions.
+
+    Attributes:
+        title: the method's name.
+        spec: what selects it on the command line.
+        is_baseline: whether the others are compared with it.
+        is_best: whether no method has a higher mean accuracy.
+        accuracy: accuracy on the reported split, over seeds.
+        difference: that accuracy against the baseline's, paired by seed; `None` for itself.
+        p_holm: the paired t-test's p-value, corrected for all comparisons of the table.
+        macro_f1: macro-averaged F1.
+        probe: accuracy of linear probes on the frozen encoders, averaged over modalities.
+        unimodal: accuracy of the modalities' own heads, averaged over modalities.
+        fusion_loss: mean fusion cross-entropy, in nats.
+        steps_per_second: training steps of all seeds together, without compilation; `None` if it
+            was not recorded, as the next four.
+        flops_per_step: XLA's estimate of the operations of one training step of all seeds.
+        flops_ratio: that number over the one of late fusion, or of the baseline without it.
+        seconds: wall-clock of training all seeds.
+        compile_seconds: wall-clock of compiling.
+        split: the reported split, "test" or "validation".
+    """
+
+    title: str
+    spec: str
+    is_baseline: bool
+    is_best: bool
+    accuracy: Summary
+    difference: PairedTest | None
+    p_holm: float | None
+    macro_f1: Summary
+    probe: Summary
+    unimodal: Summary
+    fusion_loss: Summary
+    steps_per_second: float | None
+    flops_per_step: float | None
+    flops_ratio: float | None
+    seconds: float | None
+    compile_seconds: float | None
+    split: str = "test"
+
+    @property
+    def is_significant(self) -> bool:
+        """Whether it differs from the baseline after Holm's correction, up or down."""
+        return self.p_holm is not None and self.p_holm < SIGNIFICANCE
+
+    def cells(self) -> dict[str, str]:
+        """Column heading to text, as a reader sees it."""
+        test = self.difference
+        return {
+            "Method": self.title,
+            f"{self.split.capitalize()} accuracy, %": formatting.percent(self.accuracy),
+            "Macro-F1, %": formatting.percent(self.macro_f1),
+            "Difference, points": self._difference(),
+            "p (paired t)": formatting.p_value(test.p_value if test else None),
+            "p (Holm)": formatting.p_value(self.p_holm),
+            "Mean probe accuracy, %": formatting.percent(self.probe),
+            "Steps/s": formatting.rate(self.steps_per_second),
+            "FLOPs ×": formatting.number(self.flops_ratio),
+        }
+
+    def further_cells(self) -> dict[str, str]:
+        """What the main table leaves out for want of room."""
+        test = self.difference
+        return {
+            "Method": self.title,
+            "p (Wilcoxon)": formatting.p_value(test.wilcoxon_p_value if test else None),
+            "Mean unimodal accuracy, %": formatting.percent(self.unimodal),
+            "Fusion loss, nats": formatting.mean_and_std(self.fusion_loss, 3),
+            "FLOPs per step": formatting.scientific(self.flops_per_step),
+            "Seconds": formatting.seconds(self.seconds),
+            "of these compiling": formatting.seconds(self.compile_seconds),
+        }
+
+    def terminal_cells(self) -> dict[str, str]:
+        """The main table in 100 columns: without the uncorrected p, and with shorter headings."""
+        return {
+            "Method": self.title,
+            "Accuracy, %": formatting.percent(self.accuracy),
+            "Macro-F1, %": formatting.percent(self.macro_f1),
+            "Difference": self._difference(),
+            "p (Holm)": formatting.p_value(self.p_holm),
+            "Probe, %": formatting.mean_percent(self.probe),
+            "Steps/s": formatting.rate(self.steps_per_second),
+            "FLOPs ×": formatting.number(self.flops_ratio),
+        }
+
+    def numbers(self) -> dict[str, Any]:
+        """Column name to number in full precision; `None` for what is undefined."""
+        test = self.difference
+        return {
+            "method": self.title,
+            "spec": self.spec,
+            "split": self.split,
+            "seeds": self.accuracy.count,
+            "accuracy_mean": self.accuracy.mean,
+            "accuracy_std": self.accuracy.std,
+            "macro_f1_mean": self.macro_f1.mean,
+            "macro_f1_std": self.macro_f1.std,
+            "difference_mean": test.mean_difference if test else None,
+            "difference_std": test.std_difference if test else None,
+            "t_statistic": test.t_statistic if test else None,
+            "p_paired_t": test.p_value if test else None,
+            "p_paired_t_holm": self.p_holm,
+            "p_wilcoxon": test.wilcoxon_p_value if test else None,
+            "probe_accuracy_mean": self.probe.mean,
+            "probe_accuracy_std": self.probe.std,
+            "unimodal_accuracy_mean": self.unimodal.mean,
+            "unimodal_accuracy_std": self.unimodal.std,
+            "fusion_loss_mean": self.fusion_loss.mean,
+            "fusion_loss_std": self.fusion_loss.std,
+            "steps_per_second": self.steps_per_second,
+            "flops_per_step": self.flops_per_step,
+            "flops_ratio": self.flops_ratio,
+            "seconds": self.seconds,
+            "compile_seconds": self.compile_seconds,
+        }
+
+    def _difference(self) -> str:
+        if self.is_baseline:
+            return "baseline"
+        mean = self.difference.mean_difference if self.difference else None
+        return formatting.number(None if mean is None else mean * 100, signed=True)
+
+
+@dataclass(frozen=True)
+class UnimodalRow:
+    """One method, modality by modality: accuracy (a fraction) of its own head, or of a probe."""
+
+    title: str
+    spec: str
+    is_baseline: bool
+    accuracy: dict[str, Summary]
+
+    def cells(self) -> dict[str, str]:
+        """Column heading to text, as a reader sees it."""
+        return {"Method": self.title} | {
+            f"{modality}, %": formatting.percent(summary)
+            for modality, summary in self.accuracy.items()
+        }
+
+    def terminal_cells(self) -> dict[str, str]:
+        """The same: there is room."""
+        return self.cells()
+
+    def numbers(self) -> dict[str, Any]:
+        """Column name to number in full precision; `None` for what is undefined."""
+        row: dict[str, Any] = {"method": self.title, "spec": self.spec}
+        for modality, summary in self.accuracy.items():
+            row[f"{modality}_accuracy_mean"] = summary.mean
+            row[f"{modality}_accuracy_std"] = summary.std
+        return row
+
+
+Rows: TypeAlias = Sequence[Row | UnimodalRow]
+
+
+def is_emphasized(row: Row | UnimodalRow, rows: Rows) -> bool:
+    """Whether a row is the best of several; a good fused result says nothing about the heads."""
+    return isinstance(row, Row) and row.is_best and len(rows) > 1
+
+
+def shown_cells(lines: Sequence[dict[str, str]]) -> list[dict[str, str]]:
+    """Lines of one table, without the columns that compare where there is nothing to compare.
+
+    Args:
+        lines: `cells()`, `further_cells()` or `terminal_cells()` of every row.
+
+    Returns:
+        The lines to show.
+    """
+    if len(lines) > 1:
+        return list(lines)
+    return [{k: v for k, v in line.items() if k not in _COMPARING} for line in lines]
