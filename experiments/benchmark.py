@@ -9,6 +9,8 @@ of each round's ratio to late fusion, so that a machine that drifts does not fav
 from ``multimodal_value_and_grad`` and reads no signal. MASAM's rows below "plain loss_fn" use a
 `LateFusion`. "One jitted step" and "training loop" are what the defaults do on this backend.
 
+The last tables have one row for each registered method, as ``masam train`` runs it with one seed.
+
     .venv/bin/python -m experiments.benchmark --encoders conv --modalities 2 --rounds 30
 
 Takes about five minutes on two CPU cores, most of it compilation; ``--quick`` about one.
@@ -17,6 +19,7 @@ Takes about five minutes on two CPU cores, most of it compilation; ``--quick`` a
 import dataclasses
 import json
 import platform
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,8 +35,10 @@ from experiments.benchmark_variants import (
     JITTED_DEFAULT,
     LOOP_DEFAULT,
     SAM,
+    Variant,
     make_variants,
 )
+from experiments.benchmark_zoo import ZOO_BASELINE, make_zoo_problem, make_zoo_variants
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,21 +85,38 @@ class Row:
 
 def measure(encoder: str, modalities: int, settings: Settings, console: Console) -> list[Row]:
     """The rows of one table."""
-    problem = make_problem(encoder, modalities, settings.batch_size)
+    compilers = make_variants(make_problem(encoder, modalities, settings.batch_size))
+    return _measure(encoder, modalities, compilers, BASELINE, settings, console)
+
+
+def measure_zoo(encoder: str, settings: Settings, console: Console) -> list[Row]:
+    """The rows of the zoo's table, two modalities."""
+    compilers = make_zoo_variants(make_zoo_problem(encoder, 2, settings.batch_size))
+    return _measure(encoder, 2, compilers, ZOO_BASELINE, settings, console)
+
+
+def _measure(
+    encoder: str,
+    modalities: int,
+    compilers: dict[str, Callable[[], Variant]],
+    baseline: str,
+    settings: Settings,
+    console: Console,
+) -> list[Row]:
     variants = {}
     with console.status("") as status:
-        for name, compile_variant in make_variants(problem).items():
+        for name, compile_variant in compilers.items():
             status.update(f"{encoder}, {modalities} modalities: compiling {name}")
             variants[name] = compile_variant()
         costs = {name: cost(variant.programs) for name, variant in variants.items()}
         status.update(f"{encoder}, {modalities} modalities: measuring")
         timings = time_interleaved(
             {name: (v.step, v.params, v.opt_state) for name, v in variants.items()},
-            BASELINE,
+            baseline,
             rounds=settings.rounds,
         )
     return [
-        _row(encoder, modalities, name, costs[name], costs[BASELINE], timings[name])
+        _row(encoder, modalities, name, costs[name], costs[baseline], timings[name])
         for name in variants
     ]
 
@@ -120,10 +142,9 @@ def floor(modalities: int) -> float:
     return (5 * modalities + 3) / (3 * modalities)
 
 
-def table(rows: list[Row]) -> Table:
+def table(rows: list[Row], remark: str) -> Table:
     """A terminal table of the rows of one encoder and number of modalities."""
-    encoder, modalities = rows[0].encoder, rows[0].modalities
-    title = f"{encoder} encoders, M = {modalities} (arithmetic floor × {floor(modalities):.2f})"
+    title = f"{rows[0].encoder} encoders, M = {rows[0].modalities} ({remark})"
     result = Table(title=title, title_justify="left")
     result.add_column("step")
     for heading in ("MFLOP", "×", "ms", "×", "peak MiB", "×"):
@@ -161,8 +182,14 @@ def main(settings: Settings) -> None:
     for encoder in settings.encoders:
         for modalities in settings.modalities:
             measured = measure(encoder, modalities, settings, console)
-            console.print(table(measured), "")
+            remark = f"arithmetic floor × {floor(modalities):.2f}"
+            console.print(table(measured, remark), "")
             rows += measured
+    zoo: list[Row] = []
+    for encoder in settings.encoders:
+        measured = measure_zoo(encoder, settings, console)
+        console.print(table(measured, "every method, default options, one jitted step"), "")
+        zoo += measured
     for row in rows:
         if (row.encoder, row.modalities) == ("conv", 2) and row.variant in _TARGETS:
             ratio = f"{row.variant} × {row.seconds_ratio:.2f}"
@@ -171,6 +198,7 @@ def main(settings: Settings) -> None:
         "environment": environment(),
         "settings": dataclasses.asdict(settings) | {"output": str(settings.output)},
         "rows": [dataclasses.asdict(row) for row in rows],
+        "zoo": [dataclasses.asdict(row) for row in zoo],
     }
     settings.output.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     console.print(f"Written to {settings.output}")
