@@ -3,7 +3,8 @@
 #   make demo    compare the methods on real data: tables, plots and a report in runs/demo
 #   make test    the whole test suite
 #   make lint    formatter, linter and type checker
-#   make tune    choose the radii of the demo, on validation samples and other seeds
+#   make tune    search every method's options, on validation samples and other seeds
+#   make radii   choose the radii of the demo from a grid, likewise
 #   make bench   cost of a step of each method, × late fusion
 #   make setup   only install what the others need
 #   make clean   remove .venv, builds and caches (runs/ stays)
@@ -20,7 +21,7 @@ dev_stamp := $(VENV)/.installed-dev
 definition := pyproject.toml setup.py
 comma := ,
 
-.PHONY: setup demo tune test lint bench clean
+.PHONY: setup demo tune radii test lint bench clean
 .DELETE_ON_ERROR:
 
 setup: $(run_stamp) $(dev_stamp)
@@ -31,10 +32,16 @@ demo: $(run_stamp)
 	$(python) -m masam_jax compare --output runs/demo \
 		$(if $(wildcard runs/demo/config.json),--resume)
 
-# The radius with the highest mean validation accuracy wins, the smaller one on a tie.
+# The same number of trials for every method. An interrupted tuning goes on where it was; what it
+# found is compared with `masam compare --methods @runs/tune`.
 tune: $(run_stamp)
-	$(python) -m masam_jax compare --output runs/tune --seed-offset 100 --report-split validation \
-		$(if $(wildcard runs/tune/config.json),--resume) --methods late_fusion fusion_only \
+	$(python) -m masam_jax tune --methods all --output runs/tune \
+		$(if $(wildcard runs/tune/config.json),--resume)
+
+# The radius with the highest mean validation accuracy wins, the smaller one on a tie.
+radii: $(run_stamp)
+	$(python) -m masam_jax compare --output runs/radii --seed-offset 100 --report-split validation \
+		$(if $(wildcard runs/radii/config.json),--resume) --methods late_fusion fusion_only \
 		$(foreach rho,0.01 0.03 0.1 0.3 1,sam:rho=$(rho)) \
 		$(foreach rho,0.3 3 6 12 24 48 96 192,masam:rho=$(rho)) \
 		$(foreach rho,6 12 24 48,masam:rho=$(rho)$(comma)select=all) \
@@ -64,7 +71,7 @@ $(VENV)/.created:
 
 # Both wait on the same environment; pip must not run in it twice at once.
 $(run_stamp): $(definition) | $(VENV)/.created
-	$(python) -m pip install --quiet --disable-pip-version-check --editable '.[train,analysis]'
+	$(python) -m pip install --quiet --disable-pip-version-check --editable '.[train,analysis,tune]'
 	touch $@
 
 $(dev_stamp): $(definition) | $(run_stamp)

@@ -1,4 +1,4 @@
-"""The command line: ``masam train``, ``compare``, ``evaluate`` and ``runs``.
+"""The command line: ``masam train``, ``compare``, ``tune``, ``evaluate`` and ``runs``.
 
 Exit codes: 0 done; 1 the run failed (disk full, say); 2 a mistake in what was asked; 130 or 143
 stopped by Ctrl-C or SIGTERM, after saving.
@@ -6,6 +6,7 @@ stopped by Ctrl-C or SIGTERM, after saving.
 
 import dataclasses
 import errno
+import inspect
 import os
 import shlex
 import signal
@@ -21,14 +22,19 @@ from rich.table import Table
 
 from masam_jax.methods import get_method, method_names
 from masam_jax.methods.options import write_value
-from masam_jax.training.commands import COMMANDS, Command, Compare, Evaluate, Runs, Train
+from masam_jax.training.commands import COMMANDS, Command, Compare, Evaluate, Runs, Train, Tune
 from masam_jax.training.config import OutputConfig
 from masam_jax.training.errors import InterruptedRun, RunError, user_errors
+from masam_jax.training.method_list import expand_methods
 
 # Of tables that go to a file or a pipe.
 _WIDTH = 140
 
 _GRAMMAR = "A method is NAME[:OPTION=VALUE,...], as in masam:rho=12,select=all."
+_LISTS = (
+    "all stands for every method with its defaults, and the ablations of masam; @PATH for what"
+    " masam tune --output PATH found."
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -46,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with user_errors():
             command = _parse(words)
-            if isinstance(command, Train | Compare):
+            if isinstance(command, Train | Compare | Tune):
                 command = dataclasses.replace(command, output=_named(command))
                 again = _resuming(words, str(command.output.output))
         return _execute(command, console, [*_program().split(), *words])
@@ -84,15 +90,16 @@ def _parse(words: list[str]) -> Command:
         commands = tuple(
             Annotated[command, tyro.conf.subcommand(name)] for name, command in COMMANDS.items()
         )
-        description = "MASAM for multimodal learning: train, compare, evaluate."
+        description = "MASAM for multimodal learning: train, compare, tune, evaluate."
         every: Any = Union[commands]  # noqa: UP007
         return tyro.cli(
             every, prog=_program(), description=description, args=words or ["-h"], config=config
         )
-    description = str(kind.__doc__)
-    if kind in (Train, Compare):
+    description = inspect.cleandoc(str(kind.__doc__))
+    if kind in (Train, Compare, Tune):
         methods = "\n".join(f"  {name:12} {_summary(name)}" for name in method_names())
         description += f"\n\nmethods:\n{methods}\n\n{_GRAMMAR}"
+        description += "" if kind is Train else f" {_LISTS}"
     return tyro.cli(
         kind,
         prog=f"{_program()} {words[0]}",
@@ -116,6 +123,8 @@ def _execute(command: Command, console: Console, line: list[str]) -> int:
         _list(Path(command.directory), console)
     elif isinstance(command, Evaluate):
         _evaluate(command, console)
+    elif isinstance(command, Tune):
+        _tune(command, console, line)
     else:
         _train(command, console, line)
     return 0
@@ -127,9 +136,8 @@ def _train(command: Train | Compare, console: Console, line: list[str]) -> None:
     from masam_jax.training.runs import execute, plan_comparison, plan_training
 
     if isinstance(command, Compare):
-        plan = plan_comparison(
-            command.methods, command.baseline, command.experiment, command.distribution
-        )
+        methods = expand_methods(command.methods)
+        plan = plan_comparison(methods, command.baseline, command.experiment, command.distribution)
     else:
         plan = plan_training(command.method, command.experiment, command.distribution)
     if not is_primary():
@@ -149,15 +157,42 @@ def _train(command: Train | Compare, console: Console, line: list[str]) -> None:
         _show_results(path, not command.output.no_plots, console)
 
 
+def _tune(command: Tune, console: Console, line: list[str]) -> None:
+    try:
+        from masam_jax.training.tuning import execute_tuning, plan_tuning
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in ("optuna", "sqlalchemy"):
+            raise
+        raise RunError(
+            f"masam tune needs the package {error.name}: pip install 'masam_jax[tune]'"
+        ) from error
+    from masam_jax.analysis.tuning_table import tuning_to_markdown, tuning_to_rich
+    from masam_jax.training.atomic_files import write_text
+
+    def announce(text: str) -> None:
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    plan = plan_tuning(expand_methods(command.methods), command.trials, command.experiment)
+    announce(
+        f"{plan.problem.data.name}: {len(plan.spaces)} methods, {plan.trials} trials each,"
+        f" {len(plan.problem.splits)} seeds -> {command.output.output}"
+    )
+    path, best = execute_tuning(plan, command.output, line, announce)
+    console.print(tuning_to_rich(best))
+    write_text(path / "tuning.md", tuning_to_markdown(best))
+    announce(f"written: {path / 'tuning.md'}. Compare the methods with --methods @{path}")
+
+
 def _show_results(path: Path, plots: bool, console: Console) -> None:
     from masam_jax import analysis
 
     record = analysis.read_directory(path)
     rows = analysis.comparison_table(record.results)
-    console.print(analysis.to_rich(rows))
-    unimodal = analysis.unimodal_table(record.results)
-    if unimodal:
-        console.print(analysis.to_rich(unimodal, title=f"Unimodal heads, {record.split} accuracy"))
+    console.print(analysis.to_rich(rows, width=console.width))
+    probes = analysis.probe_table(record.results)
+    if probes:
+        title = f"Linear probes of the encoders, {record.split} accuracy"
+        console.print(analysis.to_rich(probes, title=title, width=console.width))
     console.print(
         analysis.headline(rows, record.results.get("dataset")), highlight=False, markup=False
     )
@@ -218,12 +253,12 @@ def _list(directory: Path, console: Console) -> None:
     console.print(table)
 
 
-def _named(command: Train | Compare) -> OutputConfig:
+def _named(command: Train | Compare | Tune) -> OutputConfig:
     """The output with a directory: a new one, named by the time, where none was asked for."""
     output = command.output
     if output.output is not None:
         return output
-    if command.distribution.num_processes > 1:
+    if not isinstance(command, Tune) and command.distribution.num_processes > 1:
         raise RunError("several processes need --output, the same for all")
     kind = type(command).__name__.lower()
     return dataclasses.replace(

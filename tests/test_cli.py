@@ -4,6 +4,7 @@ import csv
 import errno
 import json
 import os
+import sys
 
 import jax
 import pytest
@@ -32,6 +33,23 @@ def comparison(tmp_path_factory):
     with jax.numpy_dtype_promotion("standard"):
         code = cli.main(["compare", "--methods", *methods, *SMALL, "--output", str(path)])
     assert code == 0
+    return path
+
+
+TUNE = [
+    *("tune", "--methods", "fusion_only", "late_fusion", "--trials", "2"),
+    *("--dataset", "synthetic", "--train-size", "24", "--validation-size", "40"),
+    *("--test-size", "40", "--batch-size", "12", "--width", "4", "--steps", "4"),
+    *("--tune-seeds", "2", "--evaluate-every", "2"),
+]
+
+
+@pytest.fixture(scope="module")
+def tuning(tmp_path_factory):
+    """A finished tuning of two methods."""
+    path = tmp_path_factory.mktemp("runs") / "tuning"
+    with jax.numpy_dtype_promotion("standard"):
+        assert cli.main([*TUNE, "--output", str(path)]) == 0
     return path
 
 
@@ -132,6 +150,62 @@ def test_train_and_list(comparison, tmp_path, capsys):
     assert "18/18" in output
 
 
+def test_finished_tuning_shows_its_table_again(tuning, capsys):
+    before = (tuning / "best.json").read_text()
+    assert cli.main([*TUNE, "--output", str(tuning), "--resume"]) == 0
+    assert (tuning / "best.json").read_text() == before
+    output = capsys.readouterr().out
+    assert "2 methods, 2 trials each, 2 seeds" in output
+    assert "late_fusion 1/2" not in output
+    for heading in ("Default accuracy, %", "Best accuracy, %", "Trials", "Pruned"):
+        assert heading in output
+    best = json.loads(before)
+    assert best["seeds"] == [100, 101]
+    document = (tuning / "tuning.md").read_text()
+    for row in best["tuned"]:
+        assert f"| `{row['method']}` |" in document
+        assert f"| `{row['best']}` | {row['trials']} | 0 |" in document
+        assert row["best"].startswith(row["method"].partition(":")[0])
+
+
+def test_what_a_tuning_found_can_be_compared(tuning, capsys):
+    words = ["compare", "--methods", "sam", f"@{tuning}", *SMALL, "--baseline", "masam"]
+    code, errors = _exit(capsys, *words)
+    assert code == 2
+    best = json.loads((tuning / "best.json").read_text())["methods"]
+    assert f"'masam' is not among the methods: sam, {', '.join(best)}\n" in errors
+
+
+def test_a_tuning_is_no_run(tuning, tmp_path, capsys):
+    assert cli.main(["runs", str(tuning)]) == 0
+    assert "no runs in" in capsys.readouterr().out
+    code, errors = _exit(capsys, "evaluate", str(tuning))
+    assert code == 2
+    assert "is a tuning, which keeps no parameters" in errors
+
+
+def test_tuning_is_kept(tuning, capsys):
+    code, errors = _exit(capsys, *TUNE, "--output", str(tuning))
+    assert code == 2
+    assert "--resume goes on with it, --overwrite deletes it" in errors
+    code, errors = _exit(capsys, *TUNE, "--output", str(tuning), "--resume", "--steps", "5")
+    assert code == 2
+    assert "optimization.steps: 4 -> 5" in errors
+
+
+def test_tuning_without_optuna_says_what_to_install(tmp_path, capsys, monkeypatch):
+    for module in [name for name in sys.modules if name.partition(".")[0] == "optuna"]:
+        monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    for module in ("study", "tuning"):
+        monkeypatch.delitem(sys.modules, f"masam_jax.training.{module}", raising=False)
+    code, errors = _exit(capsys, *TUNE, "--output", str(tmp_path / "tuning"))
+    assert code == 2
+    assert "needs the package optuna" in errors
+    assert "pip install 'masam_jax[tune]'" in errors
+    assert not list(tmp_path.iterdir())
+
+
 def test_tuning_reports_validation(tmp_path, capsys):
     words = ["compare", "--methods", "late_fusion", "masam:rho=1", *SMALL, "--seed-offset", "50"]
     path = tmp_path / "tuning"
@@ -157,6 +231,12 @@ def test_tuning_reports_validation(tmp_path, capsys):
         (["train", "--resume"], "--resume needs --output"),
         (["compare", "--methods", "masam", "masam:rho=0.3"], "given twice"),
         (["compare", "--methods", "masam", "--baseline", "sam"], "baseline 'sam' is not among"),
+        (["compare", "--methods", "@nowhere"], "'@nowhere': there is no nowhere"),
+        (["compare", "--methods", "al"], "unknown method 'al'"),
+        (["tune", "--methods", "masm"], "unknown method 'masm'; did you mean 'masam'"),
+        (["tune", "--methods", "masam", "masam"], "given twice"),
+        (["tune", "--dataset", "mfeet"], "did you mean 'mfeat'"),
+        (["tune", "--resume"], "--resume needs --output"),
         (["evaluate", "nowhere"], "nowhere is no directory"),
         (["runs", "nowhere"], "nowhere is no directory"),
     ],
@@ -177,6 +257,10 @@ def test_mistakes_are_one_line(capsys, tmp_path, monkeypatch, words, message):
         ["train", "--steps", "0"],
         ["train", "--steps", "many"],
         ["train", "--report", "first"],
+        ["tune", "--trials", "0"],
+        ["tune", "--tune-seeds", "many"],
+        ["tune", "--seeds", "2"],
+        ["tune", "--report-split", "test"],
         ["trian"],
     ],
 )
@@ -201,13 +285,13 @@ def test_resume_with_other_options_names_them(comparison, capsys):
     assert "methods:" in errors
 
 
-@pytest.mark.parametrize("words", [[], ["train"], ["compare"], ["evaluate"], ["runs"]])
+@pytest.mark.parametrize("words", [[], ["train"], ["compare"], ["tune"], ["evaluate"], ["runs"]])
 def test_help(capsys, words):
     with pytest.raises(SystemExit) as exit_:
         cli.main([*words, "--help"])
     assert exit_.value.code == 0
     output = capsys.readouterr().out
-    if words in (["train"], ["compare"]):
+    if words in (["train"], ["compare"], ["tune"]):
         assert "modality-aware SAM" in output
         assert "(default: 600)" in output
         assert "Optimizer steps." in output

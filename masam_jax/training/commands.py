@@ -1,13 +1,22 @@
 """What can be asked on the command line, as typed options; docstrings are their help."""
 
 import dataclasses
-from typing import Literal
+from typing import Annotated, Literal
 
 import tyro
 
-from masam_jax.training.config import DistributionConfig, Experiment, OutputConfig
+from masam_jax.training.config import (
+    DataConfig,
+    DistributionConfig,
+    EvaluationConfig,
+    Experiment,
+    ModelConfig,
+    OptimizationConfig,
+    OutputConfig,
+    SeedConfig,
+)
 
-# The published radius, and those that `make tune` chose on validation samples and other seeds.
+# The published radius, and those that `make radii` chose on validation samples and other seeds.
 DEMO_METHODS = (
     "fusion_only",
     "late_fusion",
@@ -36,12 +45,83 @@ class Compare:
     """Train several methods with the same seeds, splits and initial parameters, and compare."""
 
     methods: tuple[str, ...] = DEMO_METHODS
-    """Methods, each as NAME[:OPTION=VALUE,...]; see the list above."""
+    """Methods, each as NAME[:OPTION=VALUE,...], all, or @PATH; see the list above."""
     baseline: str | None = None
     """Method that the others are tested against; late_fusion if it is there, else the first."""
     experiment: Experiment = dataclasses.field(default_factory=Experiment)
     output: OutputConfig = dataclasses.field(default_factory=OutputConfig)
     distribution: DistributionConfig = dataclasses.field(default_factory=DistributionConfig)
+
+
+@dataclasses.dataclass(frozen=True)
+class TuneEvaluation(EvaluationConfig):
+    """Logging, evaluation, and which parameters count."""
+
+    checkpoint_every: tyro.conf.Suppress[int] = 100
+    report_split: tyro.conf.Suppress[Literal["test", "validation"]] = "validation"
+
+
+@dataclasses.dataclass(frozen=True)
+class TuneOutput(OutputConfig):
+    """Where the tuning is written."""
+
+    output: str | None = None
+    """Directory of the tuning; a new one under runs/, named by date and time, when None."""
+    resume: bool = False
+    """Go on with the tuning in that directory; trials that were finished are kept."""
+    overwrite: bool = False
+    """Delete the tuning in that directory, and start again."""
+    no_plots: tyro.conf.Suppress[bool] = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Tune:
+    """Search the options of several methods, with the same number of trials for each.
+
+    Options are judged by validation accuracy, averaged over seeds that a comparison does not use;
+    the test samples are never looked at. A method's first trial has its defaults. Trials that are
+    worse than the median of the others are pruned, and count.
+    """
+
+    methods: tuple[str, ...] = ("all",)
+    """Methods, as masam compare takes them; options that a method names are not searched."""
+    trials: int = 12
+    """Trials of each method; one is enough for a method without options to search."""
+    tune_seeds: int = 8
+    """Number of seeds that a trial is averaged over."""
+    seed_offset: int = 100
+    """First of them; other seeds than those of the comparison."""
+    data: DataConfig = dataclasses.field(default_factory=DataConfig)
+    model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
+    optimization: OptimizationConfig = dataclasses.field(default_factory=OptimizationConfig)
+    evaluation: TuneEvaluation = dataclasses.field(default_factory=TuneEvaluation)
+    output: Annotated[OutputConfig, tyro.conf.arg(constructor=TuneOutput)] = dataclasses.field(
+        default_factory=TuneOutput
+    )
+
+    def __post_init__(self) -> None:
+        for name in ("trials", "tune_seeds"):
+            if getattr(self, name) < 1:
+                raise ValueError(
+                    f"{name}={getattr(self, name)} is out of range: expected a number >= 1"
+                )
+
+    @property
+    def experiment(self) -> Experiment:
+        """What one trial trains."""
+        evaluation = {
+            field.name: getattr(self.evaluation, field.name)
+            for field in dataclasses.fields(EvaluationConfig)
+        }
+        # A trial that is interrupted begins again.
+        evaluation["checkpoint_every"] = self.optimization.steps
+        return Experiment(
+            data=self.data,
+            model=self.model,
+            optimization=self.optimization,
+            seeds=SeedConfig(self.tune_seeds, self.seed_offset),
+            evaluation=EvaluationConfig(**evaluation),
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,11 +146,12 @@ class Runs:
     """Where to look."""
 
 
-Command = Train | Compare | Evaluate | Runs
+Command = Train | Compare | Tune | Evaluate | Runs
 # By the word that asks for them.
 COMMANDS: dict[str, type[Command]] = {
     "train": Train,
     "compare": Compare,
+    "tune": Tune,
     "evaluate": Evaluate,
     "runs": Runs,
 }

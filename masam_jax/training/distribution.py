@@ -84,6 +84,11 @@ class Placement:
         axis = "seeds" if self.seeds.spec != PartitionSpec() else "batch"
         return f"{count} devices ({self.mesh.devices.flat[0].platform}), {axis} sharded"
 
+    @property
+    def batch_shares(self) -> int:
+        """Parts that a batch is split into, which its size must divide by."""
+        return 1 if self.indices.is_equivalent_to(self.seeds, 2) else self.mesh.size
+
     def put(self, tree: Any, sharding: NamedSharding) -> Any:
         """Arrays that every process holds whole, laid out over the devices of all of them."""
 

@@ -22,6 +22,10 @@ class InterruptedRun(Exception):
         self.signal_number = signal_number
 
 
+class PrunedRun(Exception):
+    """A run that is not worth finishing, given how others did at the same step."""
+
+
 @contextmanager
 def user_errors() -> Iterator[None]:
     """Turns the ``ValueError`` of a check at the door into a ``RunError``."""

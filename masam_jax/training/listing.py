@@ -37,7 +37,7 @@ class RunSummary:
 
 
 def list_runs(root: Path) -> list[RunSummary]:
-    """All runs in or below ``root``, sorted by path; a comparison counts as one.
+    """All runs in or below ``root``, sorted by path; a comparison counts as one, a tuning as none.
 
     Raises:
       RunError: ``root`` is no directory.
@@ -54,7 +54,9 @@ def list_runs(root: Path) -> list[RunSummary]:
         except RunError:
             continue
         subdirectories.clear()
-        found.append(_summarize(Path(directory), config))
+        # A tuning keeps no run of those that it tried.
+        if config["kind"] != "tune":
+            found.append(_summarize(Path(directory), config))
     return found
 
 

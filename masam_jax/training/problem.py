@@ -67,11 +67,6 @@ class Problem:
         keys = [np.asarray(jax.random.PRNGKey(seed)) for seed in self.experiment.seeds.values]
         return self.placement.put(np.stack(keys), self.placement.seeds)
 
-    @property
-    def steps_per_epoch(self) -> int:
-        """Steps in which every training sample is seen once, rounded up."""
-        return -(-len(self.splits[0].train) // self.experiment.optimization.batch_size)
-
     def network(self, fusion: str) -> LateFusionNetwork:
         """Encoders and heads, with that fusion head."""
         if fusion not in self._networks:

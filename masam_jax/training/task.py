@@ -61,8 +61,7 @@ class Task:
     @property
     def context(self) -> Context:
         """The training that the method takes part in."""
-        problem = self.problem
-        return Context(None, problem.steps_per_epoch, problem.experiment.optimization.steps)
+        return Context(None, self.steps_per_epoch, self.problem.experiment.optimization.steps)
 
     @functools.cached_property
     def objective(self) -> Objective:
@@ -102,14 +101,37 @@ class Task:
         """Element t holds the row indices of step t, int32 ``[S, B]``."""
         if not self.schedule.held_out():
             return self.problem.batches
-        rows = self.training_rows["fit"]
-        size = min(self.problem.experiment.optimization.batch_size, rows.shape[1])
-        return index_batches(rows, batch_size=size, seeds=self.problem.experiment.seeds.values)
+        seeds = self.problem.experiment.seeds.values
+        return index_batches(self.training_rows["fit"], batch_size=self.batch_size, seeds=seeds)
+
+    @property
+    def batch_size(self) -> int:
+        """The experiment's; less where fewer samples are left, as devices that share it divide.
+
+        Raises:
+          ValueError: fewer samples are left than devices share a batch.
+        """
+        size, left = self.problem.experiment.optimization.batch_size, self._fitted
+        if size <= left:
+            return size
+        shares = self.problem.placement.batch_shares
+        if left < shares:
+            raise ValueError(f"{left} samples to fit cannot be shared by {shares} devices")
+        return left - left % shares
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps in which every sample to fit is seen once, rounded up."""
+        return -(-self._fitted // self.batch_size)
 
     @property
     def period(self) -> int | None:
         """Steps between revisions of the objective's state."""
-        return self.schedule.period(self.problem.steps_per_epoch)
+        return self.schedule.period(self.steps_per_epoch)
+
+    @property
+    def _fitted(self) -> int:
+        return self.training_rows["fit"].shape[1]
 
     def extend(self, params: Any, key: jax.Array) -> Any:
         """The network's initial parameters with those that the objective adds, for one seed."""

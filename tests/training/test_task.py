@@ -165,6 +165,18 @@ def test_held_out_samples_are_never_trained_on(make_problem):
         assert seen == set(fit[seed])
 
 
+def test_a_batch_that_devices_share_divides_by_them(make_problem):
+    """Of 16 samples 12 are left to fit, less than a batch; 8 devices share what divides."""
+    alone = Task(make_problem(3, batch_size=16), REVISED)
+    assert (alone.batch_size, alone.steps_per_epoch, alone.period) == (12, 1, 2)
+    shared = Task(make_problem(3, batch_size=16, devices=8), REVISED)
+    assert shared.problem.placement.batch_shares == 8
+    assert (shared.batch_size, shared.steps_per_epoch, shared.period) == (8, 2, 4)
+    indices = shared.problem.placement.put(shared.batches[0], shared.problem.placement.indices)
+    _, losses = SeedStep(shared)(init_state(shared), indices)
+    assert np.isfinite(losses.total).all()
+
+
 def test_a_share_that_holds_nothing_out_is_refused(make_problem):
     @dataclasses.dataclass(frozen=True)
     class Sliver(Revising):

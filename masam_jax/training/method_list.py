@@ -1,0 +1,81 @@
+"""What ``--methods`` accepts beside specifications: ``all``, and the methods of a tuning."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from masam_jax.methods import method_names, parse_method
+from masam_jax.training.atomic_files import read_json
+from masam_jax.training.errors import RunError, user_errors
+
+# What a finished `masam tune` leaves behind for `--methods @DIRECTORY`.
+BEST_FILE = "best.json"
+TUNING_FORMAT = "masam_jax tuning 1"
+
+# Methods of one file that differ in more than a number, and so count as methods of their own.
+ABLATIONS = {
+    "masam": ("masam:select=all", "masam:select=random", "masam:scale_by_alignment=false"),
+}
+
+
+def expand_methods(items: Sequence[str]) -> tuple[str, ...]:
+    """Writes out ``all`` and ``@PATH``; every other item is a specification and stays.
+
+    ``all`` is every registered method with its defaults, and the ablations of MASAM. ``@PATH`` is
+    what a tuning found best: the path of its directory, or of the ``best.json`` in it. A method
+    of theirs that is on the list already, or is named on its own, is not repeated.
+
+    Args:
+      items: the words after ``--methods``.
+
+    Raises:
+      RunError: an unknown method, or a file that is missing or damaged.
+    """
+    named = {_canonical(item) for item in items if not _is_list(item)}
+    specs: list[str] = []
+    for item in items:
+        if _is_list(item):
+            found = _every_method() if item == "all" else _best_methods(item[1:])
+            specs += [spec for spec in found if spec not in named]
+            named.update(found)
+        else:
+            specs.append(item)
+    return tuple(specs)
+
+
+def _is_list(item: str) -> bool:
+    return item == "all" or item.startswith("@")
+
+
+def _canonical(spec: str) -> str:
+    with user_errors():
+        return parse_method(spec).spec
+
+
+def _every_method() -> list[str]:
+    return [spec for name in method_names() for spec in (name, *ABLATIONS.get(name, ()))]
+
+
+def _best_methods(text: str) -> list[str]:
+    if not text:
+        raise RunError("'@' names no file; expected @PATH, what masam tune --output PATH wrote")
+    path = Path(text) / BEST_FILE if Path(text).is_dir() else Path(text)
+    if not path.is_file():
+        raise RunError(f"'@{text}': there is no {path}; a finished masam tune leaves one behind")
+    specs = _checked(path, read_json(path))
+    try:
+        return list(dict.fromkeys(_canonical(spec) for spec in specs))
+    except RunError as error:
+        raise RunError(f"{path}: {error}") from error
+
+
+def _checked(path: Path, content: dict[str, Any]) -> list[str]:
+    if content.get("format") != TUNING_FORMAT:
+        raise RunError(
+            f"{path} is not the outcome of masam tune: its format is"
+            f" {content.get('format')!r}, expected {TUNING_FORMAT!r}"
+        )
+    specs = content.get("methods")
+    if not isinstance(specs, list) or not specs or not all(isinstance(s, str) for s in specs):
+        raise RunError(f"{path} is damaged: it holds no list of methods")
+    return specs

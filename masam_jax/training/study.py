@@ -1,0 +1,209 @@
+"""The trials of one method: an Optuna study in an SQLite file, which survives being killed."""
+
+import dataclasses
+import errno
+import os
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.storages import RDBStorage
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.exc import SQLAlchemyError
+
+from masam_jax.methods import Choice, Integers, LogUniform, Search
+from masam_jax.training.errors import PrunedRun, RunError
+from masam_jax.training.loop import OnEvaluation
+from masam_jax.training.search_space import SearchSpace
+
+# Trials that are drawn at random, and trials that no other is pruned before.
+_STARTUP = 4
+# Share of the steps in which no trial is pruned.
+_WARM_UP = 1 / 3
+
+_COUNTED = (TrialState.COMPLETE, TrialState.PRUNED)
+
+# ``(spec, on_evaluation) -> validation accuracy of every seed``; passes a PrunedRun on.
+Train = Callable[[str, OnEvaluation], list[float]]
+
+# Its notices on every trial are not for the user of a command line.
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """A trial that counts towards the budget.
+
+    Attributes:
+      spec: the method with the options that were tried.
+      accuracy: validation accuracy of every seed; None where the trial was pruned.
+      step: the step of its last evaluation.
+    """
+
+    spec: str
+    accuracy: tuple[float, ...] | None
+    step: int
+
+    @property
+    def mean(self) -> float:
+        """The objective; −1 where the trial was pruned."""
+        return -1.0 if self.accuracy is None else sum(self.accuracy) / len(self.accuracy)
+
+
+class MethodStudy:
+    """The trials of one method, the first of them with its own defaults.
+
+    A trial depends on those before it and on nothing else: the sampler starts anew from a seed for
+    each. What a killed session left unfinished is marked as failed, and tried once more.
+    """
+
+    def __init__(self, storage: RDBStorage, space: SearchSpace, *, trials: int, steps: int) -> None:
+        """Opens the study, or creates it.
+
+        Args:
+          storage: of ``open_storage``.
+          space: the method, and where to look.
+          trials: the budget; a method with nothing to search gets one trial.
+          steps: training steps of a trial that is not pruned.
+        """
+        self.space = space
+        self.budget = trials if space.options else 1
+        self._steps = steps
+        self._study = optuna.create_study(
+            storage=storage,
+            study_name=space.method.spec,
+            direction="maximize",
+            load_if_exists=True,
+            pruner=optuna.pruners.MedianPruner(
+                n_startup_trials=_STARTUP, n_warmup_steps=int(_WARM_UP * steps)
+            ),
+        )
+
+    @property
+    def outcomes(self) -> list[Outcome]:
+        """Trials that count towards the budget, in their order."""
+        return [_outcome(trial) for trial in self._trials(*_COUNTED)]
+
+    @property
+    def best(self) -> Outcome:
+        """The outcome of the highest mean accuracy, the earlier one on a tie."""
+        return max(self.outcomes, key=lambda outcome: outcome.mean)
+
+    def advance(self, train: Train) -> Outcome | None:
+        """Runs the next trial; None once the budget is spent.
+
+        Whatever ``train`` raises, but for a ``PrunedRun``, is passed on; the trial is then tried
+        once more by the next call, with the same options.
+        """
+        counted = self._trials(*_COUNTED)
+        if len(counted) >= self.budget:
+            return None
+        trial, spec = self._ask(first=not counted, index=len(counted))
+
+        def on_evaluation(step: int, accuracy: float) -> None:
+            trial.report(accuracy, step)
+            # Nothing is saved by pruning a trial that is done.
+            if step < self._steps and trial.should_prune():
+                raise PrunedRun
+
+        same = [t for t in self._trials(TrialState.COMPLETE) if t.user_attrs["spec"] == spec]
+        try:
+            accuracy = _replay(same[0], on_evaluation) if same else train(spec, on_evaluation)
+        except PrunedRun:
+            self._study.tell(trial, state=TrialState.PRUNED)
+        else:
+            trial.set_user_attr("accuracy", accuracy)
+            self._study.tell(trial, sum(accuracy) / len(accuracy))
+        return self.outcomes[-1]
+
+    def _ask(self, *, first: bool, index: int) -> tuple[optuna.Trial, str]:
+        for stale in self._trials(TrialState.RUNNING):
+            self._study.tell(stale.number, state=TrialState.FAIL)
+        options, given = dict(self.space.options), {}
+        if first:
+            given = self.space.defaults
+            options = {name: options[name] for name in given}
+        elif (last := self._trials()[-1]).state is TrialState.FAIL:
+            given = last.params
+        if given and not self._trials(TrialState.WAITING):
+            self._study.enqueue_trial(given)
+        seed = zlib.crc32(f"{self.space.method.spec} {index}".encode())
+        self._study.sampler = optuna.samplers.TPESampler(
+            seed=seed, n_startup_trials=_STARTUP, constant_liar=False
+        )
+        trial = self._study.ask({name: _distribution(s) for name, s in options.items()})
+        spec = self.space.method.spec if first else self.space.spec(trial.params)
+        trial.set_user_attr("spec", spec)
+        return trial, spec
+
+    def _trials(self, *states: TrialState) -> list[FrozenTrial]:
+        return self._study.get_trials(deepcopy=False, states=states or None)
+
+
+@contextmanager
+def open_storage(path: Path) -> Iterator[RDBStorage]:
+    """The SQLite file of all studies, made where there is none.
+
+    Raises:
+      RunError: it is damaged, or of an Optuna that this one cannot read.
+      OSError: the disk is full.
+    """
+    try:
+        storage = _open(path)
+        try:
+            yield storage
+        finally:
+            storage.remove_session()
+            storage.engine.dispose()
+    except (optuna.exceptions.StorageInternalError, SQLAlchemyError) as error:
+        if "disk is full" in f"{error} {error.__cause__}":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
+        raise _unusable(path, error) from error
+
+
+def _open(path: Path) -> RDBStorage:
+    try:
+        return RDBStorage(f"sqlite:///{path.resolve()}")
+    except RuntimeError as error:  # How Optuna reports a file of another version of itself.
+        raise _unusable(path, error) from error
+
+
+def _unusable(path: Path, error: Exception) -> RunError:
+    return RunError(
+        f"{path} is damaged or cannot be used ({str(error).strip().splitlines()[0]}); --overwrite"
+        " starts the tuning again"
+    )
+
+
+def _outcome(trial: FrozenTrial) -> Outcome:
+    accuracy = trial.user_attrs.get("accuracy") if trial.state is TrialState.COMPLETE else None
+    return Outcome(
+        spec=trial.user_attrs["spec"],
+        accuracy=None if accuracy is None else tuple(accuracy),
+        step=trial.last_step or 0,
+    )
+
+
+def _replay(same: FrozenTrial, on_evaluation: OnEvaluation) -> list[float]:
+    """What training with the same options would bring once more."""
+    for step, accuracy in sorted(same.intermediate_values.items()):
+        on_evaluation(step, accuracy)
+    accuracies: list[Any] = same.user_attrs["accuracy"]
+    return accuracies
+
+
+def _distribution(search: Search) -> BaseDistribution:
+    if isinstance(search, Choice):
+        return CategoricalDistribution(search.values)
+    if isinstance(search, Integers):
+        return IntDistribution(search.low, search.high)
+    return FloatDistribution(search.low, search.high, log=isinstance(search, LogUniform))

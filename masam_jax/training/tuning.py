@@ -1,0 +1,185 @@
+"""Tuning: every method gets the same number of trials, on validation samples and other seeds."""
+
+import dataclasses
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from masam_jax.methods import parse_method
+from masam_jax.training.atomic_files import plain, write_json
+from masam_jax.training.config import DistributionConfig, Experiment, OutputConfig, as_json
+from masam_jax.training.environment import describe_environment
+from masam_jax.training.errors import InterruptedRun, RunError, user_errors
+from masam_jax.training.evaluation import Predictors
+from masam_jax.training.interrupt import InterruptRequest
+from masam_jax.training.loop import OnEvaluation, train_method
+from masam_jax.training.method_list import BEST_FILE, TUNING_FORMAT
+from masam_jax.training.problem import Problem
+from masam_jax.training.progress import ProgressReport
+from masam_jax.training.run_directory import open_run
+from masam_jax.training.runs import plan_comparison
+from masam_jax.training.search_space import SearchSpace, search_space
+from masam_jax.training.study import MethodStudy, Outcome, open_storage
+from masam_jax.training.task import Task
+
+
+@dataclasses.dataclass(frozen=True)
+class TuningPlan:
+    """A tuning that passed every check at the door.
+
+    Attributes:
+      problem: data, splits, network.
+      spaces: the methods, and where to look for their options.
+      trials: the budget of each.
+    """
+
+    problem: Problem
+    spaces: tuple[SearchSpace, ...]
+    trials: int
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The content of ``config.json``, but for its format."""
+        return {
+            "kind": "tune",
+            "methods": [space.method.spec for space in self.spaces],
+            "search": {space.method.spec: space.describe() for space in self.spaces},
+            "trials": self.trials,
+            **as_json(self.problem.experiment),
+        }
+
+
+def plan_tuning(methods: tuple[str, ...], trials: int, experiment: Experiment) -> TuningPlan:
+    """Checks a tuning.
+
+    Args:
+      methods: specifications; the options that they name are not searched.
+      trials: trials of each method.
+      experiment: everything else that the numbers depend on; reports on the validation samples.
+
+    Raises:
+      RunError: as ``plan_comparison``; also no trial, or an experiment that looks at test samples.
+    """
+    if trials < 1:
+        raise RunError(f"trials={trials} is out of range: expected a number >= 1")
+    if experiment.evaluation.report_split != "validation":
+        raise RunError("tuning looks at validation samples alone: report_split must be validation")
+    problem = plan_comparison(methods, None, experiment, DistributionConfig()).problem
+    with user_errors():
+        spaces = tuple(search_space(spec) for spec in methods)
+    return TuningPlan(problem, spaces, trials)
+
+
+def execute_tuning(
+    plan: TuningPlan, output: OutputConfig, command: list[str], announce: Callable[[str], None]
+) -> tuple[Path, dict[str, Any]]:
+    """Runs every trial that is planned, and not yet done.
+
+    Args:
+      plan: what to tune.
+      output: where to, and whether to go on there.
+      command: the command line, for ``environment.json``.
+      announce: told one line for each trial.
+
+    Returns:
+      The directory, and the content of its ``best.json``.
+
+    Raises:
+      RunError: the directory or the study in it cannot be used.
+      InterruptedRun: a signal came; every finished trial is saved.
+      OSError: something could not be written.
+    """
+    with open_run(output, plan.config) as directory, InterruptRequest() as interrupt:
+        path = directory.path
+        if not (path / "environment.json").is_file():
+            write_json(path / "environment.json", describe_environment(command))
+            write_json(path / "splits.json", plan.problem.describe_splits())
+        trials = _Trials(plan.problem, path / "trial", interrupt)
+        tuned = []
+        with open_storage(path / "study.db") as storage:
+            for space in plan.spaces:
+                study = MethodStudy(
+                    storage,
+                    space,
+                    trials=plan.trials,
+                    steps=plan.problem.experiment.optimization.steps,
+                )
+                while (outcome := study.advance(trials.train)) is not None:
+                    announce(_line(study, outcome))
+                tuned.append(_summary(study))
+        best: dict[str, Any] = plain(_best(plan, tuned))
+        write_json(path / BEST_FILE, best)
+    return path, best
+
+
+class _Trials:
+    """Trains the methods of all trials, and leaves nothing on the disk."""
+
+    def __init__(self, problem: Problem, directory: Path, interrupt: InterruptRequest) -> None:
+        self._problem = problem
+        self._directory = directory
+        self._interrupt = interrupt
+        self._predictors = Predictors(problem)
+        self._silent = ProgressReport(Console(quiet=True))
+
+    def train(self, spec: str, on_evaluation: OnEvaluation) -> list[float]:
+        if self._interrupt.signal_number is not None:
+            raise InterruptedRun(None, self._interrupt.signal_number)
+        task = Task(self._problem, parse_method(spec))
+        # A killed session may have left one behind.
+        shutil.rmtree(self._directory, ignore_errors=True)
+        self._directory.mkdir()
+        try:
+            result = train_method(
+                task,
+                self._directory,
+                {"method": spec},
+                predict=self._predictors.of(task),
+                progress=self._silent,
+                interrupt=self._interrupt,
+                on_evaluation=on_evaluation,
+            )
+        except InterruptedRun as error:
+            # The step is of no use to who resumes: the trial begins again.
+            raise InterruptedRun(None, error.signal_number) from error
+        finally:
+            shutil.rmtree(self._directory, ignore_errors=True)
+        accuracy: list[float] = result["validation"]["accuracy"]
+        return accuracy
+
+
+def _line(study: MethodStudy, outcome: Outcome) -> str:
+    how = f"{outcome.mean:.4f}" if outcome.accuracy else f"pruned at step {outcome.step}"
+    count = f"{len(study.outcomes)}/{study.budget}"
+    return f"{study.space.method.spec} {count}  {outcome.spec}  {how}"
+
+
+def _summary(study: MethodStudy) -> dict[str, Any]:
+    outcomes, best = study.outcomes, study.best
+    return {
+        "method": study.space.method.spec,
+        "best": best.spec,
+        "default_accuracy": outcomes[0].accuracy,
+        "best_accuracy": best.accuracy,
+        "trials": len(outcomes),
+        "pruned": sum(outcome.accuracy is None for outcome in outcomes),
+        "search": study.space.describe(),
+    }
+
+
+def _best(plan: TuningPlan, tuned: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "format": TUNING_FORMAT,
+        "methods": list(dict.fromkeys(row["best"] for row in tuned)),
+        "accuracy": {
+            row["best"]: sum(row["best_accuracy"]) / len(row["best_accuracy"]) for row in tuned
+        },
+        "trials": plan.trials,
+        "seeds": list(plan.problem.experiment.seeds.values),
+        "dataset": plan.problem.data.name,
+        "tuned": tuned,
+        "experiment": as_json(plan.problem.experiment),
+    }

@@ -1,0 +1,83 @@
+"""What --methods accepts beside specifications."""
+
+import json
+
+import pytest
+
+from masam_jax.methods import method_names
+from masam_jax.training.errors import RunError
+from masam_jax.training.method_list import TUNING_FORMAT, expand_methods
+
+ABLATIONS = ["masam:select=all", "masam:select=random", "masam:scale_by_alignment=false"]
+
+
+def _write(path, best, **changes):
+    content = {"format": TUNING_FORMAT, "methods": best, "trials": 3} | changes
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_specifications_stay_as_they_are():
+    specs = ("masam:rho=3.0", "late_fusion", "late_fusion")
+    assert expand_methods(specs) == specs
+    assert expand_methods(()) == ()
+
+
+def test_all_is_every_method_and_the_ablations():
+    specs = expand_methods(["all"])
+    assert set(specs) == {*method_names(), *ABLATIONS}
+    assert len(specs) == len(set(specs))
+    place = specs.index("masam")
+    assert list(specs[place + 1 : place + 4]) == ABLATIONS
+
+
+def test_a_method_named_beside_a_list_keeps_its_place():
+    specs = expand_methods(["masam:select=all", "all", "masam:rho=3"])
+    assert specs[0] == "masam:select=all"
+    assert specs[-1] == "masam:rho=3"
+    assert len(specs) == len(set(specs)) == len(method_names()) + len(ABLATIONS) + 1
+    assert expand_methods(["all", "all"]) == expand_methods(["all"])
+
+
+def test_best_methods_by_file_or_directory(tmp_path):
+    path = _write(tmp_path / "best.json", ["masam:rho=12", "late_fusion", "masam:rho=12.0"])
+    expected = ("masam:rho=12", "late_fusion")
+    assert expand_methods([f"@{path}"]) == expected
+    assert expand_methods([f"@{tmp_path}"]) == expected
+    assert expand_methods(["masam", f"@{tmp_path}"]) == ("masam", *expected)
+    moved = path.rename(tmp_path / "other.json")
+    assert expand_methods([f"@{moved}", "late_fusion"]) == ("masam:rho=12", "late_fusion")
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"format": "masam_jax run 1"}, "format is 'masam_jax run 1', expected 'masam_jax tuning"),
+        ({"methods": []}, "holds no list of methods"),
+        ({"methods": "masam"}, "holds no list of methods"),
+        ({"methods": ["masam", 3]}, "holds no list of methods"),
+        ({"methods": ["masam", "masm"]}, r"best.json: unknown method 'masm'; did you mean"),
+        ({"methods": ["masam:rho=-1"]}, "best.json: .*rho=-1.0 is out of range"),
+    ],
+)
+def test_foreign_and_damaged_files_are_refused(tmp_path, changes, message):
+    path = _write(tmp_path / "best.json", ["masam"], **changes)
+    with pytest.raises(RunError, match=message):
+        expand_methods([f"@{path}"])
+
+
+def test_missing_and_unreadable_files_are_refused(tmp_path):
+    with pytest.raises(RunError, match=r"there is no .*best.json; a finished masam tune"):
+        expand_methods([f"@{tmp_path}"])
+    with pytest.raises(RunError, match="there is no nowhere"):
+        expand_methods(["@nowhere"])
+    with pytest.raises(RunError, match="'@' names no file"):
+        expand_methods(["@"])
+    (tmp_path / "best.json").write_text("{")
+    with pytest.raises(RunError, match=r"best.json is damaged"):
+        expand_methods([f"@{tmp_path}"])
+
+
+def test_unknown_methods_are_refused():
+    with pytest.raises(RunError, match="unknown method 'al'"):
+        expand_methods(["al"])
