@@ -9,7 +9,10 @@ of each round's ratio to late fusion, so that a machine that drifts does not fav
 from ``multimodal_value_and_grad`` and reads no signal. MASAM's rows below "plain loss_fn" use a
 `LateFusion`. "One jitted step" and "training loop" are what the defaults do on this backend.
 
-The last tables have one row for each registered method, as ``masam train`` runs it with one seed.
+The last tables have one row for each registered method with its defaults, in one jitted step of
+the training loop (MASAM's default on CPU with convolutions is the host's choice, above). G-Blend's
+trials between steps are not in its row: each super-epoch of n steps has two of n steps, so it costs
+three times that.
 
     .venv/bin/python -m experiments.benchmark --encoders conv --modalities 2 --rounds 30
 
@@ -188,7 +191,7 @@ def main(settings: Settings) -> None:
     zoo: list[Row] = []
     for encoder in settings.encoders:
         measured = measure_zoo(encoder, settings, console)
-        console.print(table(measured, "every method, default options, one jitted step"), "")
+        console.print(table(measured, "the zoo, one jitted step"), "")
         zoo += measured
     for row in rows:
         if (row.encoder, row.modalities) == ("conv", 2) and row.variant in _TARGETS:

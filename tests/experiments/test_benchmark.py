@@ -11,6 +11,8 @@ from experiments.benchmark import Settings, floor, main
 from experiments.benchmark_measure import cost, time_interleaved
 from experiments.benchmark_models import make_problem
 from experiments.benchmark_variants import BASELINE, LOOP_DEFAULT, SAM, make_variants
+from experiments.benchmark_zoo import ZOO_BASELINE, make_zoo_variants
+from masam_jax.methods import method_names
 
 MATRIX = jnp.ones((64, 64), jnp.float32)
 PRODUCT_FLOPS = 2 * 64**3
@@ -91,12 +93,22 @@ def test_benchmark_runs_to_its_file(tmp_path, capsys, monkeypatch):
         every = make_variants(problem)
         return {name: every[name] for name in (BASELINE, SAM, LOOP_DEFAULT)}
 
+    def two_methods(problem):
+        every = make_zoo_variants(problem)
+        assert set(every) == set(method_names())
+        return {name: every[name] for name in (ZOO_BASELINE, "sam")}
+
     monkeypatch.setattr(benchmark, "make_variants", three_variants)
+    monkeypatch.setattr(benchmark, "make_zoo_variants", two_methods)
     path = tmp_path / "benchmarks.json"
     # optax.adamw mixes its step count with floats.
     with jax.numpy_dtype_promotion("standard"):
         main(Settings(encoders=("mlp",), modalities=(2,), batch_size=4, rounds=1, output=path))
-    rows = {row["variant"]: row for row in json.loads(path.read_text())["rows"]}
+    document = json.loads(path.read_text())
+    rows = {row["variant"]: row for row in document["rows"]}
+    zoo = {row["variant"]: row for row in document["zoo"]}
+    assert zoo[ZOO_BASELINE]["flops_ratio"] == zoo[ZOO_BASELINE]["seconds_ratio"] == 1.0
+    assert 1.7 < zoo["sam"]["flops_ratio"] < 2.1
     assert rows[BASELINE]["flops_ratio"] == rows[BASELINE]["seconds_ratio"] == 1.0
     assert 1.7 < rows[SAM]["flops_ratio"] < 2.1
     # Two cotangents, then both encoders again without control flow: 8 / 3, below a naive 3.3.

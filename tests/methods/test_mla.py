@@ -210,49 +210,6 @@ def test_the_projection_stays_one_in_float32() -> None:
     np.testing.assert_allclose(projection, exact, atol=2e-3 * np.abs(exact).max())
 
 
-# --- prediction ---
-
-
-@jit
-def _predict(params: Any, features: dict[str, jax.Array]) -> Any:
-    return OBJECTIVE.predict(make_network(len(features)), params, features, ())
-
-
-def test_prediction_weighs_modalities_by_their_entropy(x64: None) -> None:
-    network = make_network(3)
-    generator = np.random.default_rng(5)
-    params = nested(initialise(network))
-    features = {m: generator.standard_normal((7, SIZE)) for m in network.modalities}
-    kernel, bias = (params["method"]["head"][name] for name in ("kernel", "bias"))
-    p = np.stack([softmax(features[m] @ kernel + bias) for m in network.modalities])
-    entropy = -(p * np.log(p)).sum(axis=-1)
-    weights = np.exp(entropy.max(axis=0) - entropy)
-    weights /= weights.sum(axis=0)
-    logits, unimodal = _predict(*jax.tree.map(jnp.asarray, (params, features)))
-    assert_close(np.exp(logits), (weights[..., None] * p).sum(axis=0))
-    assert_close(unimodal["audio"], features["audio"] @ kernel + bias)
-    assert sorted(unimodal) == list(network.modalities)
-
-
-def test_a_certain_prediction_is_finite() -> None:
-    network = make_network(2)
-    params = {"method": {"head": {"kernel": 1e4 * jnp.eye(SIZE, 3), "bias": jnp.zeros(3)}}}
-    features = {m: jnp.ones((2, SIZE)).at[0, 0].set(5.0) for m in network.modalities}
-    logits, _ = _predict(params, features)
-    np.testing.assert_allclose(jnp.exp(logits), [[1, 0, 0], [1 / 3] * 3], rtol=1e-6)
-
-
-def test_initial_head() -> None:
-    network = make_network(2)
-    head = OBJECTIVE.init_params(network, jax.random.key(0))["head"]
-    assert (head["kernel"].shape, head["bias"].shape) == ((SIZE, 3), (3,))
-    assert jnp.std(head["kernel"]) > 0
-    assert not head["bias"].any()
-    other = LinearNetwork({"a": 2, "b": 3}, {"a": 4, "b": 5})
-    with pytest.raises(ValueError, match=r"one size; found feature sizes \{'a': 4, 'b': 5\}"):
-        OBJECTIVE.init_params(other, jax.random.key(0))
-
-
 # --- degenerate input, and mistakes ---
 
 
