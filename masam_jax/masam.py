@@ -16,6 +16,13 @@ from masam_jax.scores import (
     accumulation_dtype,
     initial_scores,
 )
+from masam_jax.signal_checks import (
+    check_present,
+    require_callable,
+    require_entries,
+    require_signals,
+    require_structure,
+)
 from masam_jax.signals import FusionGradient
 from masam_jax.validation import check_choice, check_flag, check_fraction, check_radius, is_traced
 
@@ -227,31 +234,12 @@ _jitted_correct = jax.jit(_correct, static_argnames=("step", "how"))
 def _check_signals(
     signals: dict[str, Any], partition: Partition, updates: Any, params: Any
 ) -> None:
-    missing = [name for name in _SIGNALS if signals.get(name) is None]
-    if missing:
-        raise ValueError(
-            f"masam misses the signals {missing}: pass those of multimodal_value_and_grad, as in"
-            " tx.update(grads, opt_state, params, **signals)"
-        )
-    if not callable(signals["fusion_grad_fn"]):
-        raise ValueError(f"fusion_grad_fn must be callable, got {signals['fusion_grad_fn']!r}")
-    without_loss = [m for m in partition.modalities if m not in signals["unimodal_losses"]]
-    if without_loss:
-        raise ValueError(
-            f"the modalities {without_loss} of the labels have no unimodal loss; losses are given"
-            f" for {sorted(signals['unimodal_losses'])}"
-        )
-    unknown = sorted(set(signals.get("present") or {}) - set(signals["unimodal_losses"]))
-    if unknown:
-        raise ValueError(
-            f"present names unknown modalities {unknown}; accepted: {list(partition.modalities)}"
-        )
-    structure = jax.tree.structure(params)
-    trees = {"updates": updates, **{name: signals[name] for name in _TREE_SIGNALS[:2]}}
-    for name, tree in trees.items():
-        found = jax.tree.structure(tree)
-        if found != structure:  # type: ignore[operator]
-            raise ValueError(f"{name} must have the structure of params, {structure}, got {found}")
+    require_signals("masam", signals, _SIGNALS)
+    require_callable("fusion_grad_fn", signals["fusion_grad_fn"])
+    require_entries("unimodal_losses", signals["unimodal_losses"], partition.modalities)
+    check_present(signals.get("present"), signals["unimodal_losses"])
+    trees = {name: signals[name] for name in _TREE_SIGNALS[:2]}
+    require_structure({"updates": updates, **trees}, params)
 
 
 def _check_dominant(dominant: Any, partition: Partition) -> int | None:

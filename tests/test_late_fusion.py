@@ -91,7 +91,9 @@ def test_a_modality_without_encoder_is_refused():
         {"a": encode("a")},
         lambda p, f, x: (jnp.sum(f["a"]), {"a": jnp.sum(f["a"])}),
     )
-    with pytest.raises(ValueError, match=r"\['v'\] of the labels have no unimodal loss"):
+    with pytest.raises(
+        ValueError, match=r"unimodal_losses has no entry for the modalities \['v'\]"
+    ):
         run_step(LABELS, late)
 
 

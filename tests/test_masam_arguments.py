@@ -93,7 +93,7 @@ def test_missing_parameters_and_sam_s_signal_are_named():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"unimodal_losses": {"a": 1.0}}, r"\['v'\] of the labels have no unimodal loss"),
+        ({"unimodal_losses": {"a": 1.0}}, r"no entry for the modalities \['v'\]"),
         ({"present": {"audio": True}}, r"present names unknown modalities \['audio'\]"),
         ({"fusion_grads": {"a": X}}, "fusion_grads must have the structure of params"),
         ({"fusion_grad_fn": 3}, "fusion_grad_fn must be callable, got 3"),

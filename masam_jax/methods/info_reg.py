@@ -15,6 +15,7 @@ from masam_jax.methods.registry import register
 from masam_jax.methods.search import LogUniform
 from masam_jax.partition import Partition, resolve_partition
 from masam_jax.scores import accumulation_dtype, partition_leaves
+from masam_jax.signal_checks import require_entries, require_signals, require_structure
 
 _INFINITY = float("inf")
 _NON_NEGATIVE = "a number >= 0"
@@ -224,24 +225,10 @@ def _is_between(value: Any, most: float) -> bool:
 def _check_signals(
     signals: dict[str, Any], partition: Partition, updates: Any, params: Any
 ) -> None:
-    sources = {"fusion_grads": "multimodal_value_and_grad", "confidence": "the batch"}
-    for name, source in sources.items():
-        if signals.get(name) is None:
-            raise ValueError(
-                f"info_reg misses the signal {name!r}: pass that of {source}, as in"
-                " tx.update(grads, opt_state, params, **signals)"
-            )
-    without = [m for m in partition.modalities if m not in signals["confidence"]]
-    if without:
-        raise ValueError(
-            f"the modalities {without} of the labels have no confidence; it is given for"
-            f" {sorted(signals['confidence'])}"
-        )
-    structure = jax.tree.structure(params)
-    for name, tree in {"updates": updates, "fusion_grads": signals["fusion_grads"]}.items():
-        found = jax.tree.structure(tree)
-        if found != structure:  # type: ignore[operator]
-            raise ValueError(f"{name} must have the structure of params, {structure}, got {found}")
+    names = ("fusion_grads", "confidence")
+    require_signals("info_reg", signals, names, "confidence={modality: scalar} of the batch")
+    require_entries("confidence", signals["confidence"], partition.modalities)
+    require_structure({"updates": updates, "fusion_grads": signals["fusion_grads"]}, params)
 
 
 @dataclasses.dataclass(frozen=True)

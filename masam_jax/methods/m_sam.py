@@ -15,6 +15,12 @@ from masam_jax.methods.whole_model import inverse_norm
 from masam_jax.partition import Labels, Partition, resolve_partition
 from masam_jax.perturbation import CLEAN, Correction
 from masam_jax.scores import accumulation_dtype, partition_leaves
+from masam_jax.signal_checks import (
+    check_present,
+    require_callable,
+    require_entries,
+    require_signals,
+)
 from masam_jax.signals import FusionGradient
 from masam_jax.validation import check_choice, check_radius
 
@@ -126,25 +132,10 @@ def m_sam(
 
 
 def _check_signals(signals: dict[str, Any], partition: Partition) -> None:
-    missing = [name for name in _SIGNALS if signals.get(name) is None]
-    if missing:
-        raise ValueError(
-            f"m_sam misses the signals {missing}: pass those of multimodal_value_and_grad, and"
-            " shapley_values={modality: value} of the batch"
-        )
-    if not callable(signals["fusion_grad_fn"]):
-        raise ValueError(f"fusion_grad_fn must be callable, got {signals['fusion_grad_fn']!r}")
-    without = [m for m in partition.modalities if m not in signals["shapley_values"]]
-    if without:
-        raise ValueError(
-            f"the modalities {without} of the labels have no Shapley value; shapley_values are"
-            f" given for {sorted(signals['shapley_values'])}"
-        )
-    unknown = sorted(set(signals.get("present") or {}) - set(partition.modalities))
-    if unknown:
-        raise ValueError(
-            f"present names unknown modalities {unknown}; accepted: {list(partition.modalities)}"
-        )
+    require_signals("m_sam", signals, _SIGNALS, "shapley_values={modality: value} of the batch")
+    require_callable("fusion_grad_fn", signals["fusion_grad_fn"])
+    require_entries("shapley_values", signals["shapley_values"], partition.modalities)
+    check_present(signals.get("present"), partition.modalities)
 
 
 def _dominant(partition: Partition, shapley_values: Any, present: Any) -> jax.Array:

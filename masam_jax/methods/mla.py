@@ -19,6 +19,7 @@ from masam_jax.methods.schedule import Schedule
 from masam_jax.methods.search import LogUniform
 from masam_jax.partition import Labels, path_name, resolve_partition
 from masam_jax.scores import accumulation_dtype
+from masam_jax.signal_checks import require_entries
 
 HEAD = "method/head/kernel"
 """Where the shared head's kernel is among a network's parameters."""
@@ -158,9 +159,7 @@ def _read_features(
             "mla misses the signal 'mean_features': pass mean_features={modality: [H]} to update,"
             f" for {list(turn)}; got {given!r}"
         )
-    missing = [m for m in turn if m not in given]
-    if missing:
-        raise ValueError(f"mean_features has no entry for {missing}; it has {sorted(given)}")
+    require_entries("mean_features", given, turn)
     size = root.shape[0]
     shapes = {m: jnp.shape(given[m]) for m in turn if jnp.shape(given[m]) != (size,)}
     if shapes:

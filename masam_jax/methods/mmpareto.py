@@ -15,6 +15,7 @@ from masam_jax.methods.registry import register
 from masam_jax.methods.search import Uniform
 from masam_jax.partition import resolve_partition
 from masam_jax.scores import accumulation_dtype
+from masam_jax.signal_checks import require_signals, require_structure
 
 _ACCEPTED = "a positive number"
 
@@ -96,7 +97,8 @@ def mmpareto(
             "unimodal_grads": signals.get("unimodal_grads"),
             "total_grads": updates if total is None else total,
         }
-        _check_signals(trees, params)
+        require_signals("mmpareto", trees, trees)
+        require_structure(trees, params)
         leaves = {name: jax.tree.leaves(tree) for name, tree in trees.items()}
         each = signals.get("per_modality_grads")
         corrected = list(leaves["updates"])
@@ -169,20 +171,6 @@ def _check_gamma(gamma: Any) -> None:
     is_number = is_scalar or (isinstance(gamma, numbers.Real) and not isinstance(gamma, bool))
     usable = is_number and 0 < float(gamma) < float("inf")
     require(usable, "gamma", gamma, _ACCEPTED)
-
-
-def _check_signals(trees: dict[str, Any], params: Any) -> None:
-    missing = [name for name, tree in trees.items() if tree is None]
-    if missing:
-        raise ValueError(
-            f"mmpareto misses the signals {missing}: pass those of multimodal_value_and_grad, as in"
-            " tx.update(grads, opt_state, params, **signals)"
-        )
-    structure = jax.tree.structure(params)
-    for name, tree in trees.items():
-        found = jax.tree.structure(tree)
-        if found != structure:  # type: ignore[operator]
-            raise ValueError(f"{name} must have the structure of params, {structure}, got {found}")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from masam_jax.partition import Partition
+from masam_jax.signal_checks import require_entries
 
 Tensors = Literal["all", "matrices", "convolutions"]
 TENSORS: tuple[str, ...] = typing.get_args(Tensors)
@@ -50,9 +51,7 @@ def read_scalars(
             f"{method} misses the signal {name!r}: pass {name}={{modality: scalar}} to update, for"
             f" {list(partition.modalities)}; got {signal!r}"
         )
-    missing = [m for m in partition.modalities if m not in signal]
-    if missing:
-        raise ValueError(f"{name} has no entry for {missing}; it has those of {sorted(signal)}")
+    require_entries(name, signal, partition.modalities)
     shapes = {m: jnp.shape(signal[m]) for m in partition.modalities if jnp.ndim(signal[m])}
     if shapes:
         raise ValueError(f"{name} must have a scalar for each modality, got shapes {shapes}")

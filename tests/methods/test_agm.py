@@ -242,7 +242,7 @@ def test_arguments_out_of_range_are_named(options: dict[str, Any], message: str)
     "signals, message",
     [
         ({}, "agm misses the signal 'response_losses'"),
-        ({"response_losses": {"text": 1.0}}, r"has no entry for \['audio', 'video'\]"),
+        ({"response_losses": {"text": 1.0}}, r"no entry for the modalities \['audio', 'video'\]"),
         ({"response_losses": dict.fromkeys(NAMES, jnp.ones(4))}, "scalar for each modality"),
     ],
 )

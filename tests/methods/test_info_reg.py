@@ -257,9 +257,12 @@ def test_arguments_are_checked(options: dict[str, Any], message: str) -> None:
 @pytest.mark.parametrize(
     "changes, message",
     [
-        ({"confidence": None}, "info_reg misses the signal 'confidence': pass that of the batch"),
-        ({"fusion_grads": None}, "info_reg misses the signal 'fusion_grads'"),
-        ({"confidence": {"audio": 1.0}}, r"modalities \['video'\] of the labels have no confiden"),
+        (
+            {"confidence": None},
+            r"info_reg misses the signals \['confidence'\]: pass .* of the batch",
+        ),
+        ({"fusion_grads": None}, r"info_reg misses the signals \['fusion_grads'\]"),
+        ({"confidence": {"audio": 1.0}}, r"confidence has no entry for the modalities \['video'\]"),
         ({"fusion_grads": [1.0]}, "fusion_grads must have the structure of params"),
         ({"params": None}, "info_reg needs params"),
     ],

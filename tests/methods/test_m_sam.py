@@ -260,7 +260,10 @@ def test_a_missing_signal_is_named(name: str) -> None:
     [
         ({"params": None}, "m_sam needs params"),
         ({"fusion_grad_fn": 3}, "fusion_grad_fn must be callable"),
-        ({"shapley_values": {"audio": 1.0}}, r"\['text', 'video'\] of the labels have no Shapley"),
+        (
+            {"shapley_values": {"audio": 1.0}},
+            r"shapley_values has no entry for the modalities \['text', 'video'\]",
+        ),
         ({"present": {"smell": True}}, r"unknown modalities \['smell'\]"),
     ],
 )

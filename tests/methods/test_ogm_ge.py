@@ -254,7 +254,10 @@ def test_arguments_out_of_range_are_named(options: dict[str, Any], message: str)
     [
         ({}, "ogm_ge misses the signal 'confidence'"),
         ({"confidence": 1.0}, "ogm_ge misses the signal 'confidence'"),
-        ({"confidence": {"audio": 1.0}}, r"confidence has no entry for \['text', 'video'\]"),
+        (
+            {"confidence": {"audio": 1.0}},
+            r"confidence has no entry for the modalities \['text', 'video'\]",
+        ),
         ({"confidence": dict.fromkeys(NAMES, jnp.ones(4))}, "scalar for each modality"),
     ],
 )

@@ -1,0 +1,60 @@
+"""Checks of the signals that ``update`` is given, in the same words for every method."""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import jax
+
+
+def require_signals(
+    method: str, signals: Mapping[str, Any], names: Collection[str], further: str = ""
+) -> None:
+    """Raises ``ValueError`` where a signal is missing.
+
+    Args:
+      method: the method's name.
+      signals: the extra arguments of ``update``.
+      names: the signals that it needs.
+      further: what to pass beside those of ``multimodal_value_and_grad``.
+    """
+    missing = [name for name in names if signals.get(name) is None]
+    if missing:
+        beside = f" and {further}," if further else ""
+        raise ValueError(
+            f"{method} misses the signals {missing}: pass those of multimodal_value_and_grad,"
+            f"{beside} as in tx.update(grads, opt_state, params, **signals)"
+        )
+
+
+def require_callable(name: str, value: Any) -> None:
+    """Raises ``ValueError`` where a signal is no function."""
+    if not callable(value):
+        raise ValueError(f"{name} must be callable, got {value!r}")
+
+
+def require_entries(name: str, given: Mapping[str, Any], modalities: Collection[str]) -> None:
+    """Raises ``ValueError`` where a signal by modality lacks one of ``modalities``."""
+    missing = [m for m in modalities if m not in given]
+    if missing:
+        raise ValueError(
+            f"{name} has no entry for the modalities {missing} of the labels; it has"
+            f" {sorted(given)}"
+        )
+
+
+def require_structure(trees: Mapping[str, Any], params: Any) -> None:
+    """Raises ``ValueError`` where a tree has another structure than the parameters."""
+    structure = jax.tree.structure(params)
+    for name, tree in trees.items():
+        found = jax.tree.structure(tree)
+        if found != structure:  # type: ignore[operator]
+            raise ValueError(f"{name} must have the structure of params, {structure}, got {found}")
+
+
+def check_present(present: Mapping[str, Any] | None, modalities: Collection[str]) -> None:
+    """Raises ``ValueError`` where ``present`` names a modality that is not there."""
+    unknown = sorted(set(present or {}) - set(modalities))
+    if unknown:
+        raise ValueError(
+            f"present names unknown modalities {unknown}; accepted: {list(modalities)}"
+        )
