@@ -1,4 +1,4 @@
-"""Each modality alone."""
+"""Each modality alone, and the other baselines that only choose what is summed."""
 
 import jax
 import jax.numpy as jnp
@@ -6,9 +6,13 @@ import numpy as np
 import pytest
 
 from masam_jax import multimodal_value_and_grad
-from masam_jax.methods import parse_method
+from masam_jax.methods import Context, parse_method
 from masam_jax.methods.unimodal import UnimodalObjective
 from masam_jax.models import mlp_network
+from tests.contract import jit
+from tests.methods.g_blend_reference import descend
+from tests.methods.reference_objective import ReferenceNetwork, value_and_grad
+from tests.reference_network import draw_batches, initialise, nested
 
 NETWORK = mlp_network({"audio": 3, "video": 4}, num_classes=3, width=5, depth=1)
 PARAMS = NETWORK.init(jax.random.key(0))
@@ -16,6 +20,39 @@ INPUTS = {
     m: jax.random.normal(jax.random.key(i), (6, 3 + i)) for i, m in enumerate(("audio", "video"))
 }
 LABELS = jnp.array([0, 1, 2, 2, 1, 0])
+
+
+DIMENSIONS = {"audio": 3, "text": 2, "video": 4}
+# Weights of the fusion loss and of every unimodal one.
+WEIGHTS = {
+    "unimodal": (0.0, 1.0),
+    "fusion_only": (1.0, 0.0),
+    "late_fusion": (1.0, 1.0),
+    "late_fusion:weight=0.3": (1.0, 0.3),
+}
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("spec", WEIGHTS)
+def test_trajectory_is_gradient_descent_on_the_weighted_losses(x64, spec, count):
+    """Against float64 NumPy with gradients derived by hand."""
+    dimensions = dict(list(DIMENSIONS.items())[:count])
+    batches = draw_batches(1, dimensions, steps=6)
+    expected = initialise(0, dimensions)
+    params = jax.tree.map(jnp.asarray, nested(expected))
+    network, method = ReferenceNetwork(*dimensions), parse_method(spec)
+    gradient = jit(value_and_grad(method.objective(Context()), network, method.loss_weight))
+    of_fusion, of_unimodal = WEIGHTS[spec]
+    weights = {"fusion": of_fusion, **dict.fromkeys(dimensions, of_unimodal)}
+    for batch in batches:
+        _, grads, _ = gradient(params, batch.inputs, batch.labels, ())
+        params = jax.tree.map(lambda p, g: p - 0.1 * g, params, grads)
+        expected = descend(expected, batch, weights, 0.1)
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12),
+            params,
+            nested(expected),
+        )
 
 
 def _features(params):
