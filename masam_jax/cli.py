@@ -163,9 +163,7 @@ def _tune(command: Tune, console: Console, line: list[str]) -> None:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in ("optuna", "sqlalchemy"):
             raise
-        raise RunError(
-            f"masam tune needs the package {error.name}: pip install 'masam_jax[tune]'"
-        ) from error
+        raise RunError(f"masam tune needs {error.name}: pip install 'masam_jax[tune]'") from error
     from masam_jax.analysis.tuning_table import tuning_to_markdown, tuning_to_rich
     from masam_jax.training.atomic_files import write_text
 

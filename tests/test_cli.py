@@ -201,7 +201,7 @@ def test_tuning_without_optuna_says_what_to_install(tmp_path, capsys, monkeypatc
         monkeypatch.delitem(sys.modules, f"masam_jax.training.{module}", raising=False)
     code, errors = _exit(capsys, *TUNE, "--output", str(tmp_path / "tuning"))
     assert code == 2
-    assert "needs the package optuna" in errors
+    assert "masam tune needs optuna" in errors
     assert "pip install 'masam_jax[tune]'" in errors
     assert not list(tmp_path.iterdir())
 

@@ -77,7 +77,7 @@ class Method:
         known = {field.name for field in dataclasses.fields(self.options)}
         unknown = sorted(set(self.search) - known)
         if unknown:
-            raise ValueError(f"method {self.name!r} searches {unknown}, which it has no options of")
+            raise ValueError(f"method {self.name!r} searches {unknown}, which are no options of it")
 
 
 @dataclasses.dataclass(frozen=True)

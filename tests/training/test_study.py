@@ -2,6 +2,7 @@
 
 import errno
 
+import optuna
 import pytest
 import sqlalchemy.exc
 
@@ -132,6 +133,31 @@ class TestMethodStudy:
             with pytest.raises(_Killed):
                 _advance(path, _Training(kill_at), trials=6)
         assert _advance(path, _Training(), trials=6)[0] == undisturbed[0][:6]
+
+    def test_an_unfinished_trial_is_marked_and_repeated(self, path, monkeypatch):
+        first, second = _Training(kill_at=6), _Training()
+        with pytest.raises(_Killed):
+            _advance(path, first, trials=3)
+        # As another version of the sampler would draw other options.
+        monkeypatch.setattr("zlib.crc32", lambda text: 1)
+        _advance(path, second, trials=3)
+        assert second.specs[0] == first.specs[-1]
+        with open_storage(path) as storage:
+            study = optuna.load_study(study_name="tunable", storage=storage)
+            states = [trial.state.name for trial in study.get_trials()]
+        assert states == ["COMPLETE", "FAIL", "COMPLETE", "COMPLETE"]
+
+    def test_a_trial_is_not_pruned_at_its_end(self, path):
+        def train(spec, on_evaluation):
+            for step in (STEPS // 2, STEPS):
+                # Every trial ends below those before it, and was as good until then.
+                on_evaluation(step, 0.5 if step < STEPS else 0.9 - 0.1 * len(specs))
+            specs.append(spec)
+            return [0.9 - 0.1 * len(specs)] * 2
+
+        specs = []
+        outcomes, _ = _advance(path, train, trials=7)
+        assert all(outcome.accuracy is not None for outcome in outcomes)
 
     def test_killed_before_a_trial_starts_changes_nothing(self, path, monkeypatch, undisturbed):
         def killed(*_):
