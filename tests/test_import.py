@@ -13,6 +13,7 @@ OPTIONAL = (
     "grain",
     "jinja2",
     "matplotlib",
+    "optuna",
     "orbax",
     "rich",
     "scipy.optimize",
