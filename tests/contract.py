@@ -118,14 +118,23 @@ def batch_signals(
 
 
 def value_and_grad_with_signals(
-    loss: Callable[..., Any] | LateFusion = loss_fn, axis_name: str | None = None
+    loss: Callable[..., Any] | LateFusion = loss_fn,
+    axis_name: str | None = None,
+    read: Callable[[Any], Any] = lambda params: params,
 ) -> Callable[..., Any]:
-    """``multimodal_value_and_grad`` with the batch's signals among its own."""
+    """``multimodal_value_and_grad`` with the batch's signals among its own.
+
+    Args:
+      loss: of the contract's network.
+      axis_name: the mapped axis, if any.
+      read: from ``loss``'s parameters to those of `parameters`.
+    """
     inner = multimodal_value_and_grad(loss, axis_name=axis_name)
 
     def value_and_grad(params: Any, *batch: Any) -> tuple[Any, Any, dict[str, Any]]:
         losses, grads, signals = inner(params, *batch)
-        return losses, grads, signals | batch_signals(params, *batch, axis_name=axis_name)
+        signals |= batch_signals(read(params), *batch, axis_name=axis_name)
+        return losses, grads, signals
 
     return value_and_grad
 
@@ -150,10 +159,11 @@ def make_step(
     *,
     axis_name: str | None = None,
     loss: Callable[..., Any] | LateFusion = loss_fn,
+    read: Callable[[Any], Any] = lambda params: params,
     **extra: Any,
 ) -> Step:
     """One training step ``(params, state, *batch) -> Run``, not jitted."""
-    value_and_grad = value_and_grad_with_signals(loss, axis_name)
+    value_and_grad = value_and_grad_with_signals(loss, axis_name, read)
     update = optax.with_extra_args_support(tx).update
 
     def step(params: Any, state: Any, *batch: Any) -> Run:

@@ -153,7 +153,7 @@ def test_every_container_trains_alike(method: str, name: str) -> None:
     def loss(tree: Any, *batch: Any) -> Any:
         return loss_fn(container.read(tree), *batch)
 
-    run = train(tx, params, step=jit(make_step(tx, loss=loss)))
+    run = train(tx, params, step=jit(make_step(tx, loss=loss, read=container.read)))
     chex.assert_trees_all_equal_structs(run.params, params)
     want = subject(FACTORIES[method]).run
     assert_same(container.read(run.params), want.params)

@@ -255,7 +255,10 @@ def _update(**signals: Any) -> Any:
             "'b' is a scalar",
         ),
         (lambda: _update(), "mla misses the signal 'mean_features'"),
-        (lambda: _update(mean_features={"b": jnp.ones(SIZE)}), r"no entry for \['a'\]"),
+        (
+            lambda: _update(mean_features={"b": jnp.ones(SIZE)}),
+            r"no entry for the modalities \['a'\]",
+        ),
         (lambda: _update(mean_features={"a": jnp.ones(3)}), r"shapes \{'a': \(3,\)\}.*\(4,\)"),
         (lambda: _update(mean_features={}, phase="b"), r"phase is 'b'.*\['a'\]"),
     ],
