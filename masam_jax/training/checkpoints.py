@@ -18,7 +18,8 @@ from masam_jax.training.config import changed_fields
 from masam_jax.training.errors import RunError
 from masam_jax.training.state import TrainState
 
-_FORMAT = "masam_jax checkpoint 1"
+_KIND = "masam_jax checkpoint"
+_FORMAT = f"{_KIND} 2"
 
 # Its notices on every save are not for the user of a command line.
 logging.getLogger("absl").setLevel(logging.ERROR)
@@ -165,8 +166,11 @@ class Checkpoints:
             raise _damaged(path, error) from error
 
     def _check(self, path: Path, content: Any, like: TrainState) -> None:
-        if not isinstance(content, dict) or content.get("format") != _FORMAT:
+        found = content.get("format") if isinstance(content, dict) else None
+        if not str(found).startswith(_KIND):
             raise RunError(f"{path} is not a checkpoint of masam_jax")
+        if found != _FORMAT:
+            raise RunError(f"{path} is a {found!r}; this version reads {_FORMAT!r}")
         changes = changed_fields(content["config"], self._config)
         if changes:
             raise RunError(f"{path} is of another configuration: {'; '.join(changes)}")

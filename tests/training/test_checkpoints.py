@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from masam_jax.methods import parse_method
+from masam_jax.training import checkpoints
 from masam_jax.training.checkpoints import Checkpoints, Progress
 from masam_jax.training.errors import RunError
 from masam_jax.training.problem import build_problem
@@ -107,6 +108,12 @@ def test_foreign_checkpoint_is_refused(tmp_path, problem):
         )
     with pytest.raises(RunError, match="is not a checkpoint of masam_jax"):
         _restore(tmp_path / "c", problem)
+
+
+def test_a_checkpoint_of_another_version_is_told_so(saved, problem, monkeypatch):
+    monkeypatch.setattr(checkpoints, "_FORMAT", "masam_jax checkpoint 9")
+    with pytest.raises(RunError, match=r"is a 'masam_jax checkpoint 2'; this version reads .* 9'"):
+        _restore(saved[0], problem)
 
 
 @pytest.mark.parametrize("damage", ["arrays", "arrays truncated", "progress", "progress garbled"])
