@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from masam_jax.partition import Partition
 from masam_jax.perturbation import CLEAN
+from masam_jax.random_keys import split_raw
 from masam_jax.scores import ModalityScores, advance, align, partition_leaves
 from masam_jax.signals import FusionGradient
 
@@ -76,9 +77,7 @@ class Step:
         if select == "all":
             return jnp.asarray(CLEAN, jnp.int32), key
         if select == "random":
-            typed = jax.random.wrap_key_data(key)
-            draw_key, next_key = jax.random.split(typed)
-            key = jax.random.key_data(next_key)
+            draw_key, key = split_raw(key)
             values = jax.random.uniform(draw_key, (len(modalities),), jnp.float32)
         elif select in modalities:
             values = jnp.asarray([m == select for m in modalities], jnp.float32)

@@ -11,6 +11,7 @@ import optax
 from masam_jax.decision import Decision, Settings, Step, decide
 from masam_jax.partition import Labels, Partition, resolve_partition
 from masam_jax.perturbation import CLEAN, Correction
+from masam_jax.random_keys import raw_key
 from masam_jax.scores import (
     ModalityScores,
     accumulation_dtype,
@@ -156,7 +157,7 @@ def masam(
             count=jnp.zeros((), jnp.int32),
             scores=initial_scores(modalities, accumulation_dtype(params)),
             dominant=jnp.full((), CLEAN, jnp.int32),
-            key=_raw_key(key),
+            key=raw_key(key),
         )
 
     def update_fn(
@@ -254,11 +255,3 @@ def _check_dominant(dominant: Any, partition: Partition) -> int | None:
             f" 0 to {count - 1}, got {dominant}"
         )
     return int(dominant)
-
-
-def _raw_key(key: jax.Array | None) -> jax.Array:
-    if key is None:
-        key = jax.random.key(0)
-    if jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
-        key = jax.random.key_data(key)
-    return jnp.array(key, copy=True)  # a step may donate the state, never the caller's key

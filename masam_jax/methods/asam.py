@@ -62,7 +62,7 @@ def asam(
 
     References:
       Kwon et al., ASAM: Adaptive Sharpness-Aware Minimization for Scale-Invariant Learning of Deep
-      Neural Networks, ICML 2021, section 4 and algorithm 1 (the element-wise operator).
+      Neural Networks, ICML 2021 (the element-wise operator).
     """
     check_radius(rho)
     _check_eta(eta)

@@ -156,11 +156,11 @@ class GBlendSchedule(Schedule):
       - The release trains with weights given on its command line; what estimates them is in the
         paper alone. The weighted sum of losses is the same.
       - A trial goes on with the optimizer's state of the run; the paper does not say.
-      - The paper's proposition 1 has a signed G and no :math:`O_{min}`; see `blend_weights`.
+      - The paper's weights have a signed G and no :math:`O_{min}`; see `blend_weights`.
 
     References:
       Wang, Tran and Feiszli, What Makes Training Multi-modal Classification Networks Hard?, CVPR
-      2020: proposition 1 (the weights), section 3 (G and O, online and offline G-Blend).
+      2020 (the weights; G and O; online and offline G-Blend).
     """
 
     super_epoch: int = 10

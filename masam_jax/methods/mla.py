@@ -82,15 +82,15 @@ def mla(
       - The release looks for a parameter ``module.weight`` in a layer that names it ``weight``, so
         that its head is never projected. What follows is about that code if it ran.
       - It takes in r before it projects, which makes the gradient orthogonal to the present
-        modality's own mean feature; the paper (section 3.2) names the previous modality's.
+        modality's own mean feature; the rule names the previous modality's.
       - It divides by the matrix ``a + k rᵀ`` entry by entry, not by the number ``a + r · k``.
-      - It divides P by its Frobenius norm after every update; the paper has no such thing.
+      - It divides P by its Frobenius norm after every update; the rule has no such thing.
       - Its very first update leaves P alone; here too it passes unchanged, and then counts.
       - P is kept as a root, which changes no number but rounding.
 
     References:
       Zhang et al., Multimodal Representation Learning by Alternating Unimodal Adaptation, CVPR
-      2024, section 3.2.
+      2024 (the head's projected gradient).
     """
     _check_alpha(alpha)
     if isinstance(steps_per_epoch, bool) or not (
@@ -191,8 +191,7 @@ class MlaObjective(Objective):
 
     Differences from the authors' release:
       - The release takes softmax over the samples of the batch and one entropy of all of them, so
-        that a prediction depends on the rest of the batch; here each sample has its own, as in the
-        paper (section 3.3).
+        that a prediction depends on the rest of the batch; here each sample has its own.
       - It sums weighted logits, here weighted probabilities are summed.
       - In its torch (1.8) gradients are zeroed between phases, not dropped: momentum and weight
         decay move an encoder again in the later phases of its batch.

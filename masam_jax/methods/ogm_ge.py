@@ -21,6 +21,7 @@ from masam_jax.methods.options import format_number, require
 from masam_jax.methods.registry import register
 from masam_jax.methods.search import Uniform
 from masam_jax.partition import Partition, resolve_partition
+from masam_jax.random_keys import raw_key, split_raw
 from masam_jax.scores import accumulation_dtype
 from masam_jax.validation import check_choice, check_flag
 
@@ -99,8 +100,8 @@ def ogm_ge(
       - It modulates two modalities in epochs 0 to 50 of 100 by default, here ``until_step``.
 
     References:
-      Peng et al., Balanced Multimodal Learning via On-the-fly Gradient Modulation, CVPR 2022,
-      sections 3.2 and 3.3 (equation 10 by the release's numbering).
+      Peng et al., Balanced Multimodal Learning via On-the-fly Gradient Modulation, CVPR 2022
+      (on-the-fly gradient modulation, and generalization enhancement).
     """
     check_amount("alpha", alpha)
     check_flag("noise", noise)
@@ -111,7 +112,7 @@ def ogm_ge(
         modalities = resolve_partition(labels, params, other).modalities
         dtype = accumulation_dtype(params)
         coefficients = {m: jnp.ones((), dtype) for m in modalities}
-        return OgmGeState(jnp.zeros((), jnp.int32), coefficients, _raw_key(key))
+        return OgmGeState(jnp.zeros((), jnp.int32), coefficients, raw_key(key))
 
     def update_fn(
         updates: Any, state: OgmGeState, params: Any = None, **signals: Any
@@ -125,8 +126,7 @@ def ogm_ge(
         scaled = scale_encoders(updates, partition, coefficients, tensors)
         next_key = state.key
         if noise:
-            draw_key, new_key = jax.random.split(jax.random.wrap_key_data(state.key))
-            next_key = jax.random.key_data(new_key)
+            draw_key, next_key = split_raw(state.key)
             scaled = _add_noise(scaled, updates, partition, draw_key, active, dtype, tensors)
         named = dict(zip(partition.modalities, coefficients, strict=True))
         return scaled, OgmGeState(optax.safe_increment(state.count), named, next_key)
@@ -166,14 +166,6 @@ def _add_noise(
             draw = jax.random.normal(jax.random.fold_in(key, i), gradient.shape, dtype)
             leaves[i] = (leaves[i].astype(dtype) + std * draw).astype(leaves[i].dtype)
     return jax.tree.unflatten(structure, leaves)
-
-
-def _raw_key(key: jax.Array | None) -> jax.Array:
-    if key is None:
-        key = jax.random.key(0)
-    if jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
-        key = jax.random.key_data(key)
-    return jnp.array(key, copy=True)  # a step may donate the state, never the caller's key
 
 
 @dataclasses.dataclass(frozen=True)
