@@ -21,7 +21,9 @@ SPLIT_RULE = (
 
 _TEST, _VALIDATION, _TRAIN = 0, 1, 2
 # Streams of their own, for the order of training rows (`pipeline.py`, 3) and for `hold_out`.
-_HELD_OUT = 4
+_HELD_OUT, _PUBLISHED = 4, 5
+# Of the training rows, where no validation rows were published.
+_HELD_OUT_SHARE = 0.1
 
 
 class Split(NamedTuple):
@@ -100,6 +102,80 @@ def make_split(
     return Split(_draw(labels, rows, train_size, seed, _TRAIN), validation, test)
 
 
+def published_split(
+    splits: np.ndarray,
+    labels: np.ndarray,
+    groups: np.ndarray,
+    *,
+    seed: int,
+    split_seed: int = 0,
+    train_size: int | None = None,
+    validation_size: int | None = None,
+    test_size: int | None = None,
+) -> Split:
+    """The split that a data set was published with.
+
+    Test rows are the published ones. Validation rows are the published ones too; where there are
+    none, whole groups of a tenth of the training rows are held out with ``split_seed``, stratified
+    by class where every row is a group of its own. What is left is train. Sizes draw a part of
+    each: train with ``seed``, the others with ``split_seed``.
+
+    Args:
+      splits: ``[N]``, of ``"train"``, ``"validation"``, ``"test"``.
+      labels: classes ``[N]``, or ``[N, K]`` of zeros and ones, which are not stratified.
+      groups: ``[N]``, whose row it is; ``""`` for a group of its own.
+      seed: training seed; read where ``train_size`` is given.
+      split_seed: draws what was not published.
+      train_size: number of training rows; None for all.
+      validation_size: number of validation rows; None for all that were published, or a tenth.
+      test_size: number of test rows; None for all.
+
+    Raises:
+      ValueError: no training or test rows, or fewer than a size asks for.
+    """
+    rows = np.arange(len(labels), dtype=np.int32)
+    parts = {name: rows[splits == name] for name in ("train", "validation", "test")}
+    for name in ("train", "test"):
+        if not len(parts[name]):
+            raise ValueError(f"the published split has no {name} samples.")
+    strata = labels if np.ndim(labels) == 1 else np.zeros(len(labels), np.int32)
+    if not len(parts["validation"]):
+        train, size = parts["train"], validation_size
+        size = max(1, round(_HELD_OUT_SHARE * len(train))) if size is None else size
+        if size >= len(train):
+            raise ValueError(
+                f"validation_size is {size}; of {len(train)} published training samples, it must"
+                f" lie in 1..{len(train) - 1}."
+            )
+        parts["validation"] = _hold_out_groups(strata, groups, train, size, split_seed)
+        parts["train"] = np.setdiff1d(train, parts["validation"])
+    sizes = {"train": train_size, "validation": validation_size, "test": test_size}
+    for code, (name, size) in enumerate(sizes.items()):
+        found = parts[name]
+        # Whole groups may overshoot the validation size by less than a group.
+        if size is None or (name == "validation" and size >= len(found)):
+            continue
+        if not 1 <= size <= len(found):
+            raise ValueError(f"{name}_size is {size}; it must lie in 1..{len(found)}.")
+        drawn_with = seed if name == "train" else split_seed
+        parts[name] = _draw(strata, found, size, drawn_with, _PUBLISHED, code)
+    return Split(**parts)
+
+
+def _hold_out_groups(
+    strata: np.ndarray, groups: np.ndarray, rows: np.ndarray, size: int, seed: int
+) -> np.ndarray:
+    """Whole groups with at least ``size`` of the rows; single rows, stratified, without groups."""
+    names = groups[rows]
+    if (names == "").all() or len(np.unique(names)) == len(rows):
+        return _draw(strata, rows, size, seed, _PUBLISHED, _VALIDATION)
+    found, members = np.unique(names, return_inverse=True)
+    order = seeded_permutation(len(found), seed, _PUBLISHED, _VALIDATION)
+    counts = np.bincount(members)[order].cumsum()
+    chosen = order[: int(np.searchsorted(counts, size)) + 1]
+    return rows[np.isin(members, chosen)]
+
+
 def hold_out(
     labels: np.ndarray, train: np.ndarray, *, share: float, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -134,12 +210,12 @@ def split_digest(split: Split) -> str:
     return digest.hexdigest()
 
 
-def _draw(labels: np.ndarray, rows: np.ndarray, size: int, seed: int, part: int) -> np.ndarray:
+def _draw(labels: np.ndarray, rows: np.ndarray, size: int, seed: int, *part: int) -> np.ndarray:
     classes, counts = np.unique(labels[rows], return_counts=True)
     chosen = [np.empty(0, np.int32)]
     for label, quota in zip(classes, _quotas(counts, size), strict=True):
         members = rows[labels[rows] == label]
-        chosen.append(members[seeded_permutation(len(members), seed, part, int(label))[:quota]])
+        chosen.append(members[seeded_permutation(len(members), seed, *part, int(label))[:quota]])
     return np.sort(np.concatenate(chosen))
 
 

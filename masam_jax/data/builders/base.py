@@ -1,0 +1,345 @@
+"""The common part of all published data sets: a TFDS builder that never needs TensorFlow."""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+import hashlib
+import io
+import json
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from masam_jax.data.builders.parallel import Encode, EncodedCache, encode_in_order
+from masam_jax.data.builders.source import DamagedMedia, Listing, Record
+from masam_jax.data.draws import Draws
+from masam_jax.data.modality import Modality
+from masam_jax.data.splits import Split, published_split
+
+Progress = Callable[[int, int], None]
+"""Told how many samples are done, of how many."""
+
+# Beside what a data set stores of a sample, every record holds these.
+_LABEL, _KEY = "label", "key"
+
+
+@dataclasses.dataclass(frozen=True)
+class NoOptions:
+    """A data set without options."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Index:
+    """What is known of every prepared sample without reading it, in the order of the rows.
+
+    Attributes:
+      keys: names of the samples.
+      splits: ``"train"``, ``"validation"``, ``"test"`` or ``"all"``.
+      labels: int32 ``[N]``, or ``[N, K]`` of zeros and ones.
+      groups: whose sample it is; ``""`` where that is not known.
+    """
+
+    keys: tuple[str, ...]
+    splits: np.ndarray
+    labels: np.ndarray
+    groups: np.ndarray
+
+
+class PublishedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    """A published data set: how its files are listed, stored, decoded and split.
+
+    A subclass states its facts as class attributes and implements `stored_features`, `listing`,
+    `encode`, `modalities` and `decode`. What is stored (compressed images, waveforms, text, tables)
+    is close to the source; `decode` makes of it what the network sees, so that variants of the
+    preprocessing share one prepared copy.
+
+    Args:
+      data_dir: where prepared data live.
+      options: variant of the preprocessing; the published one when None.
+      file_format: fixed; present because TFDS passes it.
+
+    Attributes:
+      TITLE: name for people.
+      CLASS_NAMES: names of the C classes, or of the K labels.
+      MULTI_LABEL: whether a sample has K labels of zero or one, rather than one class.
+      METRIC: the published metric, a name of ``masam_jax.training.metrics``.
+      HOMEPAGE: where the data are.
+      CITATION: the paper.
+      OPTIONS: frozen dataclass of variants; its defaults are the published setting.
+      CACHED: whether encoding is costly enough to be kept while a build is under way.
+      IN_MEMORY: whether training keeps all decoded samples in memory; for small data alone.
+    """
+
+    VERSION = tfds.core.Version("1.0.0")
+    RELEASE_NOTES: ClassVar[Mapping[str, str]] = {"1.0.0": "First release."}
+    TITLE: ClassVar[str]
+    CLASS_NAMES: ClassVar[tuple[str, ...]]
+    MULTI_LABEL: ClassVar[bool] = False
+    METRIC: ClassVar[str] = "accuracy"
+    HOMEPAGE: ClassVar[str]
+    CITATION: ClassVar[str]
+    OPTIONS: ClassVar[type] = NoOptions
+    CACHED: ClassVar[bool] = False
+    IN_MEMORY: ClassVar[bool] = False
+
+    def __init__(self, *, data_dir: Any, options: Any = None, file_format: Any = None) -> None:
+        del file_format
+        self.options = self.OPTIONS() if options is None else options
+        self._job: _Job | None = None
+        super().__init__(data_dir=data_dir, file_format="array_record")
+
+    # What a data set states.
+
+    @property
+    @abc.abstractmethod
+    def modalities(self) -> Mapping[str, Modality]:
+        """What each modality's samples look like, for these options."""
+
+    @abc.abstractmethod
+    def stored_features(self) -> dict[str, Any]:
+        """TFDS features of what is stored of a sample, without its label and key.
+
+        Images are ``tfds.features.Image(encoding_format="jpeg" or "png")``, given as ``bytes`` by
+        `encode`, several of them ``tfds.features.Sequence`` of it, given as a list of ``bytes``;
+        anything else is a ``Tensor``, ``Scalar`` or ``Text``.
+        """
+
+    @abc.abstractmethod
+    def listing(self, source: Path) -> Listing:
+        """All samples in the source directory; reads lists and tables, never media.
+
+        Raises:
+          ValueError: files are not where the instructions say, or their content is not as expected.
+        """
+
+    @abc.abstractmethod
+    def encode(self, record: Record) -> dict[str, Any]:
+        """What is stored of a sample: arrays, numbers, text, ``bytes`` or a list of ``bytes``.
+
+        Runs in several threads.
+
+        Raises:
+          DamagedMedia: a file of it is missing or damaged.
+        """
+
+    @abc.abstractmethod
+    def decode(self, example: Mapping[str, Any], draws: Draws | None) -> dict[str, Any]:
+        """What the network sees of a stored sample: modality -> sample as `modalities` says.
+
+        Args:
+          example: what TFDS reads: NumPy arrays (images as uint8 ``[H, W, C]``), text as bytes.
+          draws: for random augmentation; None for none, as at test time.
+        """
+
+    def fit(self, examples: Callable[[], Iterator[Mapping[str, Any]]]) -> Any:
+        """What `decode` needs to know of the training samples beside normalisation; None mostly.
+
+        Args:
+          examples: goes through the stored training samples.
+        """
+        del examples
+
+    def split(
+        self,
+        index: Index,
+        *,
+        seed: int,
+        split_seed: int,
+        train_size: int | None,
+        validation_size: int | None,
+        test_size: int | None,
+    ) -> Split:
+        """Rows of the three parts, for one training seed; a data set with folds overrides it."""
+        return published_split(
+            index.splits,
+            index.labels,
+            index.groups,
+            seed=seed,
+            split_seed=split_seed,
+            train_size=train_size,
+            validation_size=validation_size,
+            test_size=test_size,
+        )
+
+    # What follows from it.
+
+    @property
+    def num_classes(self) -> int:
+        """C, or K."""
+        return len(self.CLASS_NAMES)
+
+    @property
+    def is_prepared(self) -> bool:
+        """Whether the data can be read."""
+        return (Path(self.data_dir) / "dataset_info.json").is_file()
+
+    @property
+    def index(self) -> Index:
+        """What is known of every sample, read from the prepared data.
+
+        Raises:
+          ValueError: nothing was prepared.
+        """
+        tables = self._metadata()["index"]
+        splits, keys, groups, labels = [], [], [], []
+        for split, table in tables.items():
+            splits += [split] * len(table["keys"])
+            keys += table["keys"]
+            groups += table["groups"]
+            labels += table["labels"]
+        return Index(tuple(keys), np.array(splits), np.array(labels, np.int32), np.array(groups))
+
+    @property
+    def provenance(self) -> Mapping[str, str]:
+        """Rule and checksums of the lists that the prepared data were made from."""
+        return self._metadata()["provenance"]
+
+    @property
+    def damaged(self) -> Mapping[str, str]:
+        """Samples left out when the data were prepared, and why."""
+        return self._metadata()["damaged"]
+
+    def prepare(
+        self,
+        source: Path,
+        *,
+        strict: bool = False,
+        threads: int = 2,
+        progress: Progress | None = None,
+    ) -> None:
+        """Reads the source and writes the prepared data; goes on where it was if it was stopped.
+
+        Args:
+          source: the directory, laid out as ``MANUAL_DOWNLOAD_INSTRUCTIONS`` say.
+          strict: whether a damaged sample ends the build, instead of being left out and reported.
+          threads: decoding threads.
+          progress: told of every sample.
+
+        Raises:
+          ValueError: the source is missing, not as expected, or, if ``strict``, damaged.
+        """
+        source = Path(source)
+        if not source.is_dir() or not any(source.iterdir()):
+            raise ValueError(
+                f"{self.name}: {source} is no directory with files in it. What it must hold:\n"
+                f"{self.MANUAL_DOWNLOAD_INSTRUCTIONS}"
+            )
+        listing = self.listing(source)
+        if not listing.records:
+            raise ValueError(f"{self.name}: {source} lists no sample.")
+        place = Path(self.data_dir)
+        for stopped in place.parent.glob("incomplete.*"):
+            shutil.rmtree(stopped, ignore_errors=True)
+        cache = place.with_name(f"{place.name}.encoded")
+        self._job = _Job(listing, strict, threads, progress or (lambda done, count: None), cache)
+        tfds.disable_progress_bar()
+        manual = tfds.download.DownloadConfig(manual_dir=source, verify_ssl=False)
+        self.download_and_prepare(download_config=manual, file_format="array_record")
+        shutil.rmtree(cache, ignore_errors=True)
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        label: Any = tfds.features.ClassLabel(names=list(self.CLASS_NAMES))
+        if self.MULTI_LABEL:
+            label = tfds.features.Tensor(shape=(self.num_classes,), dtype=np.int32)
+        features = {**self.stored_features(), _LABEL: label, _KEY: tfds.features.Text()}
+        return tfds.core.DatasetInfo(
+            builder=self,
+            description=str(self.__doc__),
+            features=tfds.features.FeaturesDict(features),
+            homepage=self.HOMEPAGE,
+            citation=self.CITATION,
+            metadata=tfds.core.MetadataDict(),
+            # Rows keep the order of the listing, which the index relies on.
+            disable_shuffling=True,
+        )
+
+    def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
+        del dl_manager
+        job = self._job
+        if job is None:
+            raise ValueError(f"{self.name}: call prepare(source), which lists the files first.")
+        metadata = self.info.metadata
+        metadata["provenance"] = dict(job.listing.provenance)
+        metadata["options"] = dataclasses.asdict(self.options)
+        metadata["damaged"] = {}
+        metadata["index"] = {}
+        splits = sorted({record.split for record in job.listing.records})
+        return {split: self._examples(split, job) for split in splits}
+
+    def _generate_examples(self, **kwargs: Any) -> Any:
+        raise NotImplementedError  # TFDS wants the name; `_split_generators` calls `_examples`.
+
+    def _examples(self, split: str, job: _Job) -> Iterator[tuple[int, dict[str, Any]]]:
+        table: dict[str, list[Any]] = {"keys": [], "labels": [], "groups": []}
+        damaged = self.info.metadata["damaged"]
+        self.info.metadata["index"][split] = table
+        records = [record for record in job.listing.records if record.split == split]
+        encode: Encode = EncodedCache(job.cache, self.encode) if self.CACHED else self.encode
+        for record, found in encode_in_order(records, encode, job.threads):
+            job.advance()
+            if isinstance(found, DamagedMedia):
+                if job.strict:
+                    raise ValueError(f"{self.name}: {record.key}: {found}")
+                damaged[record.key] = str(found)
+                continue
+            label = record.label
+            table["keys"].append(record.key)
+            table["groups"].append(record.group)
+            table["labels"].append(label if isinstance(label, int) else list(label))
+            values = np.array(label, np.int32) if self.MULTI_LABEL else label
+            stored = {name: _as_tfds(value) for name, value in found.items()}
+            yield len(table["keys"]) - 1, {**stored, _LABEL: values, _KEY: record.key}
+        if not table["keys"]:
+            first = next(iter(damaged.items()), ("", ""))
+            raise ValueError(
+                f"{self.name}: no sample of the split {split!r} could be read; the first,"
+                f" {first[0]}: {first[1]}"
+            )
+
+    def _metadata(self) -> Mapping[str, Any]:
+        path = Path(self.data_dir) / "metadata.json"
+        if not self.is_prepared or not path.is_file():
+            raise ValueError(f"{self.name}: nothing is prepared in {self.data_dir}.")
+        return json.loads(path.read_text())
+
+    def index_digest(self) -> str:
+        """sha256 (hex) of names, splits, labels and groups: which data these are."""
+        index = self.index
+        parts = [
+            index.keys,
+            index.splits.tolist(),
+            index.labels.tolist(),
+            index.groups.tolist(),
+        ]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+class _Job:
+    """One build under way."""
+
+    def __init__(
+        self, listing: Listing, strict: bool, threads: int, progress: Progress, cache: Path
+    ) -> None:
+        self.listing = listing
+        self.strict = strict
+        self.threads = threads
+        self.cache = cache
+        self._progress = progress
+        self._done = 0
+
+    def advance(self) -> None:
+        self._done += 1
+        self._progress(self._done, len(self.listing.records))
+
+
+def _as_tfds(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return io.BytesIO(value)
+    if isinstance(value, list):
+        return [io.BytesIO(item) for item in value]
+    return value

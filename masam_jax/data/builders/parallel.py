@@ -1,0 +1,129 @@
+"""Encoding of many records at once, in order, with a memory of what was done before."""
+
+from __future__ import annotations
+
+import collections
+import hashlib
+import itertools
+import os
+import zipfile
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from masam_jax.data.builders.source import DamagedMedia, Record
+
+Example = dict[str, Any]
+Encode = Callable[[Record], Example]
+
+# Records under way for each thread: enough that none waits, little enough for memory.
+_AHEAD = 4
+
+
+def encode_in_order(
+    records: Iterable[Record], encode: Encode, threads: int
+) -> Iterator[tuple[Record, Example | DamagedMedia]]:
+    """Each record with its example, or with what is wrong with it, in the order of the records.
+
+    Args:
+      records: what to encode.
+      encode: from a record to its example; runs in several threads.
+      threads: how many, at least 1.
+    """
+
+    def attempt(record: Record) -> Example | DamagedMedia:
+        try:
+            return encode(record)
+        except DamagedMedia as error:
+            return error
+
+    rest = iter(records)
+    waiting: collections.deque[tuple[Record, Future[Example | DamagedMedia]]] = collections.deque()
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            for record in itertools.islice(rest, threads * _AHEAD):
+                waiting.append((record, pool.submit(attempt, record)))
+            while waiting:
+                record, future = waiting.popleft()
+                yield record, future.result()
+                for following in itertools.islice(rest, 1):
+                    waiting.append((following, pool.submit(attempt, following)))
+        finally:
+            # Also when the reader stops half-way: what has not begun shall not.
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+class EncodedCache:
+    """Examples on disk, so that a build that was stopped goes on where it was.
+
+    An example is found again only if the record's files have the size and the time they had.
+    """
+
+    def __init__(self, directory: Path, encode: Encode) -> None:
+        """Of one build.
+
+        Args:
+          directory: made when missing.
+          encode: makes the examples that are not there yet.
+        """
+        directory.mkdir(parents=True, exist_ok=True)
+        self._directory = directory
+        self._encode = encode
+
+    def __call__(self, record: Record) -> Example:
+        """The record's example, read if it is there, else made and written."""
+        path = self._directory / f"{_fingerprint(record)}.npz"
+        if path.is_file():
+            try:
+                return _read(path)
+            except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+                path.unlink()
+        example = self._encode(record)
+        _write(path, example)
+        return example
+
+
+def _fingerprint(record: Record) -> str:
+    parts = [record.key]
+    for name, value in sorted(record.source.items()):
+        parts.append(f"{name}={value}")
+        if isinstance(value, Path) and value.is_file():
+            status = value.stat()
+            parts.append(f"{status.st_size}:{status.st_mtime_ns}")
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _write(path: Path, example: Example) -> None:
+    arrays: dict[str, np.ndarray] = {}
+    for name, value in example.items():
+        if isinstance(value, bytes):
+            arrays[f"bytes:{name}"] = np.frombuffer(value, np.uint8)
+        elif isinstance(value, list):
+            arrays[f"count:{name}"] = np.int64(len(value))
+            for index, item in enumerate(value):
+                arrays[f"item:{name}:{index}"] = np.frombuffer(item, np.uint8)
+        else:
+            arrays[f"array:{name}"] = np.asarray(value)
+    partial = path.with_name(f"{path.stem}.{os.getpid()}.part")
+    with partial.open("wb") as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]
+    partial.replace(path)
+
+
+def _read(path: Path) -> Example:
+    example: Example = {}
+    with np.load(path, allow_pickle=False) as file:
+        for entry in file.files:
+            kind, _, name = entry.partition(":")
+            if kind == "bytes":
+                example[name] = file[entry].tobytes()
+            elif kind == "count":
+                count = int(file[entry])
+                example[name] = [file[f"item:{name}:{i}"].tobytes() for i in range(count)]
+            elif kind == "array":
+                array = file[entry]
+                example[name] = array.item() if array.ndim == 0 else array
+    return example

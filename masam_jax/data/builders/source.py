@@ -1,0 +1,69 @@
+"""What a published data set's files hold, before anything is decoded."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+
+class DamagedMedia(Exception):
+    """A media file is missing or cannot be decoded; the message names it and says why."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """One sample of the source, listed but not yet read.
+
+    Attributes:
+      key: unique and stable, such as the file's stem; errors call it by this name.
+      split: ``"train"``, ``"validation"``, ``"test"``, or ``"all"`` where the source draws no line.
+      label: class in ``[0, C)``, or a tuple of K zeros and ones.
+      source: what ``encode`` needs: paths, numbers, text.
+      group: whose sample it is (patient, actor, video); a group stays on one side of a split.
+    """
+
+    key: str
+    split: str
+    label: int | tuple[int, ...]
+    source: Mapping[str, Any]
+    group: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Listing:
+    """All samples of a source, in a fixed order, and where that order comes from.
+
+    Attributes:
+      records: the samples.
+      provenance: what says which sample is where: ``{"rule": words, file name: sha256, …}``.
+    """
+
+    records: tuple[Record, ...]
+    provenance: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        seen: set[str] = set()
+        for record in self.records:
+            if record.key in seen:
+                raise ValueError(f"the source lists {record.key!r} twice; names must be unique.")
+            seen.add(record.key)
+
+
+def file_digest(path: Path) -> str:
+    """sha256 (hex) of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def need(path: Path, what: str) -> Path:
+    """The path, if something is there.
+
+    Raises:
+      ValueError: nothing is.
+    """
+    if not path.exists():
+        raise ValueError(f"{path} does not exist; {what} is expected there.")
+    return path

@@ -1,0 +1,98 @@
+"""What one modality's samples look like when they reach the network."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Literal
+
+import numpy as np
+
+Kind = Literal["vector", "image", "spectrogram", "frames", "sequence", "tokens"]
+KINDS: tuple[Kind, ...] = ("vector", "image", "spectrogram", "frames", "sequence", "tokens")
+
+IMAGENET_MEAN = (123.675, 116.28, 103.53)
+"""Channel means of ImageNet, of pixels 0 to 255."""
+IMAGENET_STD = (58.395, 57.12, 57.375)
+"""Channel standard deviations of ImageNet, of pixels 0 to 255."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Normalization:
+    """How values are brought to a common scale, ``(x - mean) / std``, on the device.
+
+    Attributes:
+      rule: ``"feature"``: mean and std of each index of the last axis; ``"scalar"``: one of all
+        values; both from the training samples alone. ``"fixed"``: the numbers given here.
+        ``"none"``: values stay as they are.
+      mean: of ``"fixed"``, one number for each index of the last axis.
+      std: likewise.
+    """
+
+    rule: Literal["feature", "scalar", "fixed", "none"] = "feature"
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether its numbers come from the training samples."""
+        return self.rule in ("feature", "scalar")
+
+
+IMAGENET = Normalization("fixed", IMAGENET_MEAN, IMAGENET_STD)
+"""ImageNet's statistics, for pixels 0 to 255."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Modality:
+    """One modality of a data set.
+
+    Attributes:
+      kind: ``"vector"`` [D], ``"image"`` [H, W, C], ``"spectrogram"`` [frequencies, times, 1],
+        ``"frames"`` [T, H, W, C]: a sample is one array. ``"sequence"``: a sample is
+        ``{"values": float32 [T, D], "mask": bool [T]}``, ``"tokens"``: ``{"tokens": int32 [L],
+        "mask": bool [L]}``, with True at real steps and zeros at all others.
+      shape: shape of that array, of ``values`` or of ``tokens``.
+      dtype: its dtype; pixels travel as uint8, a quarter of float32.
+      normalization: how values are brought to a common scale.
+      vocabulary_size: of ``"tokens"``, one more than the largest.
+    """
+
+    kind: Kind
+    shape: tuple[int, ...]
+    dtype: Any = np.float32
+    normalization: Normalization = Normalization()
+    vocabulary_size: int | None = None
+
+    @property
+    def template(self) -> Any:
+        """Shapes and dtypes of one sample, a tree of ``(shape, dtype)`` arrays of zeros."""
+        values = np.zeros(self.shape, self.dtype)
+        if self.kind == "sequence":
+            return {"mask": np.zeros(self.shape[:1], np.bool_), "values": values}
+        if self.kind == "tokens":
+            return {"mask": np.zeros(self.shape[:1], np.bool_), "tokens": values}
+        return values
+
+
+def check_sample(name: str, modality: Modality, sample: Any) -> None:
+    """Checks that a decoded sample is what its modality says.
+
+    Raises:
+      ValueError: another structure, shape or dtype, or values that are not finite.
+    """
+    template = modality.template
+    found = sample if isinstance(template, dict) else {"": sample}
+    wanted = template if isinstance(template, dict) else {"": template}
+    if not isinstance(found, dict) or set(found) != set(wanted):
+        kind = sorted(found) if isinstance(found, dict) else type(found).__name__
+        raise ValueError(f"{name}: a sample has {kind}; {sorted(wanted)} is needed.")
+    for part, array in found.items():
+        like = wanted[part]
+        if np.shape(array) != like.shape or array.dtype != like.dtype:
+            raise ValueError(
+                f"{name}{'/' + part if part else ''}: a sample has shape {np.shape(array)} and"
+                f" dtype {array.dtype}; {like.shape} of {like.dtype} is needed."
+            )
+        if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
+            bad = int(np.count_nonzero(~np.isfinite(array)))
+            raise ValueError(f"{name}: a sample holds {bad} non-finite values; none may be.")

@@ -1,0 +1,1 @@
+"""What is done to raw media: functions of NumPy arrays, an idea a file."""

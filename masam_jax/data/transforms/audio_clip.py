@@ -1,0 +1,114 @@
+"""Sound of a file as a waveform, at one rate and length."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+
+from masam_jax.data.builders.source import DamagedMedia
+from masam_jax.data.transforms.media_error import damaged
+
+_FULL_SCALE = 32768.0
+
+
+def read_wave(path: Path) -> tuple[np.ndarray, int]:
+    """A sound file, its channels averaged.
+
+    Args:
+      path: WAV, FLAC or whatever else libsndfile reads.
+
+    Returns:
+      float32 ``[N]``, of 16-bit samples in [-1, 1), and samples per second.
+
+    Raises:
+      DamagedMedia: the file is missing, damaged or without samples.
+    """
+    import soundfile
+
+    try:
+        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    except (OSError, RuntimeError) as error:
+        raise damaged(path, error) from error
+    return _mono(samples.T, path), rate
+
+
+def read_audio_track(path: Path) -> tuple[np.ndarray, int]:
+    """The first audio track of a video file, its channels averaged.
+
+    Args:
+      path: whatever FFmpeg reads.
+
+    Returns:
+      float32 ``[N]``, and samples per second.
+
+    Raises:
+      DamagedMedia: the file is missing or damaged, or has no audio.
+    """
+    import av
+
+    parts: list[np.ndarray] = []
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.audio:
+                raise DamagedMedia(f"{path}: it has no audio track.")
+            rate = int(container.streams.audio[0].rate)
+            planar = av.AudioResampler(format="fltp")
+            for frame in container.decode(audio=0):
+                parts += [part.to_ndarray() for part in planar.resample(frame)]
+            parts += [part.to_ndarray() for part in planar.resample(None)] if parts else []
+    except (OSError, av.FFmpegError, ValueError) as error:
+        raise damaged(path, error) from error
+    channels = np.concatenate(parts, axis=1) if parts else np.zeros((1, 0), np.float32)
+    return _mono(channels, path), rate
+
+
+def resample(waveform: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
+    """A waveform at another rate, by SciPy's polyphase filter (a Kaiser window, beta 5).
+
+    Args:
+      waveform: float32 ``[N]``.
+      rate: its samples per second.
+      new_rate: those wanted.
+
+    Returns:
+      float32 ``[ceil(N * new_rate / rate)]``.
+    """
+    if rate == new_rate:
+        return waveform
+    from scipy.signal import resample_poly
+
+    common = math.gcd(rate, new_rate)
+    return resample_poly(waveform, new_rate // common, rate // common).astype(np.float32)
+
+
+def as_int16(waveform: np.ndarray) -> np.ndarray:
+    """A waveform in 16 bits, a sample of 1 being 32768; beyond that it is clipped."""
+    return np.clip(np.rint(waveform * _FULL_SCALE), -_FULL_SCALE, _FULL_SCALE - 1).astype(np.int16)
+
+
+def as_float(samples: np.ndarray) -> np.ndarray:
+    """The waveform that `as_int16` stored, float32 in [-1, 1)."""
+    return samples.astype(np.float32) / np.float32(_FULL_SCALE)
+
+
+def fit_length(waveform: np.ndarray, length: int) -> np.ndarray:
+    """A waveform repeated until it is long enough, then cut.
+
+    Args:
+      waveform: ``[N]``, N >= 1.
+      length: number of samples.
+
+    Returns:
+      ``[length]``, sample i being that of ``i mod N``.
+    """
+    return np.resize(waveform, length)
+
+
+def _mono(channels: np.ndarray, path: Path) -> np.ndarray:
+    if not channels.shape[1]:
+        raise DamagedMedia(f"{path}: it holds no sound.")
+    if not np.isfinite(channels).all():
+        raise DamagedMedia(f"{path}: some of its samples are not finite.")
+    return channels.mean(axis=0)

@@ -1,0 +1,21 @@
+"""What is wrong with a media file, in a line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from masam_jax.data.builders.source import DamagedMedia
+
+
+def damaged(path: Path, error: Exception) -> DamagedMedia:
+    """The decoder's error as that of a file, which it names once.
+
+    Args:
+      path: the file.
+      error: of FFmpeg, libsndfile or Pillow.
+    """
+    if not path.is_file():
+        return DamagedMedia(f"{path}: there is no such file.")
+    # FFmpeg's and libsndfile's words without the path that they are wrapped in.
+    words = getattr(error, "strerror", None) or getattr(error, "error_string", None) or str(error)
+    return DamagedMedia(f"{path}: {words.rstrip('.')}.")

@@ -1,0 +1,127 @@
+"""Still frames of a video file."""
+
+from __future__ import annotations
+
+import io
+import itertools
+from pathlib import Path
+
+import numpy as np
+
+from masam_jax.data.builders.source import DamagedMedia
+from masam_jax.data.draws import Draws
+from masam_jax.data.transforms.image_augmentation import (
+    horizontal_flip,
+    random_box,
+    resize,
+    resize_shorter,
+    resized_crop,
+)
+from masam_jax.data.transforms.media_error import damaged
+
+# Containers round times, FLV to a millisecond.
+_ROUNDING_S = 1e-3
+
+
+def read_frames(path: Path, *, rate: float = 1.0, limit: int = 10) -> list[np.ndarray]:
+    """Frames of the first video track at a fixed rate.
+
+    Frame k is the first one shown ``k / rate`` seconds after the first frame, or later.
+
+    Args:
+      path: whatever FFmpeg reads.
+      rate: frames per second.
+      limit: most frames; the rest of the file is not read.
+
+    Returns:
+      uint8 ``[H, W, 3]``, RGB, at least one.
+
+    Raises:
+      DamagedMedia: the file is missing or damaged, or has no video.
+    """
+    import av
+
+    frames: list[np.ndarray] = []
+    start = None
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                raise DamagedMedia(f"{path}: it has no video track.")
+            for number, frame in enumerate(container.decode(video=0)):
+                time = frame.time
+                if time is None:
+                    time = number / float(container.streams.video[0].average_rate or 25)
+                start = time if start is None else start
+                if time - start < len(frames) / rate - _ROUNDING_S:
+                    continue
+                if frame.is_corrupt:
+                    raise DamagedMedia(f"{path}: its frame at {time:.2f} s is damaged.")
+                frames.append(frame.to_ndarray(format="rgb24"))
+                if len(frames) == limit:
+                    break
+    except (OSError, av.FFmpegError, ValueError) as error:
+        raise damaged(path, error) from error
+    if not frames:
+        raise DamagedMedia(f"{path}: it holds no frame.")
+    return frames
+
+
+def jpeg_bytes(image: np.ndarray, *, shorter: int = 256, quality: int = 95) -> bytes:
+    """A frame as JPEG.
+
+    Args:
+      image: uint8 ``[H, W, 3]``.
+      shorter: most pixels of the shorter side; a larger image is made smaller.
+      quality: of the JPEG, 0 to 95.
+    """
+    from PIL import Image
+
+    if min(image.shape[:2]) > shorter:
+        image = resize_shorter(image, shorter)
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "JPEG", quality=quality)
+    return file.getvalue()
+
+
+def choose_frames(count: int, wanted: int, draws: Draws | None) -> list[int]:
+    """One frame of each of ``wanted`` equal segments of a clip, in order.
+
+    Segment i begins at frame ``floor(i * count / wanted)`` and ends where the next begins. With
+    fewer frames than segments, a segment that would be empty has the one frame that it begins at,
+    and frames come more than once.
+
+    Args:
+      count: frames there are, at least 1.
+      wanted: frames to take, at least 1.
+      draws: takes any frame of a segment, one number each; None takes the middle one, the earlier
+        of two.
+    """
+    bounds = [index * count // wanted for index in range(wanted + 1)]
+    chosen = []
+    for begin, end in itertools.pairwise(bounds):
+        size = max(end - begin, 1)
+        chosen.append(begin + ((size - 1) // 2 if draws is None else draws.integer(size)))
+    return chosen
+
+
+def prepare_frames(frames: np.ndarray, wanted: int, size: int, draws: Draws | None) -> np.ndarray:
+    """What a network sees of a clip.
+
+    With draws: frames by `choose_frames`, one random part for all of them (`random_box`), all
+    flipped or none. Without: the middle frames, the whole image made square.
+
+    Args:
+      frames: uint8 ``[F, H, W, 3]``, F >= 1.
+      wanted: number of frames.
+      size: side of the result.
+      draws: for augmentation; None for none.
+
+    Returns:
+      uint8 ``[wanted, size, size, 3]``.
+    """
+    chosen = [np.asarray(frames[index]) for index in choose_frames(len(frames), wanted, draws)]
+    if draws is None:
+        return np.stack([resize(frame, size) for frame in chosen])
+    height, width = chosen[0].shape[:2]
+    box = random_box(height, width, draws)
+    return horizontal_flip(np.stack([resized_crop(frame, box, size) for frame in chosen]), draws)

@@ -1,0 +1,218 @@
+"""Kinetics-Sounds, from its own files to decoded samples."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from masam_jax.data.builders.kinetics_sounds import KineticsSounds, KineticsSoundsOptions
+from masam_jax.data.builders.source import DamagedMedia, Record
+from masam_jax.data.draws import Draws
+from masam_jax.data.modality import check_sample
+from masam_jax.data.transforms import audio_clip
+from tests.data.builders.kinetics_sounds_source import CLASSES, COLOURS, clip_name, make_source
+from tests.data.builders.video_files import tone, write_video
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    place = tmp_path_factory.mktemp("source") / "kinetics_sounds"
+    make_source(place)
+    return place
+
+
+@pytest.fixture(scope="module")
+def builder(source, tmp_path_factory):
+    builder = KineticsSounds(data_dir=tmp_path_factory.mktemp("prepared"))
+    builder.prepare(source)
+    return builder
+
+
+@pytest.fixture
+def own_source(tmp_path):
+    """One that a test may break."""
+    place = tmp_path / "source"
+    make_source(place, train=9, test=3, seconds=1.1)
+    return place
+
+
+def test_there_are_31_classes_in_alphabetical_order():
+    names = KineticsSounds.CLASS_NAMES
+    assert len(set(names)) == 31
+    assert list(names) == sorted(names)
+    assert {names[label] for label in CLASSES.values()} == {
+        folder.replace("_", " ") for folder in CLASSES
+    }
+
+
+def test_counts_and_labels(builder):
+    index = builder.index
+    assert (index.splits == "train").sum() == 24
+    assert (index.splits == "test").sum() == 8
+    assert not builder.damaged
+    label_of = {clip_name(n): list(CLASSES.values())[n % 3] for n in range(32)}
+    # The release's test list spells the same names without padding.
+    found = {
+        f"{key.split('_')[0]}_000012_000022": n
+        for key, n in zip(index.keys, index.labels, strict=True)
+    }
+    assert found == label_of
+    assert "24 train, 8 test clips, which are not the published" in builder.provenance["rule"]
+    assert {"train.txt", "test.txt"} < set(builder.provenance)
+    assert index.groups.tolist() == [key[:11] for key in index.keys]
+
+
+def test_every_sample_is_as_said(builder):
+    for split in ("train", "test"):
+        data = builder.as_data_source(split=split)
+        for row in range(len(data)):
+            sample = builder.decode(data[row], None)
+            for name, modality in builder.modalities.items():
+                check_sample(name, modality, sample[name])
+
+
+@pytest.mark.parametrize("row", [0, 3])
+def test_the_waveform_is_that_of_the_track_or_of_the_file_beside(builder, row):
+    heard = audio_clip.as_float(builder.as_data_source(split="train")[row]["waveform"])
+    middle = heard[8000:40000]
+    spectrum = np.abs(np.fft.rfft(middle * np.hanning(len(middle))))
+    frequency = spectrum.argmax() * 22050 / len(middle)
+    assert abs(frequency - (300 + 300 * (row % 3))) < 2
+    # A sine of amplitude 0.5; AAC loses a little.
+    assert abs(np.sqrt((middle**2).mean()) - 0.5 / np.sqrt(2)) < 0.02
+
+
+def test_zeros_follow_the_sound(builder):
+    example = builder.as_data_source(split="train")[3]
+    audio = builder.decode(example, None)["audio"][..., 0]
+    frames = 1 + (len(example["waveform"]) - 551) // 220
+    assert (audio[:, frames:] == 0).all()
+    assert (audio[:, :frames] != 0).any(axis=0).all()
+
+
+def test_long_sound_is_cut(tmp_path):
+    path = tmp_path / "clip.mp4"
+    write_video(
+        path, codec="mpeg4", colours=COLOURS, seconds=1, sound=tone(440, 11, 16000), rate=16000
+    )
+    builder = KineticsSounds(data_dir=tmp_path / "prepared")
+    media = {"clip": path, "sound": path}
+    example = builder.encode(Record("clip", "train", 0, media))
+    assert len(example["waveform"]) == 1023 * 220 + 551
+    frames = np.zeros((1, 8, 8, 3), np.uint8)
+    audio = builder.decode({**example, "frames": frames}, None)["audio"]
+    assert (audio[:, -1] != 0).any()
+
+
+@pytest.mark.parametrize("frames", [1, 3, 5])
+def test_options_of_frames(builder, frames):
+    place = Path(builder.data_dir).parents[1]
+    other = KineticsSounds(data_dir=place, options=KineticsSoundsOptions(frames=frames))
+    video = other.decode(builder.as_data_source(split="train")[0], None)["video"]
+    check_sample("video", other.modalities["video"], video)
+    expected = {1: [1], 3: [0, 1, 2], 5: [0, 0, 1, 1, 2]}[frames]
+    for frame, second in zip(video, expected, strict=True):
+        assert np.abs(frame.astype(int) - COLOURS[second]).max() < 12
+
+
+def test_augmentation_is_a_function_of_its_draws(builder):
+    example = dict(builder.as_data_source(split="train")[0])
+    gradient = np.arange(48 * 64 * 3, dtype=np.uint32).reshape(48, 64, 3) % 251
+    example["frames"] = np.stack([gradient.astype(np.uint8)] * 3)
+    video = [builder.decode(example, Draws(0, key))["video"] for key in range(4)]
+    again = [builder.decode(example, Draws(0, key))["video"] for key in range(4)]
+    np.testing.assert_array_equal(video, again)
+    assert not np.array_equal(video[0], video[1])
+    # The same part of the same picture: all frames are alike.
+    np.testing.assert_array_equal(video[0][0], video[0][2])
+
+
+def test_prepared_twice_is_the_same(source, builder, tmp_path):
+    again = KineticsSounds(data_dir=tmp_path)
+    again.prepare(source, threads=3)
+    assert again.index_digest() == builder.index_digest()
+    for row in (2, 3):
+        one, two = (b.as_data_source(split="test")[row] for b in (builder, again))
+        np.testing.assert_array_equal(one["waveform"], two["waveform"])
+        np.testing.assert_array_equal(one["frames"], two["frames"])
+
+
+def test_validation_list_and_folders_below_splits(tmp_path):
+    place = tmp_path / "source"
+    make_source(place, train=6, test=3, validation=3, seconds=0.5)
+    (place / "train").mkdir()
+    (place / "singing").rename(place / "train" / "singing")
+    (place / "train.txt").rename(place / "my_train.txt")
+    builder = KineticsSounds(data_dir=tmp_path / "prepared")
+    builder.prepare(place)
+    assert not builder.damaged
+    sizes = {"train_size": None, "validation_size": None, "test_size": None}
+    parts = builder.split(builder.index, seed=0, split_seed=0, **sizes)
+    assert [len(part) for part in parts] == [6, 3, 3]
+    assert {builder.index.keys[row] for row in parts.validation} == {
+        clip_name(number) for number in (9, 10, 11)
+    }
+
+
+def test_damaged_and_missing_media_are_counted(own_source, tmp_path):
+    clips = [own_source / "playing_accordion" / f"{clip_name(n)}.mp4" for n in (0, 3, 6)]
+    clips[0].unlink()
+    clips[1].with_suffix(".wav").unlink()
+    clips[2].write_bytes(clips[2].read_bytes()[:300])
+    builder = KineticsSounds(data_dir=tmp_path / "prepared")
+    builder.prepare(own_source)
+    assert set(builder.damaged) == {clip_name(0), clip_name(3), clip_name(6)}
+    assert "no such file" in builder.damaged[clip_name(0)]
+    assert "no audio track" in builder.damaged[clip_name(3)]
+    assert str(clips[2]) in builder.damaged[clip_name(6)]
+    assert len(builder.index.keys) == 9
+    with pytest.raises(ValueError, match=clip_name(0)):
+        KineticsSounds(data_dir=tmp_path / "strict").prepare(own_source, strict=True)
+
+
+def test_sound_of_less_than_a_frame_is_damage(tmp_path):
+    import soundfile
+
+    clip, wave = tmp_path / "clip.mp4", tmp_path / "clip.wav"
+    write_video(clip, codec="mpeg4", colours=COLOURS, seconds=1)
+    soundfile.write(wave, tone(440, 0.01, 16000), 16000)
+    builder = KineticsSounds(data_dir=tmp_path / "prepared")
+    with pytest.raises(DamagedMedia, match=r"clip\.wav: its sound is shorter than 25 ms"):
+        builder.encode(Record("clip", "train", 0, {"clip": clip, "sound": wave}))
+
+
+@pytest.mark.parametrize(
+    "line", ["vid_1_2,10,31", "juggling/vid_1_2.mp4", "vid_1_2", "singing/", "a,b"]
+)
+def test_bad_lines_are_named(own_source, tmp_path, line):
+    with (own_source / "test.txt").open("a") as file:
+        file.write(f"{line}\n")
+    with pytest.raises(ValueError, match=r"test\.txt, line 4: "):
+        KineticsSounds(data_dir=tmp_path / "prepared").prepare(own_source)
+
+
+def test_wrong_layouts(own_source, tmp_path):
+    builder = KineticsSounds(data_dir=tmp_path / "prepared")
+    # Another clip of a video that is in train.
+    with (own_source / "test.txt").open("a") as file:
+        file.write("vid00000000_50,10,8\n")
+    with pytest.raises(ValueError, match="'vid00000000' are listed for train and for test"):
+        builder.listing(own_source)
+    (own_source / "my_train.txt").write_text("")
+    with pytest.raises(ValueError, match=r"both train\.txt and my_train\.txt"):
+        builder.listing(own_source)
+    (own_source / "my_train.txt").unlink()
+    (own_source / "train.txt").unlink()
+    with pytest.raises(ValueError, match=r"train\.txt does not exist"):
+        builder.listing(own_source)
+    for folder in CLASSES:
+        (own_source / folder).rename(own_source / f"class {folder}")
+    with pytest.raises(ValueError, match="no folder of a class"):
+        builder.listing(own_source)
+
+
+@pytest.mark.parametrize("frames", [0, 11])
+def test_options_are_checked(frames):
+    with pytest.raises(ValueError, match=rf"frames is {frames}; it must lie in 1\.\.10"):
+        KineticsSoundsOptions(frames=frames)
+    assert KineticsSoundsOptions().frames == 3
