@@ -1,0 +1,234 @@
+"""What published results are measured in, by name."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+
+import numpy as np
+
+_TITLES = {
+    "accuracy": "Accuracy",
+    "macro_f1": "Macro-F1",
+    "auroc": "AUROC (macro)",
+    "micro_auroc": "AUROC (micro)",
+    "auprc": "AUPRC (macro)",
+    "micro_auprc": "AUPRC (micro)",
+    "map": "mAP",
+}
+
+METRICS = tuple(_TITLES)
+"""Names that :func:`score` knows."""
+
+# Softmax and sigmoid in low precision may pass 1 by rounding.
+_SLACK = 1e-3
+
+
+def title(name: str) -> str:
+    """A metric's name in a table.
+
+    Raises:
+      ValueError: an unknown name.
+    """
+    _check_name(name)
+    return _TITLES[name]
+
+
+def score(name: str, labels: np.ndarray, probabilities: np.ndarray) -> float:
+    """One metric of predicted probabilities, in [0, 1]; NaN where it is not defined.
+
+    ``labels [n]`` are classes and a row's prediction is its largest probability (the first on
+    ties). ``labels [n, K]`` are zeros and ones, and a prediction is a probability of at least 0.5.
+
+    ================  ==========================================================================
+    ``accuracy``      share of right predictions; of ``[n, K]`` the mean of the K labels' shares
+    ``macro_f1``      mean F1 of the classes that occur in labels or predictions
+    ``auroc``         mean area under the ROC curve, one class against the rest, of the classes
+                      with both a positive and a negative row
+    ``micro_auroc``   the same area with the entries of those classes in one pool
+    ``auprc``         mean average precision, one class against the rest, of the classes with a
+                      positive row
+    ``micro_auprc``   average precision with the entries of those classes in one pool
+    ``map``           another name of ``auprc``
+    ================  ==========================================================================
+
+    A class is a column of ``probabilities``: of ``labels [n, K]``, one of the K labels. All are
+    scikit-learn's: average precision is ``sum_n (R_n - R_{n-1}) P_n``, without interpolation.
+
+    Args:
+      name: one of :data:`METRICS`.
+      labels: integer classes ``[n]`` in ``[0, C)``, or zeros and ones ``[n, K]`` of any real dtype
+        (``[n, 1]`` for one binary question).
+      probabilities: ``[n, C]`` by softmax, or ``[n, K]`` by sigmoid.
+
+    Raises:
+      ValueError: an unknown name, shapes or labels that do not fit, or probabilities that are not
+        finite or not in [0, 1].
+
+    Examples:
+      >>> import numpy as np
+      >>> probabilities = np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8]])
+      >>> round(score("accuracy", np.array([0, 1, 1]), probabilities), 3)
+      0.667
+      >>> score("auroc", np.array([0, 1, 1]), probabilities)
+      1.0
+    """
+    _check_name(name)
+    return _FUNCTIONS[name](*_checked(labels, probabilities))
+
+
+def all_scores(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
+    """Every metric of :data:`METRICS`; arguments and errors as those of :func:`score`."""
+    truth, checked = _checked(labels, probabilities)
+    return {name: function(truth, checked) for name, function in _FUNCTIONS.items()}
+
+
+def _accuracy(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    from sklearn.metrics import accuracy_score
+
+    if not labels.size:
+        return float("nan")
+    found = _predictions(labels, probabilities)
+    if labels.ndim == 1:
+        return float(accuracy_score(labels, found))
+    return _mean([accuracy_score(*column) for column in zip(labels.T, found.T, strict=True)])
+
+
+def _macro_f1(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    from sklearn.metrics import f1_score
+
+    if not labels.size:
+        return float("nan")
+    found = _predictions(labels, probabilities)
+    if labels.ndim == 1:
+        return float(f1_score(labels, found, average="macro", zero_division=0))
+    # A label at a time: scikit-learn takes [n, 1] for two classes, and would average over both.
+    return _mean(
+        [
+            f1_score(*column, zero_division=0)
+            for column in zip(labels.T, found.T, strict=True)
+            if np.any(column)
+        ]
+    )
+
+
+def _auroc(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    from sklearn.metrics import roc_auc_score
+
+    columns = zip(*_columns_with_both(labels, probabilities), strict=True)
+    return _mean([roc_auc_score(truth, scores) for truth, scores in columns])
+
+
+def _micro_auroc(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    from sklearn.metrics import roc_auc_score
+
+    truth, scores = _columns_with_both(labels, probabilities)
+    return float(roc_auc_score(truth.ravel(), scores.ravel())) if truth.size else float("nan")
+
+
+def _auprc(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    from sklearn.metrics import average_precision_score
+
+    columns = zip(*_columns_that_occur(labels, probabilities), strict=True)
+    return _mean([average_precision_score(truth, scores) for truth, scores in columns])
+
+
+def _micro_auprc(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    from sklearn.metrics import average_precision_score
+
+    truth, scores = _columns_that_occur(labels, probabilities)
+    if not truth.size:
+        return float("nan")
+    return float(average_precision_score(truth.ravel(), scores.ravel()))
+
+
+_FUNCTIONS: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
+    "accuracy": _accuracy,
+    "macro_f1": _macro_f1,
+    "auroc": _auroc,
+    "micro_auroc": _micro_auroc,
+    "auprc": _auprc,
+    "micro_auprc": _micro_auprc,
+    "map": _auprc,
+}
+
+
+def _mean(values: list[float]) -> float:
+    return float(np.mean(values)) if values else float("nan")
+
+
+def _predictions(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    if labels.ndim == 1:
+        return np.argmax(probabilities, axis=1)
+    return (probabilities >= 0.5).astype(np.int64)
+
+
+def _one_against_rest(
+    labels: np.ndarray, probabilities: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Truth of each class, int ``[C, n]``, and its scores ``[C, n]``."""
+    if labels.ndim == 1:
+        labels = labels[:, None] == np.arange(probabilities.shape[1])
+    return labels.T.astype(np.int64), probabilities.T
+
+
+def _columns_that_occur(
+    labels: np.ndarray, probabilities: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    truth, scores = _one_against_rest(labels, probabilities)
+    occurs = truth.any(axis=1)
+    return truth[occurs], scores[occurs]
+
+
+def _columns_with_both(
+    labels: np.ndarray, probabilities: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    truth, scores = _columns_that_occur(labels, probabilities)
+    mixed = ~truth.all(axis=1)
+    return truth[mixed], scores[mixed]
+
+
+def _check_name(name: str) -> None:
+    if name not in _TITLES:
+        near = difflib.get_close_matches(str(name), METRICS, n=1)
+        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        raise ValueError(f"{name!r} is no metric{hint}; there are {', '.join(METRICS)}.")
+
+
+def _checked(labels: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    labels, probabilities = np.asarray(labels), np.asarray(probabilities).astype(np.float64)
+    wanted = labels.shape if labels.ndim == 2 else labels.shape + probabilities.shape[1:2]
+    if labels.ndim not in (1, 2) or probabilities.ndim != 2 or probabilities.shape != wanted:
+        raise ValueError(
+            f"labels have shape {labels.shape} and probabilities {probabilities.shape}; "
+            "[n] and [n, C], or [n, K] for both, are needed."
+        )
+    bad = ~np.isfinite(probabilities)
+    if bad.any():
+        row, column = np.argwhere(bad)[0]
+        raise ValueError(
+            f"probabilities hold {np.count_nonzero(bad)} non-finite values, the first "
+            f"({probabilities[row, column]}) in row {row}, column {column}; none may be."
+        )
+    low, high = probabilities.min(initial=0.0), probabilities.max(initial=0.0)
+    if low < 0 or high > 1 + _SLACK:
+        raise ValueError(
+            f"probabilities run from {low:g} to {high:g}; they must lie in [0, 1], "
+            "after softmax or sigmoid."
+        )
+    return _checked_labels(labels, probabilities.shape[1]), probabilities
+
+
+def _checked_labels(labels: np.ndarray, num_classes: int) -> np.ndarray:
+    if labels.ndim == 2:
+        wrong = np.count_nonzero((labels != 0) & (labels != 1))
+        if wrong:
+            raise ValueError(f"labels [n, K] hold {wrong} values other than 0 and 1; none may be.")
+    elif labels.size and not np.issubdtype(labels.dtype, np.integer):
+        raise ValueError(f"labels have dtype {labels.dtype}; integer classes [n] are needed.")
+    elif labels.size and not (labels.min() >= 0 and labels.max() < num_classes):
+        raise ValueError(
+            f"labels run from {labels.min()} to {labels.max()}; with {num_classes} columns of "
+            f"probabilities they must lie in 0..{num_classes - 1}."
+        )
+    return labels.astype(np.int64)

@@ -1,0 +1,266 @@
+"""Networks of other projects: labels, equal losses, dropout, missing images, training."""
+
+import doctest
+import functools
+from pathlib import Path
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import nnx
+
+from experiments.integrations.drfuse_like import drfuse_like, drfuse_losses
+from experiments.integrations.drfuse_network import DrFuseLike
+from experiments.integrations.masked_losses import multi_label_loss
+from experiments.integrations.medfuse_like import medfuse_like
+from experiments.integrations.medfuse_network import MedFuseLike
+from experiments.integrations.patients import (
+    CONDITIONS,
+    IMAGE_SIZE,
+    VARIABLES,
+    make_patients,
+)
+from experiments.integrations.train import Settings, main, make_step
+from masam_jax import masam, masam_metrics, multimodal_value_and_grad
+from masam_jax.partition import resolve_partition
+
+WIDTH = 4
+PATIENTS = make_patients(8, missing=0.4, seed=3)
+WITHOUT = PATIENTS._replace(
+    image=jnp.zeros_like(PATIENTS.image), has_image=jnp.zeros_like(PATIENTS.has_image)
+)
+KEY = jax.random.key(5)
+ENCODERS = {"ehr": "ehr_encoder", "cxr": "cxr_encoder"}
+INTEGRATIONS = {"medfuse": medfuse_like, "drfuse": drfuse_like}
+# Leaves that belong to no modality, and that an encoder reads all the same.
+SHARED = {"medfuse": set(), "drfuse": {"shared_projection"}}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _quick_compilation():
+    """The networks are too small for compiled code to win back the time of optimizing it."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
+@functools.cache
+def integrated(name, dropout=0.2):
+    return INTEGRATIONS[name](width=WIDTH, dropout=dropout)
+
+
+every_network = pytest.mark.parametrize("name", INTEGRATIONS)
+
+
+def top_names(tree):
+    return [str(path[0].key) for path, _ in jax.tree.leaves_with_path(tree)]
+
+
+def leaves_of(tree, top_name):
+    return [leaf for path, leaf in jax.tree.leaves_with_path(tree) if str(path[0].key) == top_name]
+
+
+def changed(tree, chosen, amount):
+    """The tree, ``amount`` added to the leaves whose top name is chosen."""
+    return jax.tree.map_with_path(
+        lambda path, leaf: leaf + amount if chosen(str(path[0].key)) else leaf, tree
+    )
+
+
+def largest_difference(left, right):
+    pairs = zip(jax.tree.leaves(left), jax.tree.leaves(right), strict=True)
+    return max(float(jnp.abs(a - b).max()) for a, b in pairs)
+
+
+@functools.cache
+def sgd_step(name, plain=False):
+    """The integration without dropout, its optimizer and its step, compiled once."""
+    integration = integrated(name, dropout=0.0)
+    if plain:
+        integration = integration._replace(loss=PLAIN[name])
+    integration = integration._replace(loss_weights={"ehr": 0.7, "cxr": 1.3})
+    tx = optax.chain(masam(integration.labels, rho=0.5, alpha=0.5, beta=0.9), optax.sgd(1.0))
+    return tx, make_step(integration, tx)
+
+
+def first_step(name, patients=PATIENTS, plain=False):
+    integration = integrated(name, dropout=0.0)
+    tx, step = sgd_step(name, plain)
+    params = integration.params
+    return step(params, tx.init(params), patients, KEY, integration.statistics)
+
+
+@every_network
+def test_every_leaf_has_the_label_of_its_encoder_or_other(name):
+    params = integrated(name).params
+    labels = resolve_partition(integrated(name).labels, params).leaf_labels
+    modality = {encoder: m for m, encoder in ENCODERS.items()}
+    assert list(labels) == [modality.get(top, "other") for top in top_names(params)]
+    assert {"ehr", "cxr", "other"} == set(labels)
+
+
+@every_network
+def test_a_layer_that_no_rule_knows_is_refused(name):
+    params = dict.fromkeys(top_names(integrated(name).params), 0.0)
+    with pytest.raises(ValueError, match=r"no rule covers the parameters \['adapter/kernel'\]"):
+        integrated(name).labels(
+            {top: {"kernel": leaf} for top, leaf in {**params, "adapter": 0.0}.items()}
+        )
+
+
+@every_network
+def test_an_encoder_reads_its_own_and_shared_parameters_alone(name):
+    integration = integrated(name)
+    encoders = integration.loss.encoders
+
+    @jax.jit
+    def encode(params):
+        batch = (PATIENTS, KEY, integration.statistics)
+        return {m: encoder(params, *batch) for m, encoder in encoders.items()}
+
+    features = encode(integration.params)
+    chex.assert_tree_all_finite(features)
+    for m, encoder in ENCODERS.items():
+        allowed = {encoder} | SHARED[name]
+        ruined = changed(integration.params, lambda top, a=allowed: top not in a, jnp.nan)
+        chex.assert_trees_all_equal(encode(ruined)[m], features[m])
+        # It does read all that it is allowed.
+        for top in allowed:
+            moved = encode(changed(integration.params, lambda t, top=top: t == top, 1.0))[m]
+            assert largest_difference(moved, features[m]) > 1e-3
+
+
+def medfuse_plain(params, patients, key, statistics):
+    """The loss of the network's own forward pass."""
+    sizes = {"variables": VARIABLES, "image_size": IMAGE_SIZE, "conditions": CONDITIONS}
+    fresh = MedFuseLike(**sizes, width=WIDTH, dropout=0.0, rngs=nnx.Rngs(0))
+    graph, _, _, rest = nnx.split(fresh, nnx.Param, nnx.BatchStat, ...)
+    network = nnx.merge(graph, params, statistics, rest, copy=True)
+    logits = network(*patients[:4], train=True)
+    everyone = jnp.ones_like(patients.has_image)
+    losses = [
+        multi_label_loss(head, patients.targets, mask)
+        for head, mask in zip(logits, (everyone, everyone, patients.has_image), strict=True)
+    ]
+    return losses[0], {"ehr": losses[1], "cxr": losses[2]}, nnx.state(network, nnx.BatchStat)
+
+
+def drfuse_plain(params, patients, key, statistics):
+    """The loss of the network's own forward pass."""
+    network = DrFuseLike(conditions=CONDITIONS, width=WIDTH, dropout=0.0)
+    variables = {"params": params, "batch_stats": statistics}
+    outputs, new = network.apply(variables, *patients[:4], train=True, mutable=["batch_stats"])
+    return *drfuse_losses(outputs, patients), new["batch_stats"]
+
+
+PLAIN = {"medfuse": medfuse_plain, "drfuse": drfuse_plain}
+
+
+@every_network
+def test_late_fusion_is_the_network_s_own_loss(name):
+    late, plain = first_step(name), first_step(name, plain=True)
+    chex.assert_trees_all_close(late, plain, rtol=1e-5, atol=1e-5)
+    # The perturbation does something, so that the comparison says something.
+    integration = integrated(name, dropout=0.0)
+    dominant = ENCODERS[masam_metrics(late[1])["dominant"]]
+    batch = (PATIENTS, KEY, integration.statistics)
+
+    def total(params):
+        fusion, unimodal, _ = PLAIN[name](params, *batch)
+        return fusion + 0.7 * unimodal["ehr"] + 1.3 * unimodal["cxr"]
+
+    grads = jax.jit(jax.grad(total))(integration.params)
+    clean = jax.tree.map(jnp.subtract, integration.params, grads)
+    assert largest_difference(leaves_of(late[0], dominant), leaves_of(clean, dominant)) > 1e-3
+    for top in set(top_names(clean)) - {dominant}:
+        got, want = leaves_of(late[0], top), leaves_of(clean, top)
+        chex.assert_trees_all_close(got, want, rtol=1e-5, atol=1e-5)
+
+
+@every_network
+def test_the_second_pass_drops_the_same_units(name):
+    integration = integrated(name)
+
+    @jax.jit
+    def both_points(key):
+        value_and_grad = multimodal_value_and_grad(integration.loss, has_aux=True)
+        batch = (PATIENTS, key, integration.statistics)
+        signals = value_and_grad(integration.params, *batch)[2]
+        return signals["fusion_grads"], signals["fusion_grad_fn"](integration.params)
+
+    first, second = both_points(KEY)
+    chex.assert_trees_all_close(second, first, rtol=1e-4, atol=1e-6)
+    others, _ = both_points(jax.random.key(6))
+    for encoder in ENCODERS.values():
+        assert largest_difference(leaves_of(others, encoder), leaves_of(first, encoder)) > 1e-3
+
+
+@every_network
+def test_what_stands_in_for_a_missing_image_does_not_matter(name):
+    here = PATIENTS.has_image[:, None, None, None]
+    noise = jax.random.normal(KEY, PATIENTS.image.shape)
+    found = first_step(name)
+    other = PATIENTS._replace(image=jnp.where(here, PATIENTS.image, noise))
+    chex.assert_trees_all_close(first_step(name, other), found, rtol=1e-4, atol=1e-6)
+    other = PATIENTS._replace(image=jnp.where(here, noise, PATIENTS.image))
+    assert largest_difference(first_step(name, other)[0], found[0]) > 1e-3
+
+
+@every_network
+def test_a_batch_without_images_leaves_the_image_encoder_as_it_was(name):
+    params, state, losses = first_step(name)
+    _, step = sgd_step(name)
+    after, later, without = step(params, state, WITHOUT, KEY, losses.aux)
+    chex.assert_tree_all_finite(after)
+    chex.assert_trees_all_equal(leaves_of(after, "cxr_encoder"), leaves_of(params, "cxr_encoder"))
+    chex.assert_trees_all_equal(without.aux, losses.aux)
+    metrics, earlier = masam_metrics(later), masam_metrics(state)
+    assert metrics["dominant"] == "ehr"
+    assert metrics["ma_loss/cxr"] == earlier["ma_loss/cxr"] > 0
+    assert metrics["ma_loss/ehr"] != earlier["ma_loss/ehr"]
+    initial = integrated(name, dropout=0.0)
+    encoders = [leaves_of(tree, "cxr_encoder") for tree in (params, initial.params)]
+    assert largest_difference(*encoders) > 1e-3
+    assert largest_difference(losses.aux, initial.statistics) > 1e-3
+
+
+def test_the_step_says_whether_the_batch_has_an_image():
+    integration = integrated("medfuse", dropout=0.0)
+
+    def keep_present(updates, state, params=None, *, present, **signals):
+        return updates, present["cxr"]
+
+    spy = optax.GradientTransformationExtraArgs(lambda params: jnp.array(True), keep_present)
+    step = make_step(integration, spy)
+    for patients, present in ((PATIENTS, True), (WITHOUT, False)):
+        batch = (patients, KEY, integration.statistics)
+        assert step(integration.params, spy.init(None), *batch)[1] == present
+
+
+@every_network
+def test_the_command_trains_and_says_what_it_did(name, capsys):
+    settings = Settings(steps=60, batch_size=16, patients=32, learning_rate=2e-2)
+    integrate = functools.partial(INTEGRATIONS[name], width=8)
+    with jax.numpy_dtype_promotion("standard"):
+        trained = main(integrate, settings)
+    assert np.mean(trained.losses[-5:]) < 0.9 * np.mean(trained.losses[:5])
+    assert set(trained.dominant) <= set(ENCODERS)
+    chex.assert_tree_all_finite((trained.params, trained.statistics))
+    printed = capsys.readouterr().out
+    assert f"step 60: loss {trained.losses[-1]:.3f}" in printed
+    assert f"dominant: {trained.dominant[-1]}" in printed
+    assert "accuracy on other patients without images: " in printed
+
+
+def test_the_page_for_users_runs():
+    page = Path(__file__).parents[2] / "docs" / "integration.md"
+    flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    with jax.numpy_dtype_promotion("standard"):
+        failed, attempted = doctest.testfile(
+            str(page), module_relative=False, optionflags=flags, encoding="utf-8"
+        )
+    assert attempted > 20
+    assert failed == 0
