@@ -1,18 +1,27 @@
-"""Data sets by name."""
+"""Data sets that ship with the package, by name."""
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 from collections.abc import Callable
+from typing import Any
 
 from masam_jax.data.dataset import MultimodalData
 from masam_jax.data.mfeat import load_mfeat
-from masam_jax.data.synthetic import make_synthetic
+from masam_jax.data.synthetic import SyntheticConfig, make_synthetic
 
-_LOADERS: dict[str, Callable[[], MultimodalData]] = {
-    "mfeat": load_mfeat,
+
+@dataclasses.dataclass(frozen=True)
+class MfeatOptions:
+    """``mfeat`` has no options."""
+
+
+_LOADERS: dict[str, Callable[[Any], MultimodalData]] = {
+    "mfeat": lambda options: load_mfeat(),
     "synthetic": make_synthetic,
 }
+_OPTIONS: dict[str, type] = {"mfeat": MfeatOptions, "synthetic": SyntheticConfig}
 
 
 def dataset_names() -> tuple[str, ...]:
@@ -20,12 +29,17 @@ def dataset_names() -> tuple[str, ...]:
     return tuple(sorted(_LOADERS))
 
 
-def load_dataset(name: str) -> MultimodalData:
+def dataset_options(name: str) -> type:
+    """The dataclass of a shipped data set's options; its defaults are what is meant by the name."""
+    return _OPTIONS[name]
+
+
+def load_dataset(name: str, options: Any = None) -> MultimodalData:
     """Load a data set by name; no network is used.
 
     Args:
-      name: ``"mfeat"`` (:func:`load_mfeat`) or ``"synthetic"`` (:func:`make_synthetic` with its
-        default configuration).
+      name: ``"mfeat"`` (:func:`load_mfeat`) or ``"synthetic"`` (:func:`make_synthetic`).
+      options: an instance of :func:`dataset_options`; the defaults when None.
 
     Raises:
       ValueError: for an unknown name, with the nearest one.
@@ -36,4 +50,4 @@ def load_dataset(name: str) -> MultimodalData:
         raise ValueError(
             f"dataset: {name!r} is unknown{hint}; known data sets: {', '.join(dataset_names())}."
         )
-    return _LOADERS[name]()
+    return _LOADERS[name](options)

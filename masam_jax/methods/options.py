@@ -10,7 +10,9 @@ def format_number(value: object) -> str:
 
 def write_value(value: object) -> str:
     """An option's value as specifications write it."""
-    return str(value).lower() if isinstance(value, bool) else format_number(value)
+    if isinstance(value, tuple):
+        return "/".join(write_value(part) for part in value)
+    return str(value).lower() if isinstance(value, bool | None) else format_number(value)
 
 
 def require(condition: bool, name: str, value: object, accepted: str) -> None:

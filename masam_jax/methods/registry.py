@@ -4,13 +4,13 @@ A specification is ``name[:option=value,...]``, as in ``masam:rho=12,select=all`
 typed, frozen dataclass of options and at most three parts (see ``methods/method.py``).
 """
 
-import dataclasses
-import difflib
-import typing
-from typing import Any
-
 from masam_jax.methods.method import BoundMethod, Method
-from masam_jax.methods.options import write_value
+from masam_jax.methods.option_grammar import (
+    cut_specification,
+    read_options,
+    unknown,
+    write_options,
+)
 
 _METHODS: dict[str, Method] = {}
 
@@ -39,7 +39,7 @@ def get_method(name: str) -> Method:
       ValueError: there is none; the message names the nearest.
     """
     if name not in _METHODS:
-        raise ValueError(_unknown("method", name, method_names()))
+        raise ValueError(unknown("method", name, method_names()))
     return _METHODS[name]
 
 
@@ -54,55 +54,8 @@ def parse_method(spec: str) -> BoundMethod:
       ValueError: unknown method or option (with the nearest name), a malformed item, an option
         given twice, or a value that its option does not accept.
     """
-    name, colon, rest = spec.strip().partition(":")
+    name, text = cut_specification(spec)
     method = get_method(name)
-    fields = {field.name: field for field in dataclasses.fields(method.options)}
-    types = typing.get_type_hints(method.options)
-    values: dict[str, Any] = {}
-    if colon and not rest:
-        raise ValueError(f"method {spec!r}: nothing after the colon; expected option=value,...")
-    for item in rest.split(",") if rest else ():
-        option, equals, text = (part.strip() for part in item.partition("="))
-        if not equals or not option or not text:
-            raise ValueError(f"method {spec!r}: {item!r} is not of the form option=value")
-        if option not in fields:
-            raise ValueError(f"method {spec!r}: {_unknown('option', option, tuple(fields))}")
-        if option in values:
-            raise ValueError(f"method {spec!r}: option {option!r} is given twice")
-        values[option] = _read(spec, option, text, types[option])
-    try:
-        options = method.options(**values)
-    except ValueError as error:
-        raise ValueError(f"method {spec!r}: {error}") from error
-    return BoundMethod(method, options, _canonical(method, options))
-
-
-def _read(spec: str, option: str, text: str, kind: Any) -> Any:
-    if kind is bool:
-        if text.lower() not in ("true", "false"):
-            raise ValueError(f"method {spec!r}: {option}={text!r} is neither true nor false")
-        return text.lower() == "true"
-    if typing.get_origin(kind) is typing.Literal:
-        choices = typing.get_args(kind)
-        if text not in choices:
-            raise ValueError(f"method {spec!r}: {_unknown(option, text, choices)}")
-        return text
-    try:
-        return kind(text)
-    except ValueError:
-        raise ValueError(f"method {spec!r}: {option}={text!r} is not a {kind.__name__}") from None
-
-
-def _canonical(method: Method, options: Any) -> str:
-    changed = [
-        f"{field.name}={write_value(getattr(options, field.name))}"
-        for field in dataclasses.fields(method.options)
-        if getattr(options, field.name) != field.default
-    ]
-    return method.name + (":" + ",".join(changed) if changed else "")
-
-
-def _unknown(what: str, name: str, known: tuple[str, ...]) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    return f"unknown {what} {name!r}{hint} (known: {', '.join(known)})"
+    options = read_options(method.options, text, f"method {spec!r}")
+    changed = write_options(options)
+    return BoundMethod(method, options, method.name + (f":{changed}" if changed else ""))

@@ -1,0 +1,89 @@
+"""How data sets are asked for: ``name[:option=value,...]``, as methods are."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from masam_jax.data.builders.registry import BUILDERS, builder_class
+from masam_jax.data.registry import dataset_names, dataset_options
+from masam_jax.methods.option_grammar import (
+    cut_specification,
+    read_options,
+    unknown,
+    write_options,
+)
+
+
+class DatasetSpec(NamedTuple):
+    """A data set and its variant.
+
+    Attributes:
+      name: one of `all_dataset_names`.
+      options: an instance of its dataclass of options.
+    """
+
+    name: str
+    options: Any
+
+
+def all_dataset_names() -> tuple[str, ...]:
+    """Names of the published data sets and of those that ship with the package, sorted."""
+    return tuple(sorted({*BUILDERS, *dataset_names()}))
+
+
+def is_published(name: str) -> bool:
+    """Whether a data set is prepared from its own files, rather than shipped with the package."""
+    return name in BUILDERS
+
+
+def options_of(name: str) -> type:
+    """The dataclass of a data set's options.
+
+    Raises:
+      ValueError: unknown name (with the nearest one), or a package of the data set is missing.
+    """
+    if name not in all_dataset_names():
+        raise ValueError(unknown("dataset", name, all_dataset_names()))
+    if not is_published(name):
+        return dataset_options(name)
+    try:
+        return builder_class(name).OPTIONS
+    except ModuleNotFoundError as error:
+        raise ValueError(f"dataset {name!r} {missing_package(error)}") from error
+
+
+def parse_dataset(spec: str) -> DatasetSpec:
+    """Reads ``name[:option=value,...]``.
+
+    Args:
+      spec: for example ``"mfeat"`` or ``"crema_d:split=actor,frames=3"``. Values are read by their
+        option's type; ``none`` is None, and several numbers have ``/`` between them.
+
+    Raises:
+      ValueError: unknown data set or option (with the nearest name), a malformed item, an option
+        given twice, a value that its option does not accept, or a package that is missing.
+
+    Examples:
+      >>> name, options = parse_dataset("synthetic:dominance=4/1,samples=400")
+      >>> name, options.dominance, options.samples
+      ('synthetic', (4.0, 1.0), 400)
+    """
+    name, text = cut_specification(spec)
+    return DatasetSpec(name, read_options(options_of(name), text, f"dataset {spec!r}"))
+
+
+def write_dataset(dataset: DatasetSpec) -> str:
+    """The shortest specification that `parse_dataset` reads as this one.
+
+    Examples:
+      >>> write_dataset(parse_dataset("synthetic:noise=1,samples=400"))
+      'synthetic:samples=400'
+    """
+    changed = write_options(dataset.options)
+    return dataset.name + (f":{changed}" if changed else "")
+
+
+def missing_package(error: ModuleNotFoundError) -> str:
+    """What a data set needs, and how it is installed."""
+    package = (error.name or "").partition(".")[0]
+    return f"needs the package {package}: pip install 'masam_jax[data]'"
