@@ -124,8 +124,6 @@ RID and that visit, keeping every row of ADNIMERGE, one row a visit. Columns: RI
 others are ignored. A UCSF column may carry its table's name: ST101SV, or
 ST101SV_UCSFFSX_11_02_15_UCSFFSX51_08_01_16. Missing values are empty or NA."""
 
-    fitted: Any = None
-
     @property
     def columns(self) -> Mapping[str, tuple[str, ...]]:
         """Names of each modality's features, in their order, for these options."""

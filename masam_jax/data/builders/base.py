@@ -73,6 +73,7 @@ class PublishedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
       OPTIONS: frozen dataclass of variants; its defaults are the published setting.
       CACHED: whether encoding is costly enough to be kept while a build is under way.
       IN_MEMORY: whether training keeps all decoded samples in memory; for small data alone.
+      NEEDS_SOURCE: whether files are needed, rather than made.
     """
 
     VERSION = tfds.core.Version("1.0.0")
@@ -86,6 +87,10 @@ class PublishedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     OPTIONS: ClassVar[type] = NoOptions
     CACHED: ClassVar[bool] = False
     IN_MEMORY: ClassVar[bool] = False
+    NEEDS_SOURCE: ClassVar[bool] = True
+
+    fitted: Any = None
+    """What `fit` found in the training samples; `decode` may need it."""
 
     def __init__(self, *, data_dir: Any, options: Any = None, file_format: Any = None) -> None:
         del file_format
@@ -174,6 +179,11 @@ class PublishedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         return len(self.CLASS_NAMES)
 
     @property
+    def has_missing(self) -> bool:
+        """Whether, with these options, samples may lack a modality, which `decode` leaves out."""
+        return False
+
+    @property
     def is_prepared(self) -> bool:
         """Whether the data can be read."""
         return (Path(self.data_dir) / "dataset_info.json").is_file()
@@ -195,6 +205,11 @@ class PublishedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         return Index(tuple(keys), np.array(splits), np.array(labels, np.int32), np.array(groups))
 
     @property
+    def vocabulary(self) -> tuple[str, ...]:
+        """Words of the prepared data's tokens, by number; empty where they are not known."""
+        return ()
+
+    @property
     def provenance(self) -> Mapping[str, str]:
         """Rule and checksums of the lists that the prepared data were made from."""
         return self._metadata()["provenance"]
@@ -206,7 +221,7 @@ class PublishedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     def prepare(
         self,
-        source: Path,
+        source: Path | None,
         *,
         strict: bool = False,
         threads: int = 2,
@@ -215,7 +230,8 @@ class PublishedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         """Reads the source and writes the prepared data; goes on where it was if it was stopped.
 
         Args:
-          source: the directory, laid out as ``MANUAL_DOWNLOAD_INSTRUCTIONS`` say.
+          source: the directory, laid out as ``MANUAL_DOWNLOAD_INSTRUCTIONS`` say; None will do
+            where no files are needed.
           strict: whether a damaged sample ends the build, instead of being left out and reported.
           threads: decoding threads.
           progress: told of every sample.
@@ -223,8 +239,8 @@ class PublishedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         Raises:
           ValueError: the source is missing, not as expected, or, if ``strict``, damaged.
         """
-        source = Path(source)
-        if not source.is_dir() or not any(source.iterdir()):
+        source = Path(source or ".")
+        if self.NEEDS_SOURCE and (not source.is_dir() or not any(source.iterdir())):
             raise ValueError(
                 f"{self.name}: {source} is no directory with files in it. What it must hold:\n"
                 f"{self.MANUAL_DOWNLOAD_INSTRUCTIONS}"
@@ -273,6 +289,12 @@ class PublishedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     def _generate_examples(self, **kwargs: Any) -> Any:
         raise NotImplementedError  # TFDS wants the name; `_split_generators` calls `_examples`.
+
+    def _log_download_bytes(self) -> None:
+        """Says nothing; TFDS would print of a download."""
+
+    def _log_download_done(self) -> None:
+        """Likewise."""
 
     def _examples(self, split: str, job: _Job) -> Iterator[tuple[int, dict[str, Any]]]:
         table: dict[str, list[Any]] = {"keys": [], "labels": [], "groups": []}

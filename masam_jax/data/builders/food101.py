@@ -229,6 +229,11 @@ class Food101(PublishedBuilder):
         values[: len(rows)] = rows
         return {"image": image, "text": {"mask": np.arange(length) < len(rows), "values": values}}
 
+    @property
+    def vocabulary(self) -> tuple[str, ...]:
+        """Word pieces or words of the prepared data's tokens; empty if only numbers were given."""
+        return tuple(self._metadata()["vocabulary"]["tokens"])
+
     def tokenize(self, title: str) -> dict[str, np.ndarray]:
         """The sample of a title that is not in the data, with the prepared data's vocabulary.
 
