@@ -17,7 +17,8 @@ from masam_jax.data.builders.adni_table import (
     TABULAR,
     read_visits,
 )
-from masam_jax.data.builders.base import Index, PublishedBuilder
+from masam_jax.data.builders.base import PublishedBuilder
+from masam_jax.data.builders.index import Index
 from masam_jax.data.builders.source import Listing, Record, file_digest
 from masam_jax.data.draws import Draws
 from masam_jax.data.modality import Modality

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 import tensorflow_datasets as tfds
 
-from masam_jax.data.builders.base import Index, PublishedBuilder
+from masam_jax.data.builders.base import PublishedBuilder
 from masam_jax.data.builders.espeak import Speaker
 from masam_jax.data.builders.source import Listing, Record
 from masam_jax.data.draws import Draws
@@ -122,6 +122,7 @@ class AvDigits(PublishedBuilder):
     OPTIONS = AvDigitsOptions
     IN_MEMORY = True
     NEEDS_SOURCE: ClassVar[bool] = False
+    PREPARED_WITH = ("seed", "samples")
     MANUAL_DOWNLOAD_INSTRUCTIONS = """No files are needed: images come with scikit-learn, and speech
 is synthesised by espeak-ng. Both are installed by pip install 'masam_jax[data]'; espeak-ng may also
 be the system's own (apt-get install espeak-ng)."""
@@ -232,23 +233,6 @@ be the system's own (apt-get install espeak-ng)."""
             floor=_FLOOR,
         )
         return {"audio": audio[..., np.newaxis], "image": np.asarray(example["image"])}
-
-    @property
-    def index(self) -> Index:
-        """What is known of every sample.
-
-        Raises:
-          ValueError: nothing was prepared, or with another ``seed`` or ``samples``.
-        """
-        prepared = self._metadata()["options"]
-        for name in ("seed", "samples"):
-            wanted = getattr(self.options, name)
-            if prepared[name] != wanted:
-                raise ValueError(
-                    f"av_digits: {self.data_dir} was prepared with {name}={prepared[name]}, and"
-                    f" {name}={wanted} is asked for; prepare it in another directory."
-                )
-        return super().index
 
 
 def _load_images() -> tuple[np.ndarray, np.ndarray]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-import hashlib
 import io
 import json
 import shutil
@@ -15,14 +14,13 @@ from typing import Any, ClassVar
 import numpy as np
 import tensorflow_datasets as tfds
 
+from masam_jax.data.builders.build_job import BuildJob, Progress
+from masam_jax.data.builders.index import Index
 from masam_jax.data.builders.parallel import Encode, EncodedCache, encode_in_order
 from masam_jax.data.builders.source import DamagedMedia, Listing, Record
 from masam_jax.data.draws import Draws
 from masam_jax.data.modality import Modality
 from masam_jax.data.splits import Split, published_split
-
-Progress = Callable[[int, int], None]
-"""Told how many samples are done, of how many."""
 
 # Beside what a data set stores of a sample, every record holds these.
 _LABEL, _KEY = "label", "key"
@@ -33,24 +31,7 @@ class NoOptions:
     """A data set without options."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Index:
-    """What is known of every prepared sample without reading it, in the order of the rows.
-
-    Attributes:
-      keys: names of the samples.
-      splits: ``"train"``, ``"validation"``, ``"test"`` or ``"all"``.
-      labels: int32 ``[N]``, or ``[N, K]`` of zeros and ones.
-      groups: whose sample it is; ``""`` where that is not known.
-    """
-
-    keys: tuple[str, ...]
-    splits: np.ndarray
-    labels: np.ndarray
-    groups: np.ndarray
-
-
-class PublishedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+class PublishedBuilder(tfds.core.GeneratorBasedBuilder):
     """A published data set: how its files are listed, stored, decoded and split.
 
     A subclass states its facts as class attributes and implements `stored_features`, `listing`,
@@ -74,6 +55,7 @@ class PublishedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
       CACHED: whether encoding is costly enough to be kept while a build is under way.
       IN_MEMORY: whether training keeps all decoded samples in memory; for small data alone.
       NEEDS_SOURCE: whether files are needed, rather than made.
+      PREPARED_WITH: options that shape the prepared copy; all others share one.
     """
 
     VERSION = tfds.core.Version("1.0.0")
@@ -88,6 +70,7 @@ class PublishedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     CACHED: ClassVar[bool] = False
     IN_MEMORY: ClassVar[bool] = False
     NEEDS_SOURCE: ClassVar[bool] = True
+    PREPARED_WITH: ClassVar[tuple[str, ...]] = ()
 
     fitted: Any = None
     """What `fit` found in the training samples; `decode` may need it."""
@@ -95,7 +78,7 @@ class PublishedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     def __init__(self, *, data_dir: Any, options: Any = None, file_format: Any = None) -> None:
         del file_format
         self.options = self.OPTIONS() if options is None else options
-        self._job: _Job | None = None
+        self._job: BuildJob | None = None
         super().__init__(data_dir=data_dir, file_format="array_record")
 
     # What a data set states.
@@ -135,6 +118,9 @@ class PublishedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     @abc.abstractmethod
     def decode(self, example: Mapping[str, Any], draws: Draws | None) -> dict[str, Any]:
         """What the network sees of a stored sample: modality -> sample as `modalities` says.
+
+        A modality that the sample lacks is left out: readers put zeros in its place, and mark it
+        absent. Only where `has_missing` is True may there be such samples.
 
         Args:
           example: what TFDS reads: NumPy arrays (images as uint8 ``[H, W, C]``), text as bytes.
@@ -193,16 +179,11 @@ class PublishedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         """What is known of every sample, read from the prepared data.
 
         Raises:
-          ValueError: nothing was prepared.
+          ValueError: nothing was prepared, or with other options of ``PREPARED_WITH``.
         """
-        tables = self._metadata()["index"]
-        splits, keys, groups, labels = [], [], [], []
-        for split, table in tables.items():
-            splits += [split] * len(table["keys"])
-            keys += table["keys"]
-            groups += table["groups"]
-            labels += table["labels"]
-        return Index(tuple(keys), np.array(splits), np.array(labels, np.int32), np.array(groups))
+        metadata = self._metadata()
+        self._check_prepared_with(metadata["options"])
+        return Index.of_tables(metadata["index"])
 
     @property
     def vocabulary(self) -> tuple[str, ...]:
@@ -237,8 +218,11 @@ class PublishedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
           progress: told of every sample.
 
         Raises:
-          ValueError: the source is missing, not as expected, or, if ``strict``, damaged.
+          ValueError: the source is missing, not as expected, or, if ``strict``, damaged; or it was
+            prepared with other options of ``PREPARED_WITH``.
         """
+        if self.is_prepared:
+            self._check_prepared_with(self._metadata()["options"])
         source = Path(source or ".")
         if self.NEEDS_SOURCE and (not source.is_dir() or not any(source.iterdir())):
             raise ValueError(
@@ -252,7 +236,9 @@ class PublishedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         for stopped in place.parent.glob("incomplete.*"):
             shutil.rmtree(stopped, ignore_errors=True)
         cache = place.with_name(f"{place.name}.encoded")
-        self._job = _Job(listing, strict, threads, progress or (lambda done, count: None), cache)
+        self._job = BuildJob(
+            listing, strict, threads, progress or (lambda done, count: None), cache
+        )
         tfds.disable_progress_bar()
         manual = tfds.download.DownloadConfig(manual_dir=source, verify_ssl=False)
         self.download_and_prepare(download_config=manual, file_format="array_record")
@@ -285,10 +271,7 @@ class PublishedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         metadata["damaged"] = {}
         metadata["index"] = {}
         splits = sorted({record.split for record in job.listing.records})
-        return {split: self._examples(split, job) for split in splits}
-
-    def _generate_examples(self, **kwargs: Any) -> Any:
-        raise NotImplementedError  # TFDS wants the name; `_split_generators` calls `_examples`.
+        return {split: self._generate_examples(split, job) for split in splits}
 
     def _log_download_bytes(self) -> None:
         """Says nothing; TFDS would print of a download."""
@@ -296,7 +279,7 @@ class PublishedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     def _log_download_done(self) -> None:
         """Likewise."""
 
-    def _examples(self, split: str, job: _Job) -> Iterator[tuple[int, dict[str, Any]]]:
+    def _generate_examples(self, split: str, job: BuildJob) -> Iterator[tuple[int, dict[str, Any]]]:
         table: dict[str, list[Any]] = {"keys": [], "labels": [], "groups": []}
         damaged = self.info.metadata["damaged"]
         self.info.metadata["index"][split] = table
@@ -329,34 +312,18 @@ class PublishedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             raise ValueError(f"{self.name}: nothing is prepared in {self.data_dir}.")
         return json.loads(path.read_text())
 
+    def _check_prepared_with(self, prepared: Mapping[str, Any]) -> None:
+        for name in self.PREPARED_WITH:
+            wanted = getattr(self.options, name)
+            if prepared[name] != wanted:
+                raise ValueError(
+                    f"{self.name}: {self.data_dir} was prepared with {name}={prepared[name]}, and"
+                    f" {name}={wanted} is asked for; prepare it in another directory."
+                )
+
     def index_digest(self) -> str:
         """sha256 (hex) of names, splits, labels and groups: which data these are."""
-        index = self.index
-        parts = [
-            index.keys,
-            index.splits.tolist(),
-            index.labels.tolist(),
-            index.groups.tolist(),
-        ]
-        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
-
-
-class _Job:
-    """One build under way."""
-
-    def __init__(
-        self, listing: Listing, strict: bool, threads: int, progress: Progress, cache: Path
-    ) -> None:
-        self.listing = listing
-        self.strict = strict
-        self.threads = threads
-        self.cache = cache
-        self._progress = progress
-        self._done = 0
-
-    def advance(self) -> None:
-        self._done += 1
-        self._progress(self._done, len(self.listing.records))
+        return self.index.digest()
 
 
 def _as_tfds(value: Any) -> Any:

@@ -11,7 +11,8 @@ from typing import Any, ClassVar, Literal, get_args
 import numpy as np
 import tensorflow_datasets as tfds
 
-from masam_jax.data.builders.base import Index, PublishedBuilder
+from masam_jax.data.builders.base import PublishedBuilder
+from masam_jax.data.builders.index import Index
 from masam_jax.data.builders.source import Listing, Record, file_digest, need
 from masam_jax.data.draws import Draws
 from masam_jax.data.modality import IMAGENET, Modality, Normalization

@@ -102,7 +102,7 @@ def _write(path: Path, example: Example) -> None:
         if isinstance(value, bytes):
             arrays[f"bytes:{name}"] = np.frombuffer(value, np.uint8)
         elif isinstance(value, list):
-            arrays[f"count:{name}"] = np.int64(len(value))
+            arrays[f"count:{name}"] = np.asarray(len(value))
             for index, item in enumerate(value):
                 arrays[f"item:{name}:{index}"] = np.frombuffer(item, np.uint8)
         else:

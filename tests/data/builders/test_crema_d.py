@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from masam_jax.data.builders.base import Index
 from masam_jax.data.builders.crema_d import CremaD, CremaDOptions
+from masam_jax.data.builders.index import Index
 from masam_jax.data.draws import Draws
 from masam_jax.data.modality import check_sample
 from masam_jax.data.transforms import audio_clip

@@ -60,10 +60,10 @@ def read_stays(
     times = _read_times(times_path)
     lists = {split: extraction / task / split / "listfile.csv" for split in ("train", "test")}
     held_out = extraction / task / "val_listfile.csv"
-    validation = set()
+    validation: set[str] = set()
     digests = {_name(extraction, times_path): file_digest(times_path)}
     if held_out.is_file():
-        validation = {row["stay"]: at for at, row in _read(held_out, ("stay",))}.keys()
+        validation = {row["stay"] for _, row in _read(held_out, ("stay",))}
         digests[_name(extraction, held_out)] = file_digest(held_out)
     stays = []
     for split, path in lists.items():

@@ -127,8 +127,8 @@ def as_number(variable: str, text: str) -> float:
         number = float(text)
     except ValueError:
         number = np.inf
-    allowed = set(LEVELS.get(variable, {}).values()) or {number}
-    if not np.isfinite(number) or number not in allowed:
+    allowed = LEVELS.get(variable, {}).values()
+    if not np.isfinite(number) or (allowed and number not in allowed):
         raise ValueError(f"{variable} is {text!r}")
     return number
 
