@@ -25,7 +25,6 @@ AudioName = Literal["stft", "fbank"]
 _RATE = 22050
 _LENGTH = 3 * _RATE
 _FBANK_FRAMES = 299
-_SIZE = 224
 _MOST_FRAMES = 3
 _PUBLISHED_COUNTS = {"train": 6698, "test": 744}
 _ACTOR_RULE = (
@@ -43,11 +42,13 @@ class CremaDOptions:
         both sides; ``"actor"``, where none is.
       audio: ``"stft"``, the published log spectrogram; ``"fbank"``, 128 mel filters.
       frames: of the video, 1 to 3.
+      image_size: side of a frame, in pixels.
     """
 
     split: SplitName = "published"
     audio: AudioName = "stft"
     frames: int = 1
+    image_size: int = 224
 
     def __post_init__(self) -> None:
         for name, accepted in (("split", get_args(SplitName)), ("audio", get_args(AudioName))):
@@ -57,6 +58,8 @@ class CremaDOptions:
                 )
         if self.frames not in range(1, _MOST_FRAMES + 1):
             raise ValueError(f"crema_d: frames is {self.frames}; it must lie in 1..{_MOST_FRAMES}.")
+        if self.image_size < 1:
+            raise ValueError(f"crema_d: image_size is {self.image_size}; it must be at least 1.")
 
 
 class CremaD(PublishedBuilder):
@@ -135,7 +138,8 @@ Without the lists, choose the option split="actor"."""
                 "spectrogram", (128, _FBANK_FRAMES, 1), normalization=Normalization("scalar")
             ),
         }
-        video = Modality("frames", (self.options.frames, _SIZE, _SIZE, 3), np.uint8, IMAGENET)
+        size = self.options.image_size
+        video = Modality("frames", (self.options.frames, size, size, 3), np.uint8, IMAGENET)
         return {"audio": audio[self.options.audio], "video": video}
 
     def stored_features(self) -> dict[str, Any]:
@@ -188,7 +192,9 @@ Without the lists, choose the option split="actor"."""
             audio = spectrogram.log_spectrogram(waveform)
         else:
             audio = fbank.filterbank(waveform, rate=_RATE).T
-        video = video_frames.prepare_frames(example["frames"], self.options.frames, _SIZE, draws)
+        video = video_frames.prepare_frames(
+            example["frames"], self.options.frames, self.options.image_size, draws
+        )
         return {"audio": np.ascontiguousarray(audio)[..., np.newaxis], "video": video}
 
     def split(

@@ -20,7 +20,6 @@ from masam_jax.data.transforms import audio_clip, fbank, video_frames
 
 _RATE = 22050
 _FBANK_FRAMES = 1024
-_SIZE = 224
 _MOST_FRAMES = 10
 _PUBLISHED_COUNTS = {"train": 14799, "validation": 0, "test": 2597}
 _LISTS = {
@@ -39,14 +38,20 @@ class KineticsSoundsOptions:
 
     Attributes:
       frames: of the video, 1 to 10.
+      image_size: side of a frame, in pixels.
     """
 
     frames: int = 3
+    image_size: int = 224
 
     def __post_init__(self) -> None:
         if self.frames not in range(1, _MOST_FRAMES + 1):
             raise ValueError(
                 f"kinetics_sounds: frames is {self.frames}; it must lie in 1..{_MOST_FRAMES}."
+            )
+        if self.image_size < 1:
+            raise ValueError(
+                f"kinetics_sounds: image_size is {self.image_size}; it must be at least 1."
             )
 
 
@@ -156,10 +161,10 @@ my_train.txt and my_test.txt of the OGM-GE release
     @property
     def modalities(self) -> Mapping[str, Modality]:
         """Audio as filterbank, video as frames."""
-        scalar = Normalization("scalar")
+        scalar, size = Normalization("scalar"), self.options.image_size
         return {
             "audio": Modality("spectrogram", (128, _FBANK_FRAMES, 1), normalization=scalar),
-            "video": Modality("frames", (self.options.frames, _SIZE, _SIZE, 3), np.uint8, IMAGENET),
+            "video": Modality("frames", (self.options.frames, size, size, 3), np.uint8, IMAGENET),
         }
 
     def stored_features(self) -> dict[str, Any]:
@@ -211,7 +216,9 @@ my_train.txt and my_test.txt of the OGM-GE release
         """Steps 3 to 5 of audio, 3 and 4 of video."""
         features = fbank.filterbank(audio_clip.as_float(example["waveform"]), rate=_RATE)
         audio = np.ascontiguousarray(fbank.fit_frames(features, _FBANK_FRAMES).T)
-        video = video_frames.prepare_frames(example["frames"], self.options.frames, _SIZE, draws)
+        video = video_frames.prepare_frames(
+            example["frames"], self.options.frames, self.options.image_size, draws
+        )
         return {"audio": audio[..., np.newaxis], "video": video}
 
     def _class_folders(self, source: Path) -> list[list[Path]]:

@@ -215,6 +215,7 @@ def test_wrong_layouts(own_source, tmp_path):
         ({"split": "random"}, "split is 'random'"),
         ({"audio": "mfcc"}, "audio is 'mfcc'"),
         ({"frames": 4}, r"frames is 4; it must lie in 1\.\.3"),
+        ({"image_size": 0}, "image_size is 0; it must be at least 1"),
     ],
 )
 def test_options_are_checked(options, message):
@@ -227,6 +228,7 @@ def test_the_default_is_the_published_setting():
         "split": "published",
         "audio": "stft",
         "frames": 1,
+        "image_size": 224,
     }
 
 

@@ -215,4 +215,6 @@ def test_wrong_layouts(own_source, tmp_path):
 def test_options_are_checked(frames):
     with pytest.raises(ValueError, match=rf"frames is {frames}; it must lie in 1\.\.10"):
         KineticsSoundsOptions(frames=frames)
+    with pytest.raises(ValueError, match="image_size is 0; it must be at least 1"):
+        KineticsSoundsOptions(image_size=0)
     assert KineticsSoundsOptions().frames == 3
