@@ -7,6 +7,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 
+from masam_jax.models.normalization import normalise
+
 
 class ConvEncoder(nnx.Module):
     """Strided 3 x 3 convolutions with ReLU, global average pooling, and a dense layer with ReLU.
@@ -60,7 +62,7 @@ class ConvEncoder(nnx.Module):
             )
             setattr(self, f"conv_{index}", convolution)
             if groups is not None:
-                norm = nnx.GroupNorm(size, groups, dtype=dtype, param_dtype=param_dtype, rngs=rngs)
+                norm = nnx.GroupNorm(size, groups, param_dtype=param_dtype, rngs=rngs)
                 setattr(self, f"norm_{index}", norm)
         self.dense = nnx.Linear(
             channels[-1], width, dtype=dtype, param_dtype=param_dtype, rngs=rngs
@@ -72,6 +74,6 @@ class ConvEncoder(nnx.Module):
         for index in range(self._depth):
             features = getattr(self, f"conv_{index}")(features)
             if self._normalized:
-                features = getattr(self, f"norm_{index}")(features)
+                features = normalise(getattr(self, f"norm_{index}"), features)
             features = nnx.relu(features)
         return nnx.relu(self.dense(features.mean(axis=(-3, -2))))

@@ -8,6 +8,7 @@ from flax import nnx
 from jax.typing import DTypeLike
 
 from masam_jax.models.dropout import make_dropout
+from masam_jax.models.normalization import make_norm, normalise
 
 
 class FeedForwardEncoder(nnx.Module):
@@ -61,9 +62,7 @@ class FeedForwardEncoder(nnx.Module):
             )
             setattr(self, f"dense_{index}", dense)
             if batch_norm:
-                norm = nnx.BatchNorm(
-                    units, momentum=0.9, dtype=dtype, param_dtype=param_dtype, rngs=rngs
-                )
+                norm = make_norm("batch", units, param_dtype=param_dtype, rngs=rngs)
                 setattr(self, f"norm_{index}", norm)
             setattr(self, f"dropout_{index}", make_dropout(dropout, rngs=rngs))
         self.dense = nnx.Linear(
@@ -80,6 +79,6 @@ class FeedForwardEncoder(nnx.Module):
         for index in range(self._depth):
             features = getattr(self, f"dense_{index}")(features)
             if self._normalized:
-                features = getattr(self, f"norm_{index}")(features)
+                features = normalise(getattr(self, f"norm_{index}"), features)
             features = getattr(self, f"dropout_{index}")(nnx.relu(features))
         return self.dense(features)

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 
+from masam_jax.models.attention_fusion import AttentionFusion
 from masam_jax.models.film_fusion import FiLMFusion
 from masam_jax.models.gated_fusion import GatedFusion
 from masam_jax.models.names import unknown_name
@@ -96,6 +97,7 @@ FUSIONS: dict[str, Callable[..., nnx.Module]] = {
     "sum": SumFusion,
     "film": FiLMFusion,
     "gated": GatedFusion,
+    "attention": AttentionFusion,
 }
 """Fusion heads by name: ``head(features, num_classes, dtype=…, param_dtype=…, rngs=…)``.
 

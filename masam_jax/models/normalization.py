@@ -1,6 +1,8 @@
-"""Layer normalisation in float32 or wider."""
+"""Layer, batch and group normalisation, in float32 or wider."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -53,3 +55,48 @@ class LayerNorm(nnx.Module):
         scaled = centred * jax.lax.rsqrt(variance + self._epsilon)
         outputs = scaled * self.scale.astype(wide) + self.bias.astype(wide)
         return outputs.astype(inputs.dtype if self._dtype is None else self._dtype)
+
+
+def make_norm(
+    kind: str,
+    channels: int,
+    *,
+    groups: int = 32,
+    param_dtype: DTypeLike = jnp.float32,
+    rngs: nnx.Rngs,
+) -> nnx.BatchNorm | nnx.GroupNorm:
+    """A batch or group normalisation with PyTorch's epsilon (1e-5) and momentum.
+
+    PyTorch's momentum of 0.1 weighs the new value, Flax's 0.9 the old one: the rule is the same.
+    One detail is not: the running variance takes the batch's biased variance, where PyTorch divides
+    by one less than the number of values.
+
+    Mean and variance are taken in float32 or wider, the variance about the mean: E[x²] − E[x]²
+    cancels where a channel's mean is large. To be called through :func:`normalise`.
+
+    Args:
+      kind: "batch" or "group".
+      channels: size of the last axis of the inputs.
+      groups: number of groups of a group normalisation, a divisor of ``channels``.
+      param_dtype: dtype of scale and bias.
+      rngs: an argument of every Flax layer; scale and bias start at 1 and 0.
+    """
+    options: dict[str, Any] = {
+        "epsilon": 1e-5,
+        "use_fast_variance": False,
+        "param_dtype": param_dtype,
+        "rngs": rngs,
+    }
+    if kind == "batch":
+        return nnx.BatchNorm(channels, momentum=0.9, **options)
+    return nnx.GroupNorm(channels, groups, **options)
+
+
+def normalise(norm: nnx.BatchNorm | nnx.GroupNorm, inputs: jax.Array) -> jax.Array:
+    """``norm(inputs)`` in the dtype of the inputs, whatever that of parameters and statistics.
+
+    Flax's layers promote implicitly, which strict dtype promotion refuses.
+    """
+    with jax.numpy_dtype_promotion("standard"):
+        outputs = norm(inputs)
+    return outputs.astype(inputs.dtype)

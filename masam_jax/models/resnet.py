@@ -9,12 +9,12 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 
+from masam_jax.models.normalization import make_norm
 from masam_jax.models.resnet_blocks import (
     BOTTLENECK_EXPANSION,
     ResidualStage,
     convolve_and_normalise,
     make_conv,
-    make_norm,
 )
 from masam_jax.validation import check_choice, check_flag
 
@@ -84,7 +84,9 @@ class ResNet(nnx.Module):
         self._small_stem = small_stem
         size, stride = (3, 1) if small_stem else (7, 2)
         self.stem_conv = make_conv(in_channels, base_channels, size, stride, **options)
-        self.stem_norm = make_norm(norm, base_channels, groups=groups, **options)
+        self.stem_norm = make_norm(
+            norm, base_channels, groups=groups, param_dtype=param_dtype, rngs=rngs
+        )
         expansion = BOTTLENECK_EXPANSION if bottleneck else 1
         stage_inputs = base_channels
         for index in range(_STAGES):

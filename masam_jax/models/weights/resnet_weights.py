@@ -101,7 +101,8 @@ def _torch_module(key: str) -> str:
     numbered = re.fullmatch(r"(stage|block|conv|norm)_(\d+)", key)
     if numbered is None:
         raise ValueError(
-            f"the parameters hold {key!r}; those of one ResNet are needed, from stem_conv to stage_3."
+            f"the parameters hold {key!r}; those of one ResNet are needed, from stem_conv to"
+            " stage_3."
         )
     kind, index = numbered.groups()
     # PyTorch counts blocks from 0, and the rest from 1.

@@ -22,10 +22,16 @@ def read_safetensors(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
 
     Raises:
       ValueError: the file is missing, unreadable or damaged.
+      ImportError: the package safetensors is not installed.
     """
-    import safetensors
-    from safetensors.numpy import load_file
-
+    try:
+        import safetensors
+        from safetensors.numpy import load_file
+    except ImportError as error:
+        raise ImportError(
+            "reading .safetensors files needs the package safetensors:"
+            " pip install 'masam_jax[weights]'"
+        ) from error
     if not os.path.isfile(path):
         raise ValueError(f"{os.fspath(path)} is missing; a .safetensors file is needed.")
     try:

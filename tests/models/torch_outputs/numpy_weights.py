@@ -1,14 +1,14 @@
 """Weights of a ResNet under timm's names, made by NumPy alone.
 
-The names and shapes are written from timm's `resnet18` and `resnet50` (`state_dict()`), and
-`record_resnet.py` loads them there strictly.
+The names and shapes are written from timm's `resnet18`, `resnet34` and `resnet50` (`state_dict()`),
+and `record_resnet.py` loads them there strictly.
 """
 
 import hashlib
 
 import numpy as np
 
-BLOCKS = {18: (2, 2, 2, 2), 50: (3, 4, 6, 3)}
+BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3)}
 IMAGES = (2, 64, 64, 3)
 
 

@@ -4,7 +4,7 @@ With torch, timm and NumPy installed, from the root of the repository::
 
     python -m tests.models.torch_outputs.record_resnet
 
-It writes `resnet.npz` beside itself: for ResNet-18 and -50 with the weights and the images of
+It writes `resnet.npz` beside itself: for ResNet-18, -34 and -50 with the weights and the images of
 `numpy_weights.py`, the features (every eighth of ResNet-50's) in eval mode, which takes the running
 statistics, and in train mode, which takes the batch's; and the versions that made them. The case of
 one channel has timm's own conversion of the same weights.
@@ -25,7 +25,7 @@ def main():
     torch.use_deterministic_algorithms(True)
     inputs = torch.from_numpy(images().transpose(0, 3, 1, 2).copy()).double()
     outputs = {"versions": f"torch {torch.__version__}, timm {timm.__version__}"}
-    for depth, channels in ((18, 3), (18, 1), (50, 3)):
+    for depth, channels in ((18, 3), (18, 1), (34, 3), (50, 3), (50, 1)):
         tensors = {name: torch.from_numpy(value) for name, value in resnet_weights(depth).items()}
         stem = adapt_input_conv(channels, tensors["conv1.weight"])
         for mode in ("eval", "train"):
