@@ -1,4 +1,4 @@
-"""The examples of README.md and CONTRIBUTING.md run as a user would run them."""
+"""The examples of the pages for users run as a user would run them."""
 
 from collections.abc import Iterator
 

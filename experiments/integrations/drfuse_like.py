@@ -2,8 +2,8 @@
 
     python -m experiments.integrations.drfuse_like --steps 200
 
-Trains on made-up patients, prints the losses and which modality was dominant; half a minute on
-two CPU cores, most of it compilation.
+Trains on made-up patients, and prints the losses, which modality was dominant, and the accuracy on
+other patients with and without images. 15 seconds on two CPU cores, most of them compilation.
 """
 
 from typing import Any
@@ -47,6 +47,7 @@ def drfuse_like(seed: int = 0, *, width: int = 16, dropout: float = 0.2) -> Inte
     variables = jax.jit(network.init)(jax.random.key(seed), *_inputs(make_patients(1)))
     params, statistics = variables["params"], variables["batch_stats"]
 
+    # Linen folds a module's path into the key: both encoders drop units of their own.
     def encode_ehr(params: Any, patients: Patients, key: jax.Array, statistics: Any) -> Any:
         del statistics
         inputs, rngs = (patients.ehr, patients.length, True), {"dropout": key}

@@ -40,18 +40,6 @@ class Outputs(NamedTuple):
     cxr_parts: Representation
 
 
-class Branch(nn.Module):
-    """Attention over the hours, and a projection of what it picks."""
-
-    width: int
-
-    @nn.compact
-    def __call__(self, x: jax.Array, observed: jax.Array) -> jax.Array:
-        """From ``x [B, T, D]`` and ``observed`` (bool ``[B, T]``)."""
-        weights = _softmax_where(nn.Dense(1, name="score")(x)[..., 0], observed)
-        return nn.Dense(self.width, name="projection")(jnp.einsum("bt,btd->bd", weights, x))
-
-
 class EHREncoder(nn.Module):
     """One layer over the hours and their positions, then a branch for each representation."""
 
@@ -66,22 +54,8 @@ class EHREncoder(nn.Module):
         x = nn.relu(nn.Dense(self.width)(series) + position)
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
         observed = jnp.arange(hours, dtype=length.dtype) < length[:, None]
-        return Representation(
-            Branch(self.width, name="shared")(x, observed),
-            Branch(self.width, name="distinct")(x, observed),
-        )
-
-
-class ImageBranch(nn.Module):
-    """A convolution, and a projection of its pixels."""
-
-    width: int
-
-    @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """From ``x [B, H, W, D]``."""
-        x = nn.relu(nn.Conv(self.width, (3, 3), strides=2)(x))
-        return nn.Dense(self.width)(x.reshape(*x.shape[:1], -1))
+        x = jnp.mean(x, axis=1, where=observed[..., None])
+        return _branches(x, self.width)
 
 
 class ImageEncoder(nn.Module):
@@ -99,10 +73,12 @@ class ImageEncoder(nn.Module):
         norm = nn.BatchNorm(use_running_average=not train, momentum=0.9)
         x = nn.relu(norm(x, mask=counted))
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
-        return Representation(
-            ImageBranch(self.width, name="shared")(x),
-            ImageBranch(self.width, name="distinct")(x),
-        )
+        return _branches(x.reshape(*x.shape[:1], -1), self.width)
+
+
+def _branches(x: jax.Array, width: int) -> Representation:
+    """Of the module that calls it: a layer for each representation."""
+    return Representation(nn.Dense(width, name="shared")(x), nn.Dense(width, name="distinct")(x))
 
 
 class DrFuseLike(nn.Module):

@@ -1,7 +1,8 @@
 """DrFuse's terms of disentanglement, each over the samples of a mask.
 
 After Yao et al., AAAI 2024. The authors' release sums ``p log(p / m)`` alone over features, of all
-samples; here a feature is a Bernoulli variable with both of its terms, and means are taken.
+samples; here a feature is a Bernoulli variable with both of its terms, and means are taken. Their
+ranking loss, which pulls the attention towards the better predictions, is left out.
 """
 
 import jax

@@ -2,8 +2,8 @@
 
     python -m experiments.integrations.medfuse_like --steps 200
 
-Trains on made-up patients, prints the losses and which modality was dominant; half a minute on
-two CPU cores, most of it compilation.
+Trains on made-up patients, and prints the losses, which modality was dominant, and the accuracy on
+other patients with and without images. 15 seconds on two CPU cores, most of them compilation.
 """
 
 from typing import Any

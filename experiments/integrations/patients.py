@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 CONDITIONS = 4
 VARIABLES = 6
@@ -50,25 +51,25 @@ def make_patients(samples: int, *, missing: float = 0.3, seed: int = 0) -> Patie
         raise ValueError(f"samples must be at least 1, got {samples}")
     if not 0 <= missing <= 1:
         raise ValueError(f"missing must be in [0, 1], got {missing}")
-    keys = jax.random.split(jax.random.key(seed), 5)
-    targets = jax.random.bernoulli(keys[0], 0.5, (samples, CONDITIONS)).astype(jnp.float32)
+    # NumPy on the host: as operations of JAX each of these would be compiled.
+    draw = np.random.default_rng(seed)
+    targets = draw.integers(0, 2, (samples, CONDITIONS))
     signs = 2 * targets - 1
 
-    length = jax.random.randint(keys[1], (samples,), HOURS // 2, HOURS + 1, jnp.int32)
-    drift = jnp.linspace(0, 1, HOURS, dtype=jnp.float32)[:, None] * signs[:, None, :]
-    drift = jnp.pad(drift, ((0, 0), (0, 0), (0, VARIABLES - CONDITIONS)))
-    ehr = _EHR_SIGNAL * drift + jax.random.normal(keys[2], (samples, HOURS, VARIABLES))
-    observed = jnp.arange(HOURS, dtype=jnp.int32) < length[:, None]
+    length = draw.integers(HOURS // 2, HOURS + 1, samples)
+    ehr = draw.normal(size=(samples, HOURS, VARIABLES))
+    ehr[..., :CONDITIONS] += _EHR_SIGNAL * np.linspace(0, 1, HOURS)[:, None] * signs[:, None]
+    ehr[np.arange(HOURS) >= length[:, None]] = 0
 
     half = IMAGE_SIZE // 2
     quarters = signs.reshape(samples, 2, 2).repeat(half, axis=1).repeat(half, axis=2)
-    noise = jax.random.normal(keys[3], (samples, IMAGE_SIZE, IMAGE_SIZE))
-    has_image = jax.random.bernoulli(keys[4], 1 - missing, (samples,))
-    image = jnp.where(has_image[:, None, None], _IMAGE_SIGNAL * quarters + noise, 0)
+    image = draw.normal(size=(samples, IMAGE_SIZE, IMAGE_SIZE)) + _IMAGE_SIGNAL * quarters
+    has_image = draw.random(samples) >= missing
+    image[~has_image] = 0
     return Patients(
-        ehr=jnp.where(observed[..., None], ehr, 0),
-        length=length,
-        image=image[..., None],
-        has_image=has_image,
-        targets=targets,
+        ehr=jnp.asarray(ehr, jnp.float32),
+        length=jnp.asarray(length, jnp.int32),
+        image=jnp.asarray(image[..., None], jnp.float32),
+        has_image=jnp.asarray(has_image),
+        targets=jnp.asarray(targets, jnp.float32),
     )

@@ -2,17 +2,20 @@
 
 import collections
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from rich.console import Console
 
 from experiments.integrations.integration import Integration
 from experiments.integrations.patients import Patients, make_patients
 from masam_jax import Losses, masam, masam_metrics, multimodal_value_and_grad
+from masam_jax.validation import check_fraction, check_radius
 
 Step = Callable[..., tuple[Any, Any, Losses]]
 
@@ -47,6 +50,14 @@ class Settings:
             raise ValueError(
                 f"batch_size must be 1 to patients ({self.patients}), got {self.batch_size}"
             )
+        if not 0 < self.learning_rate < math.inf:
+            raise ValueError(f"learning_rate must be positive and finite, got {self.learning_rate}")
+        if not 0 <= self.seed < 2**31:
+            raise ValueError(f"seed must be 0 to 2**31 - 1, got {self.seed}")
+        check_fraction("missing", self.missing)
+        check_radius(self.rho)
+        check_fraction("alpha", self.alpha)
+        check_fraction("beta", self.beta)
 
 
 class Trained(NamedTuple):
@@ -86,8 +97,8 @@ def make_step(integration: Integration, tx: optax.GradientTransformationExtraArg
     return step
 
 
-def train(integration: Integration, settings: Settings, console: Console | None = None) -> Trained:
-    """Trains, and prints ten lines of progress to ``console``."""
+def train(integration: Integration, settings: Settings, console: Console) -> Trained:
+    """Trains, and prints ten lines of progress."""
     tx = optax.chain(
         masam(integration.labels, rho=settings.rho, alpha=settings.alpha, beta=settings.beta),
         optax.clip_by_global_norm(1.0),
@@ -97,25 +108,22 @@ def train(integration: Integration, settings: Settings, console: Console | None 
     step = make_step(integration, tx)
     params, statistics = integration.params, integration.statistics
     opt_state = tx.init(params)
+    draw, key = np.random.default_rng(settings.seed), jax.random.key(settings.seed)
     losses: list[float] = []
     dominant: list[str | None] = []
     for i in range(settings.steps):
-        key = jax.random.fold_in(jax.random.key(settings.seed), i)
-        batch_key, dropout_key = jax.random.split(key)
-        rows = jax.random.choice(
-            batch_key, settings.patients, (settings.batch_size,), replace=False
-        )
-        batch = jax.tree.map(lambda x, rows=rows: x[rows], patients)
+        rows = draw.choice(settings.patients, settings.batch_size, replace=False)
+        batch = Patients(*(array[rows] for array in patients))
+        dropout_key = jax.random.fold_in(key, i)
         params, opt_state, found = step(params, opt_state, batch, dropout_key, statistics)
         statistics = found.aux
         losses.append(float(found.total))
         dominant.append(masam_metrics(opt_state)["dominant"])
-        if console and (i + 1) % max(1, settings.steps // 10) == 0:
+        if (i + 1) % max(1, settings.steps // 10) == 0:
             each = ", ".join(f"{m} {float(loss):.3f}" for m, loss in found.unimodal.items())
             console.print(
                 f"step {i + 1}: loss {losses[-1]:.3f} (fusion {float(found.fusion):.3f}, {each}),"
-                f" dominant: {dominant[-1]}",
-                highlight=False,
+                f" dominant: {dominant[-1]}"
             )
     return Trained(params, statistics, losses, dominant)
 
@@ -128,14 +136,14 @@ def accuracy(integration: Integration, trained: Trained, patients: Patients) -> 
 
 def main(integrate: Callable[[int], Integration], settings: Settings) -> Trained:
     """Trains one network, and prints how it went."""
-    console = Console()
+    console = Console(highlight=False)
     integration = integrate(settings.seed)
     trained = train(integration, settings, console)
     shares = collections.Counter(trained.dominant)
     parts = ", ".join(f"{m} {count / settings.steps:.0%}" for m, count in shares.most_common())
-    console.print(f"dominant: {parts} of the steps", highlight=False)
+    console.print(f"dominant: {parts} of the steps")
     for missing, what in ((0.0, "with images"), (1.0, "without images")):
         others = make_patients(settings.patients, missing=missing, seed=settings.seed + 1)
         share = accuracy(integration, trained, others)
-        console.print(f"accuracy on other patients {what}: {share:.1%}", highlight=False)
+        console.print(f"accuracy on other patients {what}: {share:.1%} (guessing: 50%)")
     return trained

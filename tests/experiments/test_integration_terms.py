@@ -7,29 +7,25 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
 from experiments.integrations.drfuse_like import drfuse_like, drfuse_losses
 from experiments.integrations.drfuse_network import DrFuseLike, Representation
 from experiments.integrations.drfuse_terms import jensen_shannon, overlap
 from experiments.integrations.masked_losses import multi_label_loss
+from experiments.integrations.medfuse_like import medfuse_like
 from experiments.integrations.patients import CONDITIONS, HOURS, IMAGE_SIZE, make_patients
 from experiments.integrations.train import Settings
+from tests.experiments.numpy_layers import affine, convolution, lstm, sigmoid
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 WIDTH = 4
 MODALITIES = ("ehr", "cxr")
 
 
-def sigmoid(x):
-    return 1 / (1 + np.exp(-x))
-
-
 def cross_entropy(probability, targets):
     return -np.mean(targets * np.log(probability) + (1 - targets) * np.log(1 - probability))
-
-
-def affine(params, name, x):
-    layer = params[name]
-    return x @ np.asarray(layer["kernel"], np.float64) + np.asarray(layer["bias"], np.float64)
 
 
 def test_losses_of_the_disentangled_network_from_their_equations():
@@ -45,15 +41,15 @@ def test_losses_of_the_disentangled_network_from_their_equations():
         pooled = np.log(middle / (1 - middle)) if paired else h_e
         tokens = [d_e, pooled, d_c][: 3 if paired else 2]
         query, value, *keys = np.split(
-            affine(params, "attention", np.stack(tokens)), 2 + CONDITIONS, axis=-1
+            affine(params["attention"], np.stack(tokens)), 2 + CONDITIONS, axis=-1
         )
         logits = []
         for c, key in enumerate(keys):
             weight = np.exp(key @ query.mean(axis=0) / np.sqrt(WIDTH))
-            logits.append(affine(params, "classifier", weight @ value / weight.sum())[c])
+            logits.append(affine(params["classifier"], weight @ value / weight.sum())[c])
         rows["fusion"].append(cross_entropy(sigmoid(np.array(logits)), targets[i]))
         for head, x in (("shared", pooled), ("ehr", d_e), ("cxr", d_c)):
-            logit = affine(params, f"{head}_head", x)
+            logit = affine(params[f"{head}_head"], x)
             rows[head].append(cross_entropy(sigmoid(logit), targets[i]))
         divergences = [
             a * np.log(a / m) + b * np.log(b / m)
@@ -79,13 +75,35 @@ def test_losses_of_the_disentangled_network_from_their_equations():
     np.testing.assert_allclose(unimodal["cxr"], np.mean(np.array(rows["cxr"])[mask]), rtol=1e-5)
 
 
+def test_logits_of_the_lstm_fusion_from_their_equations():
+    integration = medfuse_like(width=WIDTH)
+    params = nnx.to_pure_dict(integration.params)
+    patients = make_patients(5, missing=0.4, seed=1)
+    mask = np.asarray(patients.has_image)
+    assert mask.any()
+    assert not mask.all()
+    encoder, scale = params["cxr_encoder"], 1 / np.sqrt(1 + 1e-5)
+    # Batch norm with its initial statistics does next to nothing.
+    image = np.maximum(scale * convolution(encoder["first"], patients.image), 0)
+    image = np.maximum(convolution(encoder["second"], image), 0).reshape(len(mask), -1)
+    wanted = []
+    for i, paired in enumerate(mask):
+        ehr = lstm(
+            params["ehr_encoder"]["lstm"]["cell"], np.asarray(patients.ehr[i, : patients.length[i]])
+        )
+        sequence = [ehr, affine(params["projection"], image[i])][: 2 if paired else 1]
+        wanted.append(affine(params["classifier"], lstm(params["fusion_lstm"]["cell"], sequence)))
+    found = jax.jit(integration.predict)(integration.params, integration.statistics, patients)
+    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
+
+
 def test_terms_have_gradients_where_nothing_is_there():
     zero, mask = jnp.zeros((2, 3)), jnp.zeros(2, bool)
     for term in (jensen_shannon, overlap, multi_label_loss):
+        value_and_grad = jax.jit(jax.value_and_grad(term))
         for present in (mask, ~mask):
-            value, gradient = jax.value_and_grad(term)(zero, zero, present)
-            chex.assert_tree_all_finite((value, gradient))
-        assert float(term(zero + 1, zero, mask)) == 0.0
+            chex.assert_tree_all_finite(value_and_grad(zero, zero, present))
+        assert float(value_and_grad(zero + 1, zero, mask)[0]) == 0.0
 
 
 def test_settings_out_of_range_are_refused():
@@ -93,6 +111,17 @@ def test_settings_out_of_range_are_refused():
         Settings(steps=0)
     with pytest.raises(ValueError, match=r"batch_size must be 1 to patients \(4\), got 5"):
         Settings(batch_size=5, patients=4)
+    for name, value, accepted in (
+        ("missing", 1.5, r"in \[0, 1\]"),
+        ("learning_rate", 0.0, "positive and finite"),
+        ("learning_rate", float("nan"), "positive and finite"),
+        ("rho", -1.0, "at least 0"),
+        ("alpha", 2.0, r"in \[0, 1\]"),
+        ("beta", -0.1, r"in \[0, 1\]"),
+        ("seed", -1, r"0 to 2\*\*31 - 1"),
+    ):
+        with pytest.raises(ValueError, match=rf"{name} must be .*{accepted}, got {value}"):
+            Settings(**{name: value})
     with pytest.raises(ValueError, match="samples must be at least 1, got 0"):
         make_patients(0)
     with pytest.raises(ValueError, match=r"missing must be in \[0, 1\], got 2"):

@@ -1,8 +1,6 @@
 """Networks of other projects: labels, equal losses, dropout, missing images, training."""
 
-import doctest
 import functools
-from pathlib import Path
 
 import chex
 import jax
@@ -19,13 +17,17 @@ from experiments.integrations.medfuse_like import medfuse_like
 from experiments.integrations.medfuse_network import MedFuseLike
 from experiments.integrations.patients import (
     CONDITIONS,
+    HOURS,
     IMAGE_SIZE,
     VARIABLES,
     make_patients,
 )
 from experiments.integrations.train import Settings, main, make_step
 from masam_jax import masam, masam_metrics, multimodal_value_and_grad
-from masam_jax.partition import resolve_partition
+from masam_jax.partition import path_name, resolve_partition
+from tests.experiments.numpy_layers import convolution
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 WIDTH = 4
 PATIENTS = make_patients(8, missing=0.4, seed=3)
@@ -37,14 +39,11 @@ ENCODERS = {"ehr": "ehr_encoder", "cxr": "cxr_encoder"}
 INTEGRATIONS = {"medfuse": medfuse_like, "drfuse": drfuse_like}
 # Leaves that belong to no modality, and that an encoder reads all the same.
 SHARED = {"medfuse": set(), "drfuse": {"shared_projection"}}
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _quick_compilation():
-    """The networks are too small for compiled code to win back the time of optimizing it."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
+# The first convolution of the images, and the batch norm behind it.
+BATCH_NORM = {
+    "medfuse": ("cxr_encoder/first", "cxr_encoder/norm"),
+    "drfuse": ("cxr_encoder/Conv_0", "cxr_encoder/BatchNorm_0"),
+}
 
 
 @functools.cache
@@ -55,18 +54,32 @@ def integrated(name, dropout=0.2):
 every_network = pytest.mark.parametrize("name", INTEGRATIONS)
 
 
+def top_name(path):
+    return str(path[0].key)
+
+
 def top_names(tree):
-    return [str(path[0].key) for path, _ in jax.tree.leaves_with_path(tree)]
+    return [top_name(path) for path, _ in jax.tree.leaves_with_path(tree)]
 
 
-def leaves_of(tree, top_name):
-    return [leaf for path, leaf in jax.tree.leaves_with_path(tree) if str(path[0].key) == top_name]
+def leaves_of(tree, name):
+    return [leaf for path, leaf in jax.tree.leaves_with_path(tree) if top_name(path) == name]
+
+
+def at(tree, name):
+    """The one leaf of that name, as an array of NumPy."""
+    (leaf,) = (
+        leaf
+        for path, leaf in jax.tree.leaves_with_path(tree)
+        if path_name(path).removesuffix("/value") == name
+    )
+    return np.asarray(leaf)
 
 
 def changed(tree, chosen, amount):
     """The tree, ``amount`` added to the leaves whose top name is chosen."""
     return jax.tree.map_with_path(
-        lambda path, leaf: leaf + amount if chosen(str(path[0].key)) else leaf, tree
+        lambda path, leaf: leaf + amount if chosen(top_name(path)) else leaf, tree
     )
 
 
@@ -76,19 +89,16 @@ def largest_difference(left, right):
 
 
 @functools.cache
-def sgd_step(name, plain=False):
+def sgd_step(name):
     """The integration without dropout, its optimizer and its step, compiled once."""
-    integration = integrated(name, dropout=0.0)
-    if plain:
-        integration = integration._replace(loss=PLAIN[name])
-    integration = integration._replace(loss_weights={"ehr": 0.7, "cxr": 1.3})
+    integration = integrated(name, dropout=0.0)._replace(loss_weights={"ehr": 0.7, "cxr": 1.3})
     tx = optax.chain(masam(integration.labels, rho=0.5, alpha=0.5, beta=0.9), optax.sgd(1.0))
     return tx, make_step(integration, tx)
 
 
-def first_step(name, patients=PATIENTS, plain=False):
+def first_step(name, patients=PATIENTS):
     integration = integrated(name, dropout=0.0)
-    tx, step = sgd_step(name, plain)
+    tx, step = sgd_step(name)
     params = integration.params
     return step(params, tx.init(params), patients, KEY, integration.statistics)
 
@@ -133,8 +143,8 @@ def test_an_encoder_reads_its_own_and_shared_parameters_alone(name):
             assert largest_difference(moved, features[m]) > 1e-3
 
 
-def medfuse_plain(params, patients, key, statistics):
-    """The loss of the network's own forward pass."""
+def medfuse_plain(params, patients, statistics):
+    """The losses of the network's own forward pass, and its new statistics."""
     sizes = {"variables": VARIABLES, "image_size": IMAGE_SIZE, "conditions": CONDITIONS}
     fresh = MedFuseLike(**sizes, width=WIDTH, dropout=0.0, rngs=nnx.Rngs(0))
     graph, _, _, rest = nnx.split(fresh, nnx.Param, nnx.BatchStat, ...)
@@ -148,8 +158,8 @@ def medfuse_plain(params, patients, key, statistics):
     return losses[0], {"ehr": losses[1], "cxr": losses[2]}, nnx.state(network, nnx.BatchStat)
 
 
-def drfuse_plain(params, patients, key, statistics):
-    """The loss of the network's own forward pass."""
+def drfuse_plain(params, patients, statistics):
+    """The losses of the network's own forward pass, and its new statistics."""
     network = DrFuseLike(conditions=CONDITIONS, width=WIDTH, dropout=0.0)
     variables = {"params": params, "batch_stats": statistics}
     outputs, new = network.apply(variables, *patients[:4], train=True, mutable=["batch_stats"])
@@ -159,25 +169,73 @@ def drfuse_plain(params, patients, key, statistics):
 PLAIN = {"medfuse": medfuse_plain, "drfuse": drfuse_plain}
 
 
+def as_vector(tree):
+    return np.concatenate([np.ravel(leaf).astype(np.float64) for leaf in jax.tree.leaves(tree)])
+
+
 @every_network
-def test_late_fusion_is_the_network_s_own_loss(name):
-    late, plain = first_step(name), first_step(name, plain=True)
-    chex.assert_trees_all_close(late, plain, rtol=1e-5, atol=1e-5)
-    # The perturbation does something, so that the comparison says something.
+def test_a_step_is_masam_s_equations_on_the_network_s_own_losses(name):
     integration = integrated(name, dropout=0.0)
-    dominant = ENCODERS[masam_metrics(late[1])["dominant"]]
-    batch = (PATIENTS, KEY, integration.statistics)
 
-    def total(params):
-        fusion, unimodal, _ = PLAIN[name](params, *batch)
-        return fusion + 0.7 * unimodal["ehr"] + 1.3 * unimodal["cxr"]
+    @jax.jit
+    def own_pass(params):
+        def losses(point):
+            fusion, unimodal, aux = PLAIN[name](point, PATIENTS, integration.statistics)
+            return {"fusion": fusion, **unimodal}, aux
 
-    grads = jax.jit(jax.grad(total))(integration.params)
-    clean = jax.tree.map(jnp.subtract, integration.params, grads)
-    assert largest_difference(leaves_of(late[0], dominant), leaves_of(clean, dominant)) > 1e-3
-    for top in set(top_names(clean)) - {dominant}:
-        got, want = leaves_of(late[0], top), leaves_of(clean, top)
-        chex.assert_trees_all_close(got, want, rtol=1e-5, atol=1e-5)
+        values, pullback, aux = jax.vjp(losses, params, has_aux=True)
+        one_hot = {m: {n: jnp.float32(n == m) for n in values} for m in values}
+        return values, {m: pullback(one)[0] for m, one in one_hot.items()}, aux
+
+    values, grads, statistics = own_pass(integration.params)
+    cosines = {}
+    for m, encoder in ENCODERS.items():
+        fusion, own = (as_vector(leaves_of(grads[key], encoder)) for key in ("fusion", m))
+        cosines[m] = fusion @ own / np.linalg.norm(fusion) / np.linalg.norm(own)
+    # Nothing has decayed at the first step: the score is the cosine alone.
+    dominant = max(cosines, key=cosines.get)
+    encoder = ENCODERS[dominant]
+    norm = np.linalg.norm(as_vector(leaves_of(grads["fusion"], encoder)))
+    scale = jnp.float32(0.5 * cosines[dominant] / norm)
+    moved = jax.tree.map_with_path(
+        lambda path, leaf, grad: leaf + scale * grad if top_name(path) == encoder else leaf,
+        integration.params,
+        grads["fusion"],
+    )
+    perturbed = own_pass(moved)[1]["fusion"]
+    wanted = jax.tree.map_with_path(
+        lambda path, leaf, clean, there, ehr, cxr: (
+            leaf - (there if top_name(path) == encoder else clean) - 0.7 * ehr - 1.3 * cxr
+        ),
+        *(integration.params, grads["fusion"], perturbed, grads["ehr"], grads["cxr"]),
+    )
+
+    params, state, losses = first_step(name)
+    chex.assert_trees_all_close(params, wanted, rtol=1e-5, atol=1e-5)
+    assert masam_metrics(state)["dominant"] == dominant
+    chex.assert_trees_all_close(
+        {"fusion": losses.fusion, **losses.unimodal}, values, rtol=1e-5, atol=1e-6
+    )
+    # Running statistics move once, and from the clean pass.
+    chex.assert_trees_all_close(losses.aux, statistics, rtol=1e-5, atol=1e-6)
+    # The perturbation does something, so that the comparison says something.
+    pair = [leaves_of(tree, encoder) for tree in (perturbed, grads["fusion"])]
+    assert largest_difference(*pair) > 1e-3
+
+
+@every_network
+def test_running_statistics_are_of_the_images_that_are_there(name):
+    integration = integrated(name, dropout=0.0)
+    first, norm = BATCH_NORM[name]
+    layer = {leaf: at(integration.params, f"{first}/{leaf}") for leaf in ("kernel", "bias")}
+    convolved = convolution(layer, PATIENTS.image[PATIENTS.has_image])
+    statistics = first_step(name)[2].aux
+    for leaf, before, now in (
+        ("mean", 0.0, convolved.mean(axis=(0, 1, 2))),
+        ("var", 1.0, convolved.var(axis=(0, 1, 2))),
+    ):
+        found = at(statistics, f"{norm}/{leaf}")
+        np.testing.assert_allclose(found, 0.9 * before + 0.1 * now, rtol=1e-5, atol=1e-6)
 
 
 @every_network
@@ -199,14 +257,23 @@ def test_the_second_pass_drops_the_same_units(name):
 
 
 @every_network
-def test_what_stands_in_for_a_missing_image_does_not_matter(name):
-    here = PATIENTS.has_image[:, None, None, None]
-    noise = jax.random.normal(KEY, PATIENTS.image.shape)
+def test_what_stands_in_for_missing_data_does_not_matter(name):
+    keys = jax.random.split(KEY)
+    noise = PATIENTS._replace(
+        ehr=jax.random.normal(keys[0], PATIENTS.ehr.shape),
+        image=jax.random.normal(keys[1], PATIENTS.image.shape),
+    )
+    there = {
+        "ehr": (jnp.arange(HOURS, dtype=jnp.int32) < PATIENTS.length[:, None])[..., None],
+        "image": PATIENTS.has_image[:, None, None, None],
+    }
     found = first_step(name)
-    other = PATIENTS._replace(image=jnp.where(here, PATIENTS.image, noise))
-    chex.assert_trees_all_close(first_step(name, other), found, rtol=1e-4, atol=1e-6)
-    other = PATIENTS._replace(image=jnp.where(here, noise, PATIENTS.image))
-    assert largest_difference(first_step(name, other)[0], found[0]) > 1e-3
+    for field, mask in there.items():
+        data, other = getattr(PATIENTS, field), getattr(noise, field)
+        outside = PATIENTS._replace(**{field: jnp.where(mask, data, other)})
+        chex.assert_trees_all_close(first_step(name, outside), found, rtol=1e-4, atol=1e-6)
+        inside = PATIENTS._replace(**{field: jnp.where(mask, other, data)})
+        assert largest_difference(first_step(name, inside)[0], found[0]) > 1e-3
 
 
 @every_network
@@ -243,9 +310,8 @@ def test_the_step_says_whether_the_batch_has_an_image():
 @every_network
 def test_the_command_trains_and_says_what_it_did(name, capsys):
     settings = Settings(steps=60, batch_size=16, patients=32, learning_rate=2e-2)
-    integrate = functools.partial(INTEGRATIONS[name], width=8)
     with jax.numpy_dtype_promotion("standard"):
-        trained = main(integrate, settings)
+        trained = main(lambda seed: integrated(name), settings)
     assert np.mean(trained.losses[-5:]) < 0.9 * np.mean(trained.losses[:5])
     assert set(trained.dominant) <= set(ENCODERS)
     chex.assert_tree_all_finite((trained.params, trained.statistics))
@@ -253,14 +319,3 @@ def test_the_command_trains_and_says_what_it_did(name, capsys):
     assert f"step 60: loss {trained.losses[-1]:.3f}" in printed
     assert f"dominant: {trained.dominant[-1]}" in printed
     assert "accuracy on other patients without images: " in printed
-
-
-def test_the_page_for_users_runs():
-    page = Path(__file__).parents[2] / "docs" / "integration.md"
-    flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
-    with jax.numpy_dtype_promotion("standard"):
-        failed, attempted = doctest.testfile(
-            str(page), module_relative=False, optionflags=flags, encoding="utf-8"
-        )
-    assert attempted > 20
-    assert failed == 0
