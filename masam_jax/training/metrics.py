@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -45,15 +45,16 @@ def score(name: str, labels: np.ndarray, probabilities: np.ndarray) -> float:
     ``macro_f1``      mean F1 of the classes that occur in labels or predictions
     ``auroc``         mean area under the ROC curve, one class against the rest, of the classes
                       with both a positive and a negative row
-    ``micro_auroc``   the same area with the entries of those classes in one pool
+    ``micro_auroc``   the same area with the entries of all classes in one pool
     ``auprc``         mean average precision, one class against the rest, of the classes with a
                       positive row
-    ``micro_auprc``   average precision with the entries of those classes in one pool
+    ``micro_auprc``   average precision with the entries of all classes in one pool
     ``map``           another name of ``auprc``
     ================  ==========================================================================
 
     A class is a column of ``probabilities``: of ``labels [n, K]``, one of the K labels. All are
     scikit-learn's: average precision is ``sum_n (R_n - R_{n-1}) P_n``, without interpolation.
+    Where a class has no value, scikit-learn warns and counts 0 or NaN; here it is left out.
 
     Args:
       name: one of :data:`METRICS`.
@@ -84,62 +85,44 @@ def all_scores(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, float
 
 
 def _accuracy(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    from sklearn.metrics import accuracy_score
-
-    if not labels.size:
-        return float("nan")
-    found = _predictions(labels, probabilities)
-    if labels.ndim == 1:
-        return float(accuracy_score(labels, found))
-    return _mean([accuracy_score(*column) for column in zip(labels.T, found.T, strict=True)])
+    right = _predictions(labels, probabilities) == labels
+    return float(right.mean()) if right.size else float("nan")
 
 
 def _macro_f1(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    from sklearn.metrics import f1_score
-
-    if not labels.size:
-        return float("nan")
-    found = _predictions(labels, probabilities)
-    if labels.ndim == 1:
-        return float(f1_score(labels, found, average="macro", zero_division=0))
-    # A label at a time: scikit-learn takes [n, 1] for two classes, and would average over both.
-    return _mean(
-        [
-            f1_score(*column, zero_division=0)
-            for column in zip(labels.T, found.T, strict=True)
-            if np.any(column)
-        ]
-    )
+    truth, _ = _one_against_rest(labels, probabilities)
+    found, _ = _one_against_rest(_predictions(labels, probabilities), probabilities)
+    hits, either = (truth * found).sum(axis=1), (truth + found).sum(axis=1)
+    return _mean(2 * hits[either > 0] / either[either > 0])
 
 
 def _auroc(labels: np.ndarray, probabilities: np.ndarray) -> float:
     from sklearn.metrics import roc_auc_score
 
-    columns = zip(*_columns_with_both(labels, probabilities), strict=True)
-    return _mean([roc_auc_score(truth, scores) for truth, scores in columns])
+    columns = zip(*_one_against_rest(labels, probabilities), strict=True)
+    return _mean([roc_auc_score(t, s) for t, s in columns if t.any() and not t.all()])
 
 
 def _micro_auroc(labels: np.ndarray, probabilities: np.ndarray) -> float:
     from sklearn.metrics import roc_auc_score
 
-    truth, scores = _columns_with_both(labels, probabilities)
-    return float(roc_auc_score(truth.ravel(), scores.ravel())) if truth.size else float("nan")
+    truth, scores = (array.ravel() for array in _one_against_rest(labels, probabilities))
+    mixed = truth.any() and not truth.all()
+    return float(roc_auc_score(truth, scores)) if mixed else float("nan")
 
 
 def _auprc(labels: np.ndarray, probabilities: np.ndarray) -> float:
     from sklearn.metrics import average_precision_score
 
-    columns = zip(*_columns_that_occur(labels, probabilities), strict=True)
-    return _mean([average_precision_score(truth, scores) for truth, scores in columns])
+    columns = zip(*_one_against_rest(labels, probabilities), strict=True)
+    return _mean([average_precision_score(t, s) for t, s in columns if t.any()])
 
 
 def _micro_auprc(labels: np.ndarray, probabilities: np.ndarray) -> float:
     from sklearn.metrics import average_precision_score
 
-    truth, scores = _columns_that_occur(labels, probabilities)
-    if not truth.size:
-        return float("nan")
-    return float(average_precision_score(truth.ravel(), scores.ravel()))
+    truth, scores = (array.ravel() for array in _one_against_rest(labels, probabilities))
+    return float(average_precision_score(truth, scores)) if truth.any() else float("nan")
 
 
 _FUNCTIONS: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
@@ -153,8 +136,8 @@ _FUNCTIONS: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
 }
 
 
-def _mean(values: list[float]) -> float:
-    return float(np.mean(values)) if values else float("nan")
+def _mean(values: Sequence[float] | np.ndarray) -> float:
+    return float(np.mean(values)) if len(values) else float("nan")
 
 
 def _predictions(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
@@ -172,27 +155,11 @@ def _one_against_rest(
     return labels.T.astype(np.int64), probabilities.T
 
 
-def _columns_that_occur(
-    labels: np.ndarray, probabilities: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    truth, scores = _one_against_rest(labels, probabilities)
-    occurs = truth.any(axis=1)
-    return truth[occurs], scores[occurs]
-
-
-def _columns_with_both(
-    labels: np.ndarray, probabilities: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    truth, scores = _columns_that_occur(labels, probabilities)
-    mixed = ~truth.all(axis=1)
-    return truth[mixed], scores[mixed]
-
-
 def _check_name(name: str) -> None:
     if name not in _TITLES:
         near = difflib.get_close_matches(str(name), METRICS, n=1)
         hint = f" (did you mean {near[0]!r}?)" if near else ""
-        raise ValueError(f"{name!r} is no metric{hint}; there are {', '.join(METRICS)}.")
+        raise ValueError(f"{name!r} is no metric{hint}; there are {', '.join(METRICS)}")
 
 
 def _checked(labels: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -201,20 +168,20 @@ def _checked(labels: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray,
     if labels.ndim not in (1, 2) or probabilities.ndim != 2 or probabilities.shape != wanted:
         raise ValueError(
             f"labels have shape {labels.shape} and probabilities {probabilities.shape}; "
-            "[n] and [n, C], or [n, K] for both, are needed."
+            "[n] and [n, C], or [n, K] for both, are needed"
         )
     bad = ~np.isfinite(probabilities)
     if bad.any():
         row, column = np.argwhere(bad)[0]
         raise ValueError(
             f"probabilities hold {np.count_nonzero(bad)} non-finite values, the first "
-            f"({probabilities[row, column]}) in row {row}, column {column}; none may be."
+            f"({probabilities[row, column]}) in row {row}, column {column}; none may be"
         )
     low, high = probabilities.min(initial=0.0), probabilities.max(initial=0.0)
     if low < 0 or high > 1 + _SLACK:
         raise ValueError(
             f"probabilities run from {low:g} to {high:g}; they must lie in [0, 1], "
-            "after softmax or sigmoid."
+            "after softmax or sigmoid"
         )
     return _checked_labels(labels, probabilities.shape[1]), probabilities
 
@@ -223,12 +190,12 @@ def _checked_labels(labels: np.ndarray, num_classes: int) -> np.ndarray:
     if labels.ndim == 2:
         wrong = np.count_nonzero((labels != 0) & (labels != 1))
         if wrong:
-            raise ValueError(f"labels [n, K] hold {wrong} values other than 0 and 1; none may be.")
+            raise ValueError(f"labels [n, K] hold {wrong} values other than 0 and 1; none may be")
     elif labels.size and not np.issubdtype(labels.dtype, np.integer):
-        raise ValueError(f"labels have dtype {labels.dtype}; integer classes [n] are needed.")
+        raise ValueError(f"labels have dtype {labels.dtype}; integer classes [n] are needed")
     elif labels.size and not (labels.min() >= 0 and labels.max() < num_classes):
         raise ValueError(
             f"labels run from {labels.min()} to {labels.max()}; with {num_classes} columns of "
-            f"probabilities they must lie in 0..{num_classes - 1}."
+            f"probabilities they must lie in 0..{num_classes - 1}"
         )
     return labels.astype(np.int64)
