@@ -59,13 +59,13 @@ def make_zoo_variants(problem: Problem) -> dict[str, Callable[[], Variant]]:
 def _variant(problem: Problem, name: str) -> Variant:
     task = Task(problem, parse_method(name))
     seed_step, state = SeedStep(task, on_host=False), init_state(task)
-    indices = problem.placement.put(task.batches[0], problem.placement.indices)
-    state, _ = seed_step(state, indices)
+    batch = task.batches.at(0)
+    state, _ = seed_step(state, batch, 0)
     program = seed_step.program
     if program is None:
         raise RuntimeError(f"{name}: the step was not compiled whole")
     return Variant(
-        step=lambda state, none: (seed_step(state, indices)[0], none),
+        step=lambda state, none: (seed_step(state, batch, 1)[0], none),
         params=state,
         opt_state=None,
         programs=(program,),

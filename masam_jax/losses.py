@@ -117,9 +117,30 @@ def _as_float(value: Any) -> float:
         return float("nan")
 
 
-def cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
-    """Mean cross-entropy in nats of logits ``[B, C]`` and classes ``[B]``, in float32 or wider."""
+def cross_entropy(
+    logits: jax.Array, labels: jax.Array, where: jax.Array | None = None
+) -> jax.Array:
+    """Mean cross-entropy in nats, in float32 or wider; 0 over no sample.
+
+    Args:
+      logits: ``[B, C]``, or ``[B, K]`` of K labels.
+      labels: classes ``[B]``, or zeros and ones ``[B, K]``, whose binary cross-entropies are
+        averaged.
+      where: bool ``[B]``, the samples that count; None for all.
+    """
+    losses = sample_cross_entropy(logits, labels)
+    if where is None:
+        return losses.mean()
+    total = jnp.sum(jnp.where(where, losses, 0))
+    return total / jnp.maximum(jnp.sum(where), 1).astype(total.dtype)
+
+
+def sample_cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
+    """Each sample's term ``[B]`` of `cross_entropy`."""
     # bfloat16 logits would round the loss that MASAM's scores compare between steps.
     if jnp.finfo(logits.dtype).bits < 32:
         logits = logits.astype(jnp.float32)
-    return optax.losses.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
+    if labels.ndim == logits.ndim:
+        truth = labels.astype(logits.dtype)
+        return optax.losses.sigmoid_binary_cross_entropy(logits, truth).mean(axis=-1)
+    return optax.losses.softmax_cross_entropy_with_integer_labels(logits, labels)

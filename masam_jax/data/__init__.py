@@ -5,6 +5,7 @@ Everything is deterministic, works offline and never imports TensorFlow.
 
 from masam_jax.data.dataset import MultimodalData
 from masam_jax.data.mfeat import load_mfeat
+from masam_jax.data.modality import Modality, Normalization
 from masam_jax.data.pipeline import index_batches
 from masam_jax.data.registry import dataset_names, load_dataset
 from masam_jax.data.splits import SPLIT_RULE, Split, hold_out, make_split, split_digest
@@ -13,7 +14,9 @@ from masam_jax.data.synthetic import SyntheticConfig, make_synthetic
 
 __all__ = [
     "SPLIT_RULE",
+    "Modality",
     "MultimodalData",
+    "Normalization",
     "Split",
     "SyntheticConfig",
     "dataset_names",

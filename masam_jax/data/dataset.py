@@ -4,24 +4,51 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Iterable, Mapping
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol
 
 import numpy as np
+
+from masam_jax.data.modality import Kind, Modality
+from masam_jax.data.splits import Split, make_split
 
 # `masam` labels everything outside the encoders with this name, so no modality may have it.
 _RESERVED = "other"
 
 
+class SplitFunction(Protocol):
+    """Draws the three parts of a data set, as :func:`~masam_jax.data.make_split` does."""
+
+    def __call__(
+        self,
+        *,
+        seed: int,
+        split_seed: int,
+        train_size: int | None,
+        validation_size: int | None,
+        test_size: int | None,
+    ) -> Split:
+        """Row indices of the parts for one training seed."""
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class MultimodalData:
-    """Rows seen through several modalities, with one class label each.
+    """Rows seen through several modalities, with one class or several labels each.
 
     Attributes:
       name: what the data set is called in configs and reports.
-      features: modality name -> array ``[N, ...]`` of finite real numbers, one row a sample:
-        vectors ``[N, D]`` or images ``[N, H, W, C]``, as the source gives them, not standardised.
-      labels: integer classes ``[N]`` in ``[0, num_classes)``; kept as int32.
-      num_classes: number of classes, at least 2.
+      features: modality name -> array ``[N, ...]`` of finite real numbers, one row a sample, as the
+        source gives them, not standardised; or ``{"values": [N, T, D], "mask": bool [N, T]}``, or
+        ``{"tokens": [N, L], "mask": bool [N, L]}``.
+      labels: integer classes ``[N]`` in ``[0, num_classes)``, or zeros and ones ``[N, K]``; kept as
+        int32.
+      num_classes: number of classes, at least 2, or of labels K.
+      specs: modality name -> what its samples look like; by default vectors ``[N, D]``, and images
+        ``[N, H, W, C]``, each standardised by feature or channel.
+      present: modality name -> bool ``[N]``, the rows that have it; all do where it is not named.
+      metric: what results are measured in, a name of ``masam_jax.training.metrics``.
+      splitter: draws the parts; stratified at random when None.
 
     The arrays are made read-only: every seed and every method sees the same rows.
 
@@ -44,16 +71,32 @@ class MultimodalData:
     """
 
     name: str
-    features: Mapping[str, np.ndarray]
+    features: Mapping[str, Any]
     labels: np.ndarray
     num_classes: int
+    specs: Mapping[str, Modality] | None = None
+    present: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    metric: str = "accuracy"
+    splitter: SplitFunction | None = None
 
     def __post_init__(self) -> None:
         """Checks the fields, sorts the modalities by name and freezes the arrays."""
         labels = _validated_labels(self.labels, self.num_classes)
-        features = _validated_features(self.features, len(labels))
+        features = {
+            modality: _validated_features(modality, self.features[modality], len(labels))
+            for modality in sorted(self.features)
+        }
+        if not features:
+            raise ValueError("features are empty; at least one modality is needed.")
+        specs = self.specs or {m: _default_spec(x) for m, x in features.items()}
+        if set(specs) != set(features):
+            raise ValueError(
+                f"specs name {sorted(specs)}, and features {sorted(features)}; both must name the"
+                " same modalities."
+            )
         object.__setattr__(self, "labels", labels)
         object.__setattr__(self, "features", features)
+        object.__setattr__(self, "specs", {modality: specs[modality] for modality in features})
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -64,9 +107,64 @@ class MultimodalData:
         return tuple(self.features)
 
     @property
+    def modality_specs(self) -> Mapping[str, Modality]:
+        """Modality name -> what its samples look like."""
+        return self.specs or {}
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether a row has K labels of zero or one, rather than one class."""
+        return self.labels.ndim == 2
+
+    @property
     def feature_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Modality name -> shape of one sample, without the row axis."""
-        return {modality: array.shape[1:] for modality, array in self.features.items()}
+        """Modality name -> shape of one sample (of a tree, its values or tokens)."""
+        return {modality: spec.shape for modality, spec in self.modality_specs.items()}
+
+    @property
+    def has_missing(self) -> bool:
+        """Whether a row lacks a modality."""
+        return any(not rows.all() for rows in self.present.values())
+
+    def split(
+        self,
+        *,
+        seed: int,
+        split_seed: int = 0,
+        train_size: int | None = None,
+        validation_size: int | None = None,
+        test_size: int | None = None,
+    ) -> Split:
+        """Rows of the three parts for one training seed.
+
+        Raises:
+          ValueError: the data are too few, or have no parts of their own and no sizes are given.
+        """
+        if self.splitter is not None:
+            return self.splitter(
+                seed=seed,
+                split_seed=split_seed,
+                train_size=train_size,
+                validation_size=validation_size,
+                test_size=test_size,
+            )
+        if validation_size is None or test_size is None:
+            raise ValueError(
+                f"data set {self.name!r} has no published split: validation_size and test_size"
+                " must be given."
+            )
+        return make_split(
+            self.labels,
+            seed=seed,
+            split_seed=split_seed,
+            train_size=train_size,
+            validation_size=validation_size,
+            test_size=test_size,
+        )
+
+    def digest(self) -> str:
+        """sha256 (hex) of the labels: which data these are."""
+        return hashlib.sha256(self.labels.astype("<i4").tobytes()).hexdigest()
 
     def select(self, modalities: Iterable[str]) -> MultimodalData:
         """The same rows seen through some of the modalities only.
@@ -83,21 +181,39 @@ class MultimodalData:
                     f"modalities: {modality!r} is not in data set {self.name!r}{hint}; "
                     f"it has {', '.join(self.modalities)}."
                 )
-        features = {modality: self.features[modality] for modality in chosen}
-        return dataclasses.replace(self, features=features)
+        return dataclasses.replace(
+            self,
+            features={modality: self.features[modality] for modality in chosen},
+            specs={modality: self.modality_specs[modality] for modality in chosen},
+            present={m: rows for m, rows in self.present.items() if m in chosen},
+        )
+
+
+def _default_spec(features: Any) -> Modality:
+    if isinstance(features, Mapping):
+        raise ValueError("features with a mask need `specs`, which say what they are.")
+    kind: Kind = "vector" if features.ndim == 2 else "image"
+    return Modality(kind, features.shape[1:], features.dtype)
 
 
 def _validated_labels(labels: np.ndarray, num_classes: int) -> np.ndarray:
-    if num_classes < 2:
-        raise ValueError(f"num_classes is {num_classes}; at least 2 are needed.")
     labels = np.asarray(labels)
-    if labels.ndim != 1 or labels.size == 0 or not np.issubdtype(labels.dtype, np.integer):
+    several = labels.ndim == 2
+    least = 1 if several else 2
+    if num_classes < least:
+        raise ValueError(f"num_classes is {num_classes}; at least {least} are needed.")
+    if labels.ndim not in (1, 2) or labels.size == 0 or not np.issubdtype(labels.dtype, np.integer):
         raise ValueError(
-            f"labels have shape {labels.shape} and dtype {labels.dtype}; "
-            "a non-empty vector [N] of integers is needed."
+            f"labels have shape {labels.shape} and dtype {labels.dtype}; a non-empty vector [N] of"
+            " integers, or zeros and ones [N, K], are needed."
         )
     low, high = int(labels.min()), int(labels.max())
-    if low < 0 or high >= num_classes:
+    if several and (labels.shape[1] != num_classes or low < 0 or high > 1):
+        raise ValueError(
+            f"labels have shape {labels.shape} and run from {low} to {high}; zeros and ones"
+            f" [N, {num_classes}] are needed."
+        )
+    if not several and (low < 0 or high >= num_classes):
         raise ValueError(
             f"labels run from {low} to {high}; with num_classes={num_classes} "
             f"they must lie in 0..{num_classes - 1}."
@@ -105,31 +221,34 @@ def _validated_labels(labels: np.ndarray, num_classes: int) -> np.ndarray:
     return _read_only(labels, np.dtype(np.int32))
 
 
-def _validated_features(features: Mapping[str, np.ndarray], rows: int) -> dict[str, np.ndarray]:
-    if not features:
-        raise ValueError("features are empty; at least one modality is needed.")
-    validated = {}
-    for modality in sorted(features):
-        if not modality or modality == _RESERVED or "/" in modality:
-            raise ValueError(
-                f"features: {modality!r} cannot name a modality; a non-empty name without '/' "
-                f"and other than {_RESERVED!r} is needed."
-            )
-        array = np.asarray(features[modality])
-        if array.ndim < 2 or len(array) != rows:
-            raise ValueError(
-                f"features[{modality!r}] have shape {array.shape}; "
-                f"one row for each of the {rows} labels is needed: [{rows}, ...]."
-            )
-        if not (np.issubdtype(array.dtype, np.integer) or np.issubdtype(array.dtype, np.floating)):
-            raise ValueError(
-                f"features[{modality!r}] have dtype {array.dtype}; real numbers are needed."
-            )
-        bad = int(np.count_nonzero(~np.isfinite(array)))
-        if bad:
-            raise ValueError(f"features[{modality!r}] hold {bad} non-finite values; none may be.")
-        validated[modality] = _read_only(array, array.dtype)
-    return validated
+def _validated_features(modality: str, features: Any, rows: int) -> Any:
+    if not modality or modality == _RESERVED or "/" in modality:
+        raise ValueError(
+            f"features: {modality!r} cannot name a modality; a non-empty name without '/' "
+            f"and other than {_RESERVED!r} is needed."
+        )
+    if isinstance(features, Mapping):
+        return {
+            part: _validated_array(f"features[{modality!r}][{part!r}]", features[part], rows)
+            for part in sorted(features)
+        }
+    return _validated_array(f"features[{modality!r}]", features, rows)
+
+
+def _validated_array(name: str, values: Any, rows: int) -> np.ndarray:
+    array = np.asarray(values)
+    if array.ndim < 2 or len(array) != rows:
+        raise ValueError(
+            f"{name} have shape {array.shape}; "
+            f"one row for each of the {rows} labels is needed: [{rows}, ...]."
+        )
+    real = (np.integer, np.floating, np.bool_)
+    if not any(np.issubdtype(array.dtype, kind) for kind in real):
+        raise ValueError(f"{name} have dtype {array.dtype}; real numbers are needed.")
+    bad = int(np.count_nonzero(~np.isfinite(array)))
+    if bad:
+        raise ValueError(f"{name} hold {bad} non-finite values; none may be.")
+    return _read_only(array, array.dtype)
 
 
 def _read_only(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
@@ -138,3 +257,6 @@ def _read_only(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
         array = array.astype(dtype)
         array.setflags(write=False)
     return array
+
+
+Loader = Callable[[], MultimodalData]

@@ -1,7 +1,7 @@
 """AUG: modalities in turn through a shared head; the weaker one's classifier grows by boosting."""
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +9,16 @@ import optax
 
 from masam_jax.methods.aug_classifier import AugLogits, classify, init_classifier
 from masam_jax.methods.method import Context, Method
-from masam_jax.methods.objective import Features, Logits, Network, Objective, Outcome, Params
+from masam_jax.methods.objective import (
+    Features,
+    Logits,
+    Network,
+    Objective,
+    Outcome,
+    Params,
+    Present,
+    refuse_multi_label,
+)
 from masam_jax.methods.options import format_number, require
 from masam_jax.methods.registry import register
 from masam_jax.methods.schedule import Schedule
@@ -89,6 +98,9 @@ class AugObjective(Objective):
       adaptive classifier assignment.
     """
 
+    # Confidences of modalities are compared, which must be of the same samples.
+    takes_missing: ClassVar[bool] = False
+
     hidden: int = 256
     residual: float = 0.5
     merge: float = 0.4
@@ -108,7 +120,12 @@ class AugObjective(Objective):
         return max(1, min(self.max_layers, comparisons))
 
     def init_params(self, network: Network, key: jax.Array) -> dict[str, Any]:
-        """``{"head": …, "modalities": {m: {"layer": …, "added": …}}}``, see `init_classifier`."""
+        """``{"head": …, "modalities": {m: {"layer": …, "added": …}}}``, see `init_classifier`.
+
+        Raises:
+          ValueError: samples have several labels.
+        """
+        refuse_multi_label(network, "aug")
         sizes = network.feature_sizes
         return init_classifier(key, sizes, self.hidden, network.num_classes, self.capacity)
 
@@ -126,12 +143,15 @@ class AugObjective(Objective):
         features: Features,
         labels: jax.Array,
         state: AugState,
+        *,
+        present: Present = None,
     ) -> Outcome:
         """The boosted loss of the modality in turn.
 
         Raises:
           ValueError: features of more than one modality are given.
         """
+        del present  # Refused beforehand.
         if len(features) != 1:
             raise ValueError(
                 f"aug trains one modality at a time, got features of {sorted(features)}"

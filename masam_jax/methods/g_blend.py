@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from masam_jax.methods.method import Context, Method
-from masam_jax.methods.objective import Features, Network, Objective, Outcome, Params
+from masam_jax.methods.objective import Features, Network, Objective, Outcome, Params, Present
 from masam_jax.methods.options import format_number, require
 from masam_jax.methods.registry import register
 from masam_jax.methods.schedule import Probe, Schedule
@@ -118,9 +118,11 @@ class GBlendObjective(Objective):
         features: Features,
         labels: jax.Array,
         state: GBlendState,
+        *,
+        present: Present = None,
     ) -> Outcome:
         """The weighted losses, whose plain sum is G-Blend's; see `Objective.losses`."""
-        plain = super().losses(network, params, features, labels, state)
+        plain = super().losses(network, params, features, labels, state, present=present)
 
         def weighted(k: str, loss: jax.Array) -> jax.Array:
             return state.weights[k].astype(loss.dtype) * loss

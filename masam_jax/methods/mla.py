@@ -9,10 +9,19 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from masam_jax.losses import cross_entropy
 from masam_jax.methods.method import Method
 from masam_jax.methods.mla_projection import absorb, project
-from masam_jax.methods.objective import Features, Logits, Network, Objective, Outcome, Params
+from masam_jax.methods.objective import (
+    Features,
+    Logits,
+    Network,
+    Objective,
+    Outcome,
+    Params,
+    Present,
+    refuse_multi_label,
+    unimodal_losses,
+)
 from masam_jax.methods.options import format_number, require
 from masam_jax.methods.registry import register
 from masam_jax.methods.schedule import Schedule
@@ -201,8 +210,9 @@ class MlaObjective(Objective):
         """``{"head": {"kernel": [H, C], "bias": [C]}}``, Glorot normal and zero.
 
         Raises:
-          ValueError: features of the modalities differ in size.
+          ValueError: features of the modalities differ in size, or samples have several labels.
         """
+        refuse_multi_label(network, "mla")
         sizes = network.feature_sizes
         if len(set(sizes.values())) != 1:
             raise ValueError(
@@ -214,11 +224,18 @@ class MlaObjective(Objective):
         return {"head": {"kernel": kernel, "bias": jnp.zeros_like(kernel[0])}}
 
     def losses(
-        self, network: Network, params: Params, features: Features, labels: jax.Array, state: Any
+        self,
+        network: Network,
+        params: Params,
+        features: Features,
+        labels: jax.Array,
+        state: Any,
+        *,
+        present: Present = None,
     ) -> Outcome:
         """The cross-entropy of the modality in turn (of several, their sum)."""
         logits, unimodal_logits = self.predict(network, params, features, state)
-        unimodal = {m: cross_entropy(z, labels) for m, z in unimodal_logits.items()}
+        unimodal = unimodal_losses(unimodal_logits, labels, present)
         return Outcome(jnp.sum(jnp.stack(list(unimodal.values()))), unimodal, logits)
 
     def predict(self, network: Network, params: Params, features: Features, state: Any) -> Logits:

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import jax
 
@@ -11,6 +11,7 @@ from masam_jax.losses import cross_entropy
 Params = Any
 Features = Mapping[str, jax.Array]
 Logits = tuple[jax.Array, dict[str, jax.Array]]
+Present = Mapping[str, jax.Array] | None
 
 
 class Network(Protocol):
@@ -22,7 +23,11 @@ class Network(Protocol):
 
     @property
     def num_classes(self) -> int:
-        """The number of classes C."""
+        """The number of classes C, or of labels K."""
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether logits are of K labels, each zero or one, rather than of C classes."""
 
     @property
     def feature_sizes(self) -> dict[str, int]:
@@ -57,7 +62,12 @@ class Objective:
 
     A method with another objective overrides what differs. All methods are pure functions of
     arrays, run under ``jit`` and ``vmap`` over seeds. Instances are hashable and compare by value.
+
+    Attributes:
+      takes_missing: whether samples may lack a modality.
     """
+
+    takes_missing: ClassVar[bool] = True
 
     def init_params(self, network: Network, key: jax.Array) -> dict[str, Any]:
         """Further trainable parameters; the network's own have them as ``params["method"]``.
@@ -73,7 +83,14 @@ class Objective:
         return ()
 
     def losses(
-        self, network: Network, params: Params, features: Features, labels: jax.Array, state: Any
+        self,
+        network: Network,
+        params: Params,
+        features: Features,
+        labels: jax.Array,
+        state: Any,
+        *,
+        present: Present = None,
     ) -> Outcome:
         """The losses of a batch.
 
@@ -81,15 +98,17 @@ class Objective:
           network: the network.
           params: its parameters.
           features: ``{m: [B, H_m]}``; of one modality alone in a phase of that modality.
-          labels: integer classes ``[B]``.
+          labels: integer classes ``[B]``, or zeros and ones ``[B, K]``.
           state: what `init_state` began and `advance` went on with.
+          present: ``{m: bool [B]}``, the samples that have the modality: its unimodal loss is the
+            mean over these; None where no sample lacks any.
         """
         del state
         logits = network.fuse(params, features)
         unimodal = network.unimodal(params, features)
         return Outcome(
             fusion=cross_entropy(logits, labels),
-            unimodal={m: cross_entropy(z, labels) for m, z in unimodal.items()},
+            unimodal=unimodal_losses(unimodal, labels, present),
             logits=logits,
         )
 
@@ -112,6 +131,25 @@ class Objective:
     def predictor(self) -> Any:
         """Hashable; objectives of one network with equal ones predict by the same program."""
         return None if type(self).predict is Objective.predict else self
+
+
+def unimodal_losses(
+    logits: Mapping[str, jax.Array], labels: jax.Array, present: Present = None
+) -> dict[str, jax.Array]:
+    """The cross-entropy of each modality's logits ``{m: [B, C]}``, over samples that have it."""
+    return {
+        m: cross_entropy(z, labels, None if present is None else present[m])
+        for m, z in logits.items()
+    }
+
+
+def refuse_multi_label(network: Network, name: str) -> None:
+    """Raises ``ValueError`` for data with several labels a sample, which the method cannot take."""
+    if network.multi_label:
+        raise ValueError(
+            f"{name} needs one class for each sample; these data have {network.num_classes}"
+            " labels, each zero or one"
+        )
 
 
 LATE_FUSION_OBJECTIVE = Objective()

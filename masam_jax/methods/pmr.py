@@ -2,13 +2,21 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from masam_jax.methods.method import Context, Method
-from masam_jax.methods.objective import Features, Network, Objective, Outcome, Params
+from masam_jax.methods.objective import (
+    Features,
+    Network,
+    Objective,
+    Outcome,
+    Params,
+    Present,
+    refuse_multi_label,
+)
 from masam_jax.methods.options import format_number, require
 from masam_jax.methods.registry import register
 from masam_jax.methods.search import LogUniform, Uniform
@@ -94,6 +102,9 @@ class PmrObjective(Objective):
       algorithm 1. It gives neither ε, here the release's, nor E_r, "the first training few epochs".
     """
 
+    # A prototype would be one of what stands in for the missing.
+    takes_missing: ClassVar[bool] = False
+
     alpha: float = 1.0
     mu: float = 0.01
     momentum: float = 0.2
@@ -103,7 +114,12 @@ class PmrObjective(Objective):
     coefficients: Coefficients = "ratio"
 
     def init_state(self, network: Network, params: Params) -> PmrState:
-        """No prototypes, nothing seen."""
+        """No prototypes, nothing seen.
+
+        Raises:
+          ValueError: samples have several labels, of which there are no prototypes.
+        """
+        refuse_multi_label(network, "pmr")
         dtype, classes = accumulation_dtype(params), network.num_classes
 
         def zeros() -> dict[str, jax.Array]:
@@ -125,9 +141,11 @@ class PmrObjective(Objective):
         features: Features,
         labels: jax.Array,
         state: PmrState,
+        *,
+        present: Present = None,
     ) -> Outcome:
         """The losses of a batch, both terms within ``fusion``; see `Objective.losses`."""
-        plain = super().losses(network, params, features, labels, state)
+        plain = super().losses(network, params, features, labels, state, present=present)
         dtype = state.counts.dtype
         wide = {m: features[m].astype(dtype) for m in network.modalities}
         terms = self._terms(wide, labels, state)

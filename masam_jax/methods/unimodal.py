@@ -15,9 +15,17 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from masam_jax.losses import cross_entropy
 from masam_jax.methods.method import Method
-from masam_jax.methods.objective import Features, Logits, Network, Objective, Outcome, Params
+from masam_jax.methods.objective import (
+    Features,
+    Logits,
+    Network,
+    Objective,
+    Outcome,
+    Params,
+    Present,
+    unimodal_losses,
+)
 from masam_jax.methods.registry import register
 
 
@@ -52,23 +60,32 @@ class UnimodalObjective(Objective):
         return super().init_state(network, params)
 
     def losses(
-        self, network: Network, params: Params, features: Features, labels: jax.Array, state: Any
+        self,
+        network: Network,
+        params: Params,
+        features: Features,
+        labels: jax.Array,
+        state: Any,
+        *,
+        present: Present = None,
     ) -> Outcome:
         """Zero for the fusion loss, cross-entropy for every modality."""
         unimodal = network.unimodal(params, features)
-        losses = {m: cross_entropy(z, labels) for m, z in unimodal.items()}
+        losses = unimodal_losses(unimodal, labels, present)
         nothing = jnp.zeros_like(next(iter(losses.values())))
-        return Outcome(nothing, losses, self._fused(unimodal))
+        return Outcome(nothing, losses, self._fused(network, unimodal))
 
     def predict(self, network: Network, params: Params, features: Features, state: Any) -> Logits:
         """The mean of log-probabilities, or one modality's logits; and every modality's own."""
         unimodal = network.unimodal(params, features)
-        return self._fused(unimodal), unimodal
+        return self._fused(network, unimodal), unimodal
 
-    def _fused(self, unimodal: Mapping[str, jax.Array]) -> jax.Array:
+    def _fused(self, network: Network, unimodal: Mapping[str, jax.Array]) -> jax.Array:
         if self.by != "mean":
             return unimodal[self.by]
-        each = [jax.nn.log_softmax(z) for z in unimodal.values()]
+        # Of one label, the geometric mean of both probabilities has the mean of the logits.
+        scale = (lambda z: z) if network.multi_label else jax.nn.log_softmax
+        each = [scale(z) for z in unimodal.values()]
         return sum(each[1:], each[0]) / len(each)
 
 

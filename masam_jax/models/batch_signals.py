@@ -36,7 +36,8 @@ def batch_signals(
 
     ======================  =====================================================================
     ``"confidence"``        ``Σ_i softmax(z_m)_i[y_i]``, z_m the modality's part of the fusion
-                            logits (:meth:`LateFusionNetwork.modality_logits`)
+                            logits (:meth:`LateFusionNetwork.modality_logits`); of K labels, the
+                            mean probability of the true values, ours
     ``"response_losses"``   ``mean_i CE(φ_m,i, y_i)``, φ_m the modal response
                             (:func:`~masam_jax.models.modal_responses`)
     ``"shapley_values"``    Shapley value of m in the game ``v(S) = -mean_i CE``, the fusion logits
@@ -54,7 +55,7 @@ def batch_signals(
       features: ``{m: [B, H_m]}`` of all modalities, as the forward pass encoded them; of some alone
         for ``"confidence"`` and ``"mean_features"``, whose signals are then of these.
       inputs: ``{m: [B, …]}``; only their shapes and dtypes are read.
-      labels: integer classes ``[B]``.
+      labels: integer classes ``[B]``, or zeros and ones ``[B, K]``.
 
     Raises:
       ValueError: an unknown name (the message names the nearest), or more than 10 modalities for
@@ -86,11 +87,14 @@ class _Batch(NamedTuple):
 
 def _confidence(batch: _Batch) -> Signal:
     logits = batch.network.modality_logits(batch.params, batch.features)
-    return {m: _true_class(jax.nn.softmax(widen(z)), batch.labels) for m, z in logits.items()}
+    return {m: _probability_of_truth(widen(z), batch.labels) for m, z in logits.items()}
 
 
-def _true_class(probabilities: jax.Array, labels: jax.Array) -> jax.Array:
-    return jnp.take_along_axis(probabilities, labels[:, None], axis=-1).sum()
+def _probability_of_truth(logits: jax.Array, labels: jax.Array) -> jax.Array:
+    if labels.ndim == logits.ndim:
+        ones = jax.nn.sigmoid(logits)
+        return jnp.where(labels > 0, ones, 1 - ones).mean(axis=-1).sum()
+    return jnp.take_along_axis(jax.nn.softmax(logits), labels[:, None], axis=-1).sum()
 
 
 def _response_losses(batch: _Batch) -> Signal:

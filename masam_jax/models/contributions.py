@@ -23,11 +23,14 @@ def blank_features(network: LateFusionNetwork, params: Params, inputs: Features)
     Args:
       network: the network.
       params: its parameters; only the encoders are read.
-      inputs: ``{m: [B, …]}``; only their shapes and dtypes are read.
+      inputs: ``{m: [B, …]}``, or trees of such; only their shapes and dtypes are read.
     """
+
+    def zeros(array: jax.Array) -> jax.Array:
+        return jnp.zeros((1, *array.shape[1:]), array.dtype)
+
     return {
-        m: network.encode(params, m, jnp.zeros((1, *inputs[m].shape[1:]), inputs[m].dtype))
-        for m in network.modalities
+        m: network.encode(params, m, jax.tree.map(zeros, inputs[m])) for m in network.modalities
     }
 
 
@@ -56,8 +59,7 @@ def masked_logits(
             f"subset names {unknown}, which are none of the modalities {list(network.modalities)}"
         )
     mixed = {
-        m: f if m in subset else jnp.broadcast_to(blank[m], f.shape).astype(f.dtype)
-        for m, f in features.items()
+        m: f if m in subset else jax.tree.map(_spread, blank[m], f) for m, f in features.items()
     }
     return network.fuse(params, mixed)
 
@@ -96,6 +98,10 @@ def modal_responses(
         return widen(masked_logits(network, params, features, subset, blank))
 
     return shapley_values(value, network.modalities)
+
+
+def _spread(blank: jax.Array, like: jax.Array) -> jax.Array:
+    return jnp.broadcast_to(blank, like.shape).astype(like.dtype)
 
 
 def widen(logits: jax.Array) -> jax.Array:

@@ -44,22 +44,25 @@ class EarlyFusionNetwork(LateFusionNetwork):
       tokenizers: modality -> factory of a Flax NNX module, called as ``factory(rngs=nnx.Rngs(…))``;
         the module maps a batch to tokens of size H. For instance
         ``functools.partial(SequenceTokenizer, 300, width=64, max_length=50)``.
-      num_classes: C.
+      num_classes: C, or the number of labels K.
       width: H.
       depth: blocks of the trunk.
       heads: attention heads of the trunk, which divide ``width``.
       shared_backbone: whether each modality passes the trunk by itself.
+      multi_label: whether logits are of K labels, each zero or one, rather than of C classes.
+      multi_label: whether logits are of K labels, each zero or one, rather than of C classes.
       dtype: dtype of the computation of trunk and heads; None leaves it to tokens and parameters.
       param_dtype: dtype of their parameters.
 
     Raises:
-      ValueError: for no modality, a modality named ``"other"``, fewer than 2 classes, sizes that
-        do not fit, or a tokenizer with state other than parameters.
+      ValueError: for no modality, a modality named ``"other"``, fewer than 2 classes or no label,
+        sizes that do not fit, or a tokenizer with another kind of state than
+        :class:`LateFusionNetwork` accepts of encoders.
 
     Examples:
       >>> import jax, jax.numpy as jnp
       >>> from functools import partial
-      >>> from masam_jax.models.tokenizers import PatchTokenizer, SequenceTokenizer
+      >>> from masam_jax.models import PatchTokenizer, SequenceTokenizer
       >>> tokenizers = {
       ...     "image": partial(PatchTokenizer, 3, (8, 8), width=16, patch=(4, 4)),
       ...     "text": partial(SequenceTokenizer, 5, width=16, max_length=6),
@@ -81,11 +84,13 @@ class EarlyFusionNetwork(LateFusionNetwork):
         depth: int = 2,
         heads: int = 4,
         shared_backbone: bool = False,
+        multi_label: bool = False,
         dtype: DTypeLike | None = None,
         param_dtype: DTypeLike = jnp.float32,
     ):
         dtypes: dict[str, Any] = {"dtype": dtype, "param_dtype": param_dtype}
-        super().__init__(tokenizers, dict.fromkeys(tokenizers, width), num_classes, **dtypes)
+        widths = dict.fromkeys(tokenizers, width)
+        super().__init__(tokenizers, widths, num_classes, multi_label=multi_label, **dtypes)
         self._shared_backbone = shared_backbone
         self._trunk = PureModule(
             "trunk", partial(TokenFusion, self.modalities, width, depth, heads, **dtypes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -32,19 +33,21 @@ class LateFusionNetwork:
 
     Args:
       encoders: modality -> factory of a Flax NNX module, called as ``factory(rngs=nnx.Rngs(…))``;
-        the module maps a batch ``[B, …]`` to features ``[B, H_m]``, and all of its state must be
-        ``nnx.Param``. For instance ``functools.partial(MLPEncoder, 64, width=32)``.
+        the module maps a batch ``[B, …]`` to features ``[B, H_m]``. Beside ``nnx.Param`` it may
+        hold running statistics (``nnx.BatchStat``) and dropout's random streams. For instance
+        ``functools.partial(MLPEncoder, 64, width=32)``.
       features: modality -> H_m.
-      num_classes: C.
+      num_classes: C, or the number of labels K.
       fusion: the fusion head, a name of :data:`~masam_jax.models.FUSIONS`: ``"concat"``, ``"sum"``,
-        ``"film"`` or ``"gated"``.
+        ``"film"``, ``"gated"`` or ``"attention"``.
+      multi_label: whether logits are of K labels, each zero or one, rather than of C classes.
       dtype: dtype of the heads' computation; None leaves it to features and parameters.
       param_dtype: dtype of the heads' parameters.
 
     Raises:
       ValueError: for no modality, encoders and features that name different ones, a modality named
-        ``"other"``, fewer than 2 classes, an unknown fusion head, or an encoder with state other
-        than parameters.
+        ``"other"``, fewer than 2 classes or no label, an unknown fusion head, or an encoder with
+        another kind of state.
 
     Examples:
       >>> import jax, jax.numpy as jnp
@@ -65,6 +68,7 @@ class LateFusionNetwork:
         num_classes: int,
         *,
         fusion: str = "concat",
+        multi_label: bool = False,
         dtype: DTypeLike | None = None,
         param_dtype: DTypeLike = jnp.float32,
     ):
@@ -77,12 +81,17 @@ class LateFusionNetwork:
             )
         if "other" in encoders:
             raise ValueError("encoders: 'other' cannot name a modality; it labels everything else.")
-        if num_classes < 2:
-            raise ValueError(f"num_classes is {num_classes}; at least 2 are needed.")
+        least = 1 if multi_label else 2
+        if num_classes < least:
+            raise ValueError(f"num_classes is {num_classes}; at least {least} are needed.")
+        self._multi_label = multi_label
+        self._statistics: Params = {}
         self._modalities = tuple(sorted(encoders))
         self._num_classes = num_classes
         self._feature_sizes = {m: features[m] for m in self._modalities}
-        self._encoders = {m: PureModule(f"encoders[{m!r}]", encoders[m]) for m in self._modalities}
+        self._encoders = {
+            m: PureModule(f"encoders[{m!r}]", encoders[m], stateful=True) for m in self._modalities
+        }
         self._fusion = PureModule(
             "fusion",
             partial(
@@ -106,8 +115,18 @@ class LateFusionNetwork:
 
     @property
     def num_classes(self) -> int:
-        """The number of classes C."""
+        """The number of classes C, or of labels K."""
         return self._num_classes
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether logits are of K labels, each zero or one."""
+        return self._multi_label
+
+    @property
+    def is_random(self) -> bool:
+        """Whether an encoder has dropout, and needs a key where it trains."""
+        return any(encoder.is_random for encoder in self._encoders.values())
 
     @property
     def feature_sizes(self) -> dict[str, int]:
@@ -138,9 +157,64 @@ class LateFusionNetwork:
         options = {"xla_backend_optimization_level": 1} if on_cpu else None
         return jax.jit(jax.vmap(self.init), compiler_options=options)(keys)
 
-    def encode(self, params: Params, modality: str, inputs: jax.Array) -> jax.Array:
-        """Features ``[B, H_m]`` of one modality's inputs ``[B, …]``; reads its encoder alone."""
-        return self._encoders[modality](params["encoders"][modality], inputs)
+    def init_statistics(self) -> Params:
+        """Running statistics ``{m: …}`` before the first step; empty for encoders without any."""
+        return {
+            m: encoder.init_statistics()
+            for m, encoder in self._encoders.items()
+            if encoder.has_statistics
+        }
+
+    def with_statistics(self, statistics: Params) -> LateFusionNetwork:
+        """The network that predicts with these running statistics ``{m: …}``."""
+        bound = copy.copy(self)
+        bound._statistics = statistics
+        return bound
+
+    def encode(self, params: Params, modality: str, inputs: Any) -> jax.Array:
+        """Features ``[B, H_m]`` of one modality's inputs ``[B, …]``; reads its encoder alone.
+
+        As it predicts: without dropout, and with the running statistics of
+        :meth:`with_statistics`, or those before the first step.
+        """
+        encoder, statistics = self._encoders[modality], self._statistics.get(modality)
+        return encoder(params["encoders"][modality], inputs, statistics=statistics)
+
+    def encode_training(
+        self,
+        params: Params,
+        modality: str,
+        inputs: Any,
+        statistics: Params,
+        key: jax.Array | None = None,
+    ) -> tuple[jax.Array, Params]:
+        """Features as :meth:`encode`, of a batch that is trained on.
+
+        A function of its arguments: MASAM's two points see the same batch, dropout masks and
+        running statistics, and only what the clean one returns is kept.
+
+        Args:
+          params: the parameters.
+          modality: whose encoder.
+          inputs: its inputs ``[B, …]``.
+          statistics: running statistics ``{m: …}`` before the batch.
+          key: PRNG key of the step, for dropout; each modality draws from its own part of it.
+
+        Returns:
+          Features, and the running statistics of this encoder after the batch (empty for none).
+
+        Raises:
+          ValueError: the encoder has dropout, and there is no key.
+        """
+        encoder = self._encoders[modality]
+        if encoder.is_random and key is not None:
+            key = jax.random.fold_in(key, self._modalities.index(modality))
+        return encoder.train(
+            params["encoders"][modality],
+            inputs,
+            statistics=statistics.get(modality),
+            key=key,
+        )
 
     def fuse(self, params: Params, features: Mapping[str, jax.Array]) -> jax.Array:
         """Fusion logits ``[B, C]`` of the features of all modalities."""

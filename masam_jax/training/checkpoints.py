@@ -1,4 +1,4 @@
-"""Orbax checkpoints of a run: the last, and the best by mean validation accuracy."""
+"""Orbax checkpoints of a run: the last, and the best by mean validation score."""
 
 import dataclasses
 import errno
@@ -19,7 +19,7 @@ from masam_jax.training.errors import RunError
 from masam_jax.training.state import TrainState
 
 _KIND = "masam_jax checkpoint"
-_FORMAT = f"{_KIND} 2"
+_FORMAT = f"{_KIND} 3"
 
 # Its notices on every save are not for the user of a command line.
 logging.getLogger("absl").setLevel(logging.ERROR)
@@ -70,7 +70,7 @@ class Checkpoints:
                     [
                         checkpoint_managers.LatestN(1),
                         checkpoint_managers.BestN(
-                            get_metric_fn=lambda metrics: metrics["accuracy"], n=1
+                            get_metric_fn=lambda metrics: metrics["score"], n=1
                         ),
                     ]
                 ),
@@ -83,13 +83,13 @@ class Checkpoints:
         """The step of the last whole checkpoint, None without one."""
         return self._manager.latest_step()
 
-    def save(self, state: TrainState, progress: Progress, accuracy: float) -> None:
+    def save(self, state: TrainState, progress: Progress, score: float) -> None:
         """Starts saving; the previous save, if any, is finished first.
 
         Args:
           state: the state.
           progress: how far it is.
-          accuracy: mean validation accuracy over seeds, by which the best checkpoint is kept.
+          score: mean validation score over seeds, by which the best checkpoint is kept.
 
         Raises:
           OSError: that one, or the start of this one, could not be written, or the disk has no room
@@ -109,7 +109,7 @@ class Checkpoints:
             args=ocp.args.Composite(
                 state=ocp.args.StandardSave(snapshot), progress=ocp.args.JsonSave(content)
             ),
-            metrics={"accuracy": accuracy},
+            metrics={"score": score},
         )
 
     def restore(self, like: TrainState) -> tuple[TrainState, Progress]:

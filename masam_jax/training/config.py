@@ -6,6 +6,7 @@ run may be resumed elsewhere.
 """
 
 import dataclasses
+import math
 from typing import Any, Literal
 
 
@@ -14,38 +15,90 @@ class DataConfig:
     """Which data, and how it is split."""
 
     dataset: str = "mfeat"
-    """Name of the data set: mfeat (real data, shipped with the package) or synthetic."""
+    """Data set, as NAME[:OPTION=VALUE,...]; masam datasets list shows the names."""
     train_size: int | None = 100
     """Training samples, drawn per seed and stratified by class; None takes all that remain."""
-    validation_size: int = 400
-    """Validation samples, the same for every seed."""
-    test_size: int = 1000
-    """Test samples, the same for every seed."""
+    validation_size: int | None = 400
+    """Validation samples, the same for every seed; None takes those that were published."""
+    test_size: int | None = 1000
+    """Test samples, the same for every seed; None takes those that were published."""
     split_seed: int = 0
-    """Seed of the validation and test split."""
+    """Seed of whatever of the validation and test split was not published."""
+    augment: bool = True
+    """Whether training samples are augmented, where the data set has augmentation."""
 
     def __post_init__(self) -> None:
-        if self.train_size is not None:
-            _at_least("train_size", self.train_size, 1)
-        _at_least("validation_size", self.validation_size, 1)
-        _at_least("test_size", self.test_size, 1)
+        for name in ("train_size", "validation_size", "test_size"):
+            if getattr(self, name) is not None:
+                _at_least(name, getattr(self, name), 1)
         _at_least("split_seed", self.split_seed, 0)
 
 
 @dataclasses.dataclass(frozen=True)
+class CorruptionConfig:
+    """What is taken from the data, or put in their way; nothing by default."""
+
+    label_noise: float = 0.0
+    """Share of the training labels that are wrong, 0 to 0.8."""
+    label_noise_kind: Literal["symmetric", "asymmetric"] = "symmetric"
+    """Wrong labels: any other class with the same chance, or always the next class."""
+    label_fraction: float = 1.0
+    """Share of the training samples that is trained on."""
+    missing: float = 0.0
+    """Probability that a sample lacks a modality, of each by itself; one always remains."""
+    missing_in: Literal["train", "test", "all"] = "all"
+    """Where samples lack modalities; test means the validation and test samples."""
+    missing_at_test: tuple[str, ...] = ()
+    """Modalities that no validation or test sample has."""
+    input_noise: float | None = None
+    """Signal-to-noise ratio in dB of Gaussian noise on the standardised inputs; None for none."""
+    input_noise_in: Literal["train", "test", "all"] = "test"
+    """Where inputs are noisy; test means the validation and test samples."""
+    corruption_seed: int = 0
+    """Seed of which labels are wrong and what is missing, the same for every training seed."""
+
+    def __post_init__(self) -> None:
+        for name, most in (("label_noise", 0.8), ("missing", 1.0), ("label_fraction", 1.0)):
+            value = getattr(self, name)
+            if not 0 <= value <= most or (name == "label_fraction" and not value):
+                raise ValueError(f"{name}={value} is out of range: expected a number in 0..{most}")
+        if self.input_noise is not None and not math.isfinite(self.input_noise):
+            raise ValueError(f"input_noise={self.input_noise} is no finite number of dB")
+        _at_least("corruption_seed", self.corruption_seed, 0)
+
+
+@dataclasses.dataclass(frozen=True)
 class ModelConfig:
-    """Encoders, one for each modality."""
+    """The network: an encoder for each modality, and a fusion head."""
 
     width: int = 32
-    """Hidden units of each encoder, and the size of its features."""
+    """Size of each encoder's features, and hidden units of those that choose them freely."""
     depth: int = 2
-    """Layers of each encoder."""
-    fusion: Literal["concat", "sum", "film", "gated"] = "concat"
+    """Layers of those encoders that may have any number of them."""
+    encoders: tuple[str, ...] = ()
+    """Encoders, each as MODALITY=NAME[:OPTION=VALUE,...]; by the kind of the samples when left out.
+    Names: mlp, ffn, conv, resnet18, resnet34, resnet50, transformer, conv_transformer,
+    text_transformer."""
+    weights: tuple[str, ...] = ()
+    """Files of pretrained encoders, each as MODALITY=PATH.safetensors, with the names of timm or
+    Hugging Face."""
+    architecture: Literal["late_fusion", "early_fusion", "shared_backbone"] = "late_fusion"
+    """Late fusion of encoders; one transformer over the tokens of all modalities; or one
+    transformer that every modality passes by itself."""
+    dropout: float = 0.0
+    """Dropout rate, in the encoders that have dropout."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Precision of the computation; parameters, losses and scores stay float32."""
+    fusion: Literal["concat", "sum", "film", "gated", "attention"] = "concat"
     """Fusion head, for the methods that do not name their own."""
 
     def __post_init__(self) -> None:
         _at_least("width", self.width, 1)
         _at_least("depth", self.depth, 1)
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout={self.dropout} is out of range: expected a rate in [0, 1)")
+        for name in ("encoders", "weights"):
+            by_modality(name, getattr(self, name))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +107,8 @@ class OptimizationConfig:
 
     steps: int = 600
     """Optimizer steps."""
+    epochs: int | None = None
+    """Passes through the training samples, instead of a number of steps."""
     batch_size: int = 100
     """Samples in a batch, of one seed; at most the training samples."""
     learning_rate: float = 5e-3
@@ -63,6 +118,8 @@ class OptimizationConfig:
 
     def __post_init__(self) -> None:
         _at_least("steps", self.steps, 1)
+        if self.epochs is not None:
+            _at_least("epochs", self.epochs, 1)
         _at_least("batch_size", self.batch_size, 1)
         _at_least("learning_rate", self.learning_rate, 0)
         _at_least("weight_decay", self.weight_decay, 0)
@@ -93,22 +150,21 @@ class EvaluationConfig:
 
     log_every: int = 10
     """Steps between two lines of training metrics."""
-    evaluate_every: int = 20
-    """Steps between two evaluations on the validation samples."""
-    checkpoint_every: int = 100
-    """Steps between two checkpoints."""
+    evaluate_every: int | None = 20
+    """Steps between two evaluations on the validation samples; None for an epoch."""
+    checkpoint_every: int | None = 100
+    """Steps between two checkpoints; None for an epoch."""
     patience: int | None = None
-    """Stop a seed after so many evaluations without a better validation accuracy; None never."""
+    """Stop a seed after so many evaluations without a better validation score; None never."""
     report: Literal["last", "best"] = "last"
-    """Parameters reported: after the last step, or each seed's best by validation accuracy."""
+    """Parameters reported: after the last step, or each seed's best by validation score."""
     report_split: Literal["test", "validation"] = "test"
     """Samples that are reported on; validation leaves the test samples untouched, for tuning."""
 
     def __post_init__(self) -> None:
-        for name in ("log_every", "evaluate_every", "checkpoint_every"):
-            _at_least(name, getattr(self, name), 1)
-        if self.patience is not None:
-            _at_least("patience", self.patience, 1)
+        for name in ("log_every", "evaluate_every", "checkpoint_every", "patience"):
+            if getattr(self, name) is not None:
+                _at_least(name, getattr(self, name), 1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,10 +172,29 @@ class Experiment:
     """Everything that the numbers depend on, but for the method."""
 
     data: DataConfig = dataclasses.field(default_factory=DataConfig)
+    corruption: CorruptionConfig = dataclasses.field(default_factory=CorruptionConfig)
     model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
     optimization: OptimizationConfig = dataclasses.field(default_factory=OptimizationConfig)
     seeds: SeedConfig = dataclasses.field(default_factory=SeedConfig)
     evaluation: EvaluationConfig = dataclasses.field(default_factory=EvaluationConfig)
+
+
+@dataclasses.dataclass(frozen=True)
+class InputConfig:
+    """Where prepared data are, and how they are read; no number depends on it."""
+
+    data_dir: str | None = None
+    """Directory of prepared data sets; $MASAM_DATA_DIR or ~/masam_data when None."""
+    source: str | None = None
+    """Directory of the data set's own files, from which it is prepared if it is not yet."""
+    workers: int = 0
+    """Processes that read batches ahead; 0 for threads of this one."""
+    threads: int = 2
+    """Threads that decode, in each process."""
+
+    def __post_init__(self) -> None:
+        _at_least("workers", self.workers, 0)
+        _at_least("threads", self.threads, 1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -185,15 +260,39 @@ def experiment_from_json(content: dict[str, Any]) -> Experiment:
     """
     sections = {
         "data": DataConfig,
+        "corruption": CorruptionConfig,
         "model": ModelConfig,
         "optimization": OptimizationConfig,
         "seeds": SeedConfig,
         "evaluation": EvaluationConfig,
     }
+
+    def read(kind: type, section: dict[str, Any]) -> Any:
+        # JSON has no tuples.
+        values = {k: tuple(v) if isinstance(v, list) else v for k, v in section.items()}
+        return kind(**values)
+
     try:
-        return Experiment(**{name: kind(**content[name]) for name, kind in sections.items()})
+        return Experiment(**{name: read(kind, content[name]) for name, kind in sections.items()})
     except (KeyError, TypeError) as error:
         raise ValueError(f"not the configuration of an experiment: {error}") from error
+
+
+def by_modality(name: str, entries: tuple[str, ...]) -> dict[str, str]:
+    """``MODALITY=VALUE`` entries as a dict.
+
+    Raises:
+      ValueError: an entry has another form, or names a modality twice.
+    """
+    found: dict[str, str] = {}
+    for entry in entries:
+        modality, equals, value = entry.partition("=")
+        if not equals or not modality or not value:
+            raise ValueError(f"{name}: {entry!r} is not of the form MODALITY=VALUE")
+        if modality in found:
+            raise ValueError(f"{name}: modality {modality!r} is given twice")
+        found[modality] = value
+    return found
 
 
 def changed_fields(old: Any, new: Any, prefix: str = "") -> list[str]:

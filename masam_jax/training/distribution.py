@@ -97,6 +97,38 @@ class Placement:
 
         return jax.tree.map(lambda array: place(np.asarray(array)), tree)
 
+    def box(self, shape: tuple[int, int]) -> tuple[slice, slice]:
+        """The seeds and places of a batch ``[S, B]`` that this process's devices hold."""
+        held = self.indices.addressable_devices_indices_map(shape).values()
+        bounds = [
+            [part.indices(size)[:2] for part, size in zip(index or (), shape, strict=True)]
+            for index in held
+        ]
+        starts, stops = np.array(bounds).transpose(2, 0, 1)
+        first, last = starts.min(axis=0), stops.max(axis=0)
+        return slice(int(first[0]), int(last[0])), slice(int(first[1]), int(last[1]))
+
+    def put_box(self, tree: Any, shape: tuple[int, int]) -> Any:
+        """Arrays ``[S, B, ...]`` of which this process has its `box` alone, laid out like indices.
+
+        Args:
+          tree: the box's part of each array.
+          shape: ``(S, B)`` of the whole.
+        """
+        box = self.box(shape)
+
+        def place(array: np.ndarray) -> jax.Array:
+            def part(index: tuple[slice, ...] | None) -> np.ndarray:
+                local = [
+                    slice(*(end - own.start for end in wanted.indices(size)[:2]))
+                    for wanted, own, size in zip(index or (), box, shape, strict=False)
+                ]
+                return array[tuple(local)]
+
+            return jax.make_array_from_callback((*shape, *array.shape[2:]), self.indices, part)
+
+        return jax.tree.map(lambda array: place(np.asarray(array)), tree)
+
     def fetch(self, tree: Any) -> Any:
         """NumPy arrays on every process, of arrays wherever they live; all processes take part."""
         if jax.process_count() > 1:

@@ -1,39 +1,61 @@
 """Predictions of all seeds on a split, and what is measured on them."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
-from masam_jax.training.problem import Problem, gather
+from masam_jax.losses import sample_cross_entropy
+from masam_jax.training import metrics
+from masam_jax.training.batches import Batch, evaluation_batches, network_inputs, shares_samples
+from masam_jax.training.problem import Problem
 from masam_jax.training.task import Task
-
-# Rows that one compiled call predicts for every seed; bounds memory on large splits.
-_CHUNK = 1024
 
 
 class Predictions(NamedTuple):
     """What each seed's network says of each row, NumPy arrays.
 
     Attributes:
-      labels: int32[S, n], the true classes.
-      fused: int32[S, n], classes by the fusion logits.
-      confidence: float32[S, n], softmax probability of ``fused``.
+      labels: int32 ``[S, n]``, the true classes, or zeros and ones ``[S, n, K]``.
+      probabilities: float32 ``[S, n, C]``, softmax of the fusion logits; sigmoid of K labels.
       loss: float32[S, n], cross-entropy of the fusion logits.
-      unimodal: ``{m: int32[S, n]}``, classes by each modality's own head.
+      unimodal: ``{m: float32 [S, n, C]}``, likewise by each modality's own head.
     """
 
     labels: Any
-    fused: Any
-    confidence: Any
+    probabilities: Any
     loss: Any
     unimodal: dict[str, Any]
 
+    @property
+    def fused(self) -> np.ndarray:
+        """int32 ``[S, n]``, classes by the fusion logits, or zeros and ones ``[S, n, K]``."""
+        return self.decide(self.probabilities)
 
-Predict = Callable[[Any, Any, np.ndarray], Predictions]
+    def decide(self, probabilities: np.ndarray) -> np.ndarray:
+        """The likeliest class of each row, or the labels that are likelier than not."""
+        if self.labels.ndim == probabilities.ndim:
+            return (probabilities >= 0.5).astype(np.int32)
+        return np.argmax(probabilities, axis=-1).astype(np.int32)
+
+
+class Point(NamedTuple):
+    """The parameters that predict, with a leading axis of seeds.
+
+    Attributes:
+      params: parameters.
+      statistics: running statistics of the encoders.
+      method_state: what the objective keeps.
+    """
+
+    params: Any
+    statistics: Any
+    method_state: Any
+
+
+Predict = Callable[[Point, np.ndarray], Predictions]
 
 
 class Predictors:
@@ -51,80 +73,96 @@ class Predictors:
         self._functions: dict[Any, Callable[..., Any]] = {}
 
     def of(self, task: Task) -> Predict:
-        """A function ``(params, method_state, row indices [S, n]) -> Predictions``.
+        """A function ``(point, row indices [S, n]) -> Predictions``.
 
         Args:
           task: its parameters and state have a leading axis of seeds.
         """
-        key = (task.fusion, task.objective.predictor)
-        if key not in self._functions:
-            self._functions[key] = _compile(task)
-        function = self._functions[key]
         plain = task.objective.predictor is None
 
-        def predict(params: Any, state: Any, indices: np.ndarray) -> Predictions:
+        def predict(point: Point, indices: np.ndarray) -> Predictions:
             if plain:
                 # Programs are shared by those who differ in what a prediction does not read.
-                params, state = {k: v for k, v in params.items() if k != "method"}, ()
+                params = {k: v for k, v in point.params.items() if k != "method"}
+                point = point._replace(params=params, method_state=())
+            shared = shares_samples(self._problem, indices)
+            key = (task.fusion, task.objective.predictor, shared)
+            if key not in self._functions:
+                self._functions[key] = _compile(task, shared)
+            function = self._functions[key]
 
-            def run(placed: jax.Array) -> Any:
-                return function(params, state, self._statistics, placed, self._problem.rows)
+            def run(batch: Batch) -> Any:
+                return function(point, self._statistics, batch, self._problem.resident)
 
-            return in_chunks(self._problem, run, indices)
+            return in_parts(self._problem, run, indices)
 
         return predict
 
 
-def in_chunks(problem: Problem, function: Callable[[jax.Array], Any], indices: np.ndarray) -> Any:
+def in_parts(
+    problem: Problem,
+    function: Callable[[Batch], Any],
+    indices: np.ndarray,
+    part: Literal["train", "test"] = "test",
+) -> Any:
     """``function`` of row indices ``[S, n]``, a part of the rows at a time.
 
     Args:
       problem: says where arrays live.
-      function: from placed indices ``[S, k]`` to a tree of arrays ``[S, k, ...]``.
+      function: from a batch of `evaluation_batches` to a tree of arrays ``[S, k, ...]``.
       indices: the rows.
+      part: whose labels and missing modalities they have.
 
     Returns:
       A tree of NumPy arrays ``[S, n, ...]``.
     """
-    placement = problem.placement
-    count = indices.shape[1]
-    size = min(count, _CHUNK)
     parts = []
-    for start in range(0, count, size):
-        chunk = indices[:, start : start + size]
-        # The last chunk is filled up, so that it has the shape that was compiled.
-        padded = np.pad(chunk, ((0, 0), (0, size - chunk.shape[1])), mode="edge")
-        found = placement.fetch(function(placement.put(padded, placement.seeds)))
-        parts.append(jax.tree.map(lambda x, n=chunk.shape[1]: x[:, :n], found))
+    for batch, count in evaluation_batches(problem, indices, part):
+        found = problem.placement.fetch(function(batch))
+        parts.append(jax.tree.map(lambda x, n=count: x[:, :n], found))
     return jax.tree.map(lambda *arrays: np.concatenate(arrays, axis=1), *parts)
 
 
-def _compile(task: Task) -> Callable[..., Any]:
-    def one(params: Any, state: Any, stats: Any, indices: jax.Array, rows: Any) -> Predictions:
-        inputs, labels = gather(rows, stats, indices)
-        logits, unimodal = task.predict(params, state, inputs)
+def batch_axes(shared: bool) -> Batch:
+    """The axes of seeds of an evaluation batch, for ``vmap``."""
+    return Batch(rows=0, labels=0, inputs=None if shared else 0, present=0)
+
+
+def _compile(task: Task, shared: bool) -> Callable[..., Any]:
+    config = task.problem.experiment.corruption
+    scale = jax.nn.sigmoid if task.problem.data.multi_label else jax.nn.softmax
+
+    def one(point: Point, scales: Any, batch: Batch, resident: Any) -> Predictions:
+        key = jnp.zeros(2, jnp.uint32)  # Noise at test time belongs to the row, not to a step.
+        inputs, labels, _ = network_inputs(config, "test", resident, scales, batch, key)
+        logits, unimodal = task.predict(*point, inputs)
         return Predictions(
             labels=labels,
-            fused=jnp.argmax(logits, axis=-1).astype(jnp.int32),
-            confidence=jnp.max(jax.nn.softmax(logits), axis=-1),
-            loss=optax.losses.softmax_cross_entropy_with_integer_labels(logits, labels),
-            unimodal={m: jnp.argmax(z, axis=-1).astype(jnp.int32) for m, z in unimodal.items()},
+            probabilities=scale(logits.astype(jnp.float32)),
+            loss=sample_cross_entropy(logits, labels),
+            unimodal={m: scale(z.astype(jnp.float32)) for m, z in unimodal.items()},
         )
 
-    mapped = jax.vmap(one, in_axes=(0, 0, 0, 0, None))
+    mapped = jax.vmap(one, in_axes=(0, 0, batch_axes(shared), None))
     return jax.jit(mapped, out_shardings=task.problem.placement.seeds)
 
 
-def measure(predictions: Predictions, num_classes: int) -> dict[str, Any]:
+def measure(predictions: Predictions, num_classes: int, metric: str = "accuracy") -> dict[str, Any]:
     """Metrics of each seed.
+
+    Args:
+      predictions: of a split.
+      num_classes: C, or K.
+      metric: the data set's own, a name of ``masam_jax.training.metrics``.
 
     Returns:
       ``{"accuracy": [S], "macro_f1": [S], "fusion_loss": [S], "unimodal_accuracy": {m: [S]}}``,
-      float64; the loss in nats, averaged over rows.
+      float64; the loss in nats, averaged over rows. With another metric than accuracy, that one
+      and its ``unimodal_`` counterpart as well.
     """
     labels = predictions.labels
-    return {
-        "accuracy": np.mean(predictions.fused == labels, axis=1),
+    measured = {
+        "accuracy": np.mean(predictions.fused == labels, axis=tuple(range(1, labels.ndim))),
         "macro_f1": np.array(
             [
                 macro_f1(truth, found, num_classes)
@@ -133,21 +171,35 @@ def measure(predictions: Predictions, num_classes: int) -> dict[str, Any]:
         ),
         "fusion_loss": np.mean(predictions.loss.astype(np.float64), axis=1),
         "unimodal_accuracy": {
-            m: np.mean(found == labels, axis=1) for m, found in predictions.unimodal.items()
+            m: np.mean(predictions.decide(p) == labels, axis=tuple(range(1, labels.ndim)))
+            for m, p in predictions.unimodal.items()
         },
     }
+    if metric not in measured:
+
+        def scores(probabilities: np.ndarray) -> np.ndarray:
+            pairs = zip(labels, probabilities, strict=True)
+            return np.array([metrics.score(metric, truth, found) for truth, found in pairs])
+
+        measured[metric] = scores(predictions.probabilities)
+        measured[f"unimodal_{metric}"] = {m: scores(p) for m, p in predictions.unimodal.items()}
+    return measured
 
 
 def macro_f1(labels: np.ndarray, predictions: np.ndarray, num_classes: int) -> float:
-    """Unweighted mean of the F1 scores of all classes that occur in either array.
+    """Unweighted mean of the F1 scores of all classes, or labels, that occur in either array.
 
     Args:
-      labels: integer classes ``[n]``.
-      predictions: integer classes ``[n]``.
-      num_classes: C.
+      labels: integer classes ``[n]``, or zeros and ones ``[n, K]``.
+      predictions: likewise.
+      num_classes: C, or K.
     """
-    true_count = np.bincount(labels, minlength=num_classes)
-    found_count = np.bincount(predictions, minlength=num_classes)
-    hits = np.bincount(labels[labels == predictions], minlength=num_classes)
+    if labels.ndim == 2:
+        true_count, found_count = labels.sum(axis=0), predictions.sum(axis=0)
+        hits = (labels * predictions).sum(axis=0)
+    else:
+        true_count = np.bincount(labels, minlength=num_classes)
+        found_count = np.bincount(predictions, minlength=num_classes)
+        hits = np.bincount(labels[labels == predictions], minlength=num_classes)
     occurs = true_count + found_count > 0
     return float(np.mean(2 * hits[occurs] / (true_count + found_count)[occurs]))

@@ -63,7 +63,7 @@ def list_runs(root: Path) -> list[RunSummary]:
 def _summarize(path: Path, config: dict[str, Any]) -> RunSummary:
     comparison = config["kind"] == "compare"
     specs = tuple(config["methods"]) if comparison else (config["method"],)
-    steps = config["optimization"]["steps"]
+    steps = _planned_steps(path, config)
     done, results, damaged = 0, [], False
     for spec in specs:
         place = path / "methods" / parse_method(spec).slug if comparison else path
@@ -87,6 +87,18 @@ def _summarize(path: Path, config: dict[str, Any]) -> RunSummary:
         status="damaged" if damaged else status,
         accuracy=_best(results),
     )
+
+
+def _planned_steps(path: Path, config: dict[str, Any]) -> int:
+    """Steps of one method; of a run measured in epochs, by the size of its training split."""
+    optimization = config["optimization"]
+    if optimization["epochs"] is None:
+        return optimization["steps"]
+    splits = path / "splits.json"
+    if not splits.is_file():
+        return 0
+    size = read_json(splits)["sizes"]["train"]
+    return optimization["epochs"] * -(-size // optimization["batch_size"])
 
 
 def _read_result(place: Path) -> dict[str, Any] | None:

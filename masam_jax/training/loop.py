@@ -14,8 +14,9 @@ from masam_jax.training.atomic_files import plain, write_json
 from masam_jax.training.checkpoints import Checkpoints, Progress
 from masam_jax.training.distribution import barrier, is_primary
 from masam_jax.training.errors import InterruptedRun
-from masam_jax.training.evaluation import Predict, measure
+from masam_jax.training.evaluation import Point, Predict, measure
 from masam_jax.training.interrupt import InterruptRequest
+from masam_jax.training.metrics import title
 from masam_jax.training.metrics_log import MetricsLog
 from masam_jax.training.probe import TrainingProbe
 from masam_jax.training.probing import LinearProbes
@@ -31,7 +32,7 @@ from masam_jax.training.state import (
 from masam_jax.training.task import Task
 from masam_jax.training.train_metrics import leading_modality, make_train_record
 
-# Told the step, and the validation accuracy averaged over seeds.
+# Told the step, and the validation score averaged over seeds.
 OnEvaluation = Callable[[int, float], None]
 
 
@@ -87,6 +88,7 @@ def train_method(
             "slug": method.slug,
             "title": method.title,
             "dataset": task.problem.data.name,
+            "metric": task.problem.metric,
             "seeds": list(task.problem.experiment.seeds.values),
             "steps": done.step,
             **course.report(state),
@@ -101,6 +103,13 @@ def train_method(
         write_json(directory / "result.json", result)
     barrier(f"finished {method.slug}")
     return result
+
+
+def reported_point(state: TrainState, best: bool) -> Point:
+    """The parameters after the last step, or each seed's best, with what belongs to them."""
+    if best:
+        return Point(state.best_params, state.best_statistics, state.best_method_state)
+    return Point(state.params, state.statistics, state.method_state)
 
 
 class _Course:
@@ -125,7 +134,7 @@ class _Course:
         self._interrupt = interrupt
         self._on_evaluation = on_evaluation
         self._evaluation = problem.experiment.evaluation
-        self._steps = problem.experiment.optimization.steps
+        self._steps = task.steps
         self._predict = predict
         self._probes = probes
         self._train_record = make_train_record(problem)
@@ -135,14 +144,13 @@ class _Course:
     def run(self, state: TrainState, done: Progress) -> tuple[TrainState, Progress]:
         """Trains until the last step, or until every seed has stopped."""
         self._progress.begin(self._task.method.title, self._steps, done.step)
-        placement, batches = self._problem.placement, self._task.batches
         clock = _Clock(done)
         step = done.step
         finished = step >= self._steps or self._all_stopped(state)
+        batches = self._task.batches.start(step)
         while not finished:
             state = self._revise(state, step)
-            indices = placement.put(batches[step], placement.indices)
-            state, losses = self._seed_step(state, indices)
+            state, losses = self._seed_step(state, next(batches), step)
             step += 1
             if step == done.step + 1:
                 jax.block_until_ready(state.params)
@@ -150,38 +158,40 @@ class _Course:
             last = step == self._steps
             if last or step % self._evaluation.log_every == 0:
                 self._log_training(step, losses, state.opt_state)
-            if last or step % self._evaluation.evaluate_every == 0:
+            if last or step % self._task.evaluate_every == 0:
                 state = self._evaluate(step, state)
                 finished = self._all_stopped(state)
             finished = finished or last
             stopping = self._interrupt.signal_number is not None
-            if finished or stopping or step % self._evaluation.checkpoint_every == 0:
+            if finished or stopping or step % self._task.checkpoint_every == 0:
                 self._save(state, self._progress_at(clock, done, step))
             if stopping and not finished:
                 self._checkpoints.wait()
                 raise InterruptedRun(step, self._interrupt.signal_number or 0)
         self._progress.end(
-            step, f"done at step {step}, validation accuracy {self._accuracy(state):.4f}"
+            step,
+            f"done at step {step}, validation {title(self._problem.metric).lower()}"
+            f" {self._score(state):.4f}",
         )
         return state, self._progress_at(clock, done, step)
 
     def report(self, state: TrainState) -> dict[str, Any]:
         """Metrics of the reported parameters, by split."""
         best = self._evaluation.report == "best"
-        params = state.best_params if best else state.params
-        method_state = state.best_method_state if best else state.method_state
+        point = reported_point(state, best)
         # Tuning must not look at the test samples.
         tuning = self._evaluation.report_split == "validation"
         report: dict[str, Any] = {
             split: measure(
-                self._predict(params, method_state, self._problem.indices(split)),
+                self._predict(point, self._problem.indices(split)),
                 self._problem.data.num_classes,
+                self._problem.metric,
             )
             for split in (("validation",) if tuning else ("test", "validation"))
         }
         if self._probes is not None:
             split = "validation" if tuning else "test"
-            report[split]["probe_accuracy"] = self._probes.accuracy(params, split)
+            report[split]["probe_accuracy"] = self._probes.accuracy(point, split)
         report["best_step"] = self._problem.placement.fetch(state.best_step)
         return report
 
@@ -217,24 +227,25 @@ class _Course:
 
     def _evaluate(self, step: int, state: TrainState) -> TrainState:
         indices = self._problem.indices("validation")
-        predictions = self._predict(state.params, state.method_state, indices)
-        metrics = measure(predictions, self._problem.data.num_classes)
+        predictions = self._predict(reported_point(state, best=False), indices)
+        metric = self._problem.metric
+        metrics = measure(predictions, self._problem.data.num_classes, metric)
         if self._log is not None:
             self._log.write({"step": step, "split": "validation", **metrics})
         if self._on_evaluation is not None:
-            self._on_evaluation(step, float(np.mean(metrics["accuracy"])))
-        return record_evaluation(self._problem, state, metrics["accuracy"], step)
+            self._on_evaluation(step, float(np.mean(metrics[metric])))
+        return record_evaluation(self._problem, state, metrics[metric], step)
 
-    def _accuracy(self, state: TrainState) -> float:
-        """Mean validation accuracy over seeds at the last evaluation."""
-        return float(np.mean(self._problem.placement.fetch(state.accuracy)))
+    def _score(self, state: TrainState) -> float:
+        """Mean validation score over seeds at the last evaluation."""
+        return float(np.mean(self._problem.placement.fetch(state.score)))
 
     def _save(self, state: TrainState, progress: Progress) -> None:
         if self._checkpoints.latest_step == progress.step:
             return
         if self._log is not None:
             self._log.sync()
-        self._checkpoints.save(state, progress, self._accuracy(state))
+        self._checkpoints.save(state, progress, self._score(state))
 
     def _all_stopped(self, state: TrainState) -> bool:
         if self._evaluation.patience is None:

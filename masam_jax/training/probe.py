@@ -1,13 +1,15 @@
 """What a schedule may measure and try between two steps, without touching the run's own state."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from masam_jax.losses import cross_entropy
-from masam_jax.training.problem import gather
+from masam_jax.losses import sample_cross_entropy
+from masam_jax.training.batches import Batch, network_inputs, shares_samples
+from masam_jax.training.evaluation import batch_axes, in_parts
 from masam_jax.training.seeds import SeedStep
 from masam_jax.training.state import TrainState
 from masam_jax.training.task import Task
@@ -25,12 +27,7 @@ class TrainingProbe:
         """
         self._task = task
         self._seed_step = seed_step
-        placement = task.problem.placement
-        self._rows = {
-            name: placement.put(rows, placement.seeds) for name, rows in task.training_rows.items()
-        }
-        mapped = jax.vmap(self._plain_losses, in_axes=(0, 0, 0, None))
-        self._losses = jax.jit(mapped, out_shardings=placement.seeds)
+        self._losses: dict[bool, Callable[..., Any]] = {}
         self._state: TrainState | None = None
         self._step = 0
         self.trial_steps = 0
@@ -46,28 +43,61 @@ class TrainingProbe:
         return self._task.problem.modalities
 
     def losses(self, params: Any, split: str) -> Mapping[str, jax.Array]:
-        """``{"fusion": [S], m: [S]}``, cross-entropy on ``"fit"`` or ``"held_out"`` samples."""
-        problem = self._task.problem
-        return self._losses(params, problem.statistics, self._rows[split], problem.rows)
+        """``{"fusion": [S], m: [S]}``, cross-entropy on ``"fit"`` or ``"held_out"`` samples.
+
+        With the running statistics of the state that the probe was placed at.
+        """
+        problem, rows = self._task.problem, self._task.training_rows[split]
+        shared = shares_samples(problem, rows)
+        if shared not in self._losses:
+            mapped = jax.vmap(self._sample_losses, in_axes=(0, 0, 0, batch_axes(shared), None))
+            self._losses[shared] = jax.jit(mapped, out_shardings=problem.placement.seeds)
+        statistics = self._placed.statistics
+
+        def run(batch: Batch) -> Any:
+            return self._losses[shared](
+                params, statistics, problem.statistics, batch, problem.resident
+            )
+
+        means = jax.tree.map(_mean_of_present, in_parts(problem, run, rows, "train"))
+        return problem.placement.put(means, problem.placement.seeds)
 
     def train(self, params: Any, opt_state: Any, state: Any, steps: int) -> tuple[Any, Any]:
         """``(params, opt_state)`` after ``steps`` steps from here with that objective's state."""
-        if self._state is None:
-            raise RuntimeError("the probe has not been placed: call at() first")
-        placement = self._task.problem.placement
         # The step donates what it is given, and these belong to the run.
-        params, opt_state = jax.tree.map(jnp.copy, (params, opt_state))
-        trial = self._state._replace(params=params, opt_state=opt_state)
+        params, opt_state, statistics = jax.tree.map(
+            jnp.copy, (params, opt_state, self._placed.statistics)
+        )
+        trial = self._placed._replace(params=params, opt_state=opt_state, statistics=statistics)
+        batches = self._task.batches.start(self._step)
         for step in range(self._step, self._step + steps):
-            indices = placement.put(self._task.batches[step], placement.indices)
             # The state belongs to the schedule here, and does not move by itself.
-            trial, _ = self._seed_step(trial._replace(method_state=state), indices)
+            trial, _ = self._seed_step(trial._replace(method_state=state), next(batches), step)
             self.trial_steps += 1
         return trial.params, trial.opt_state
 
-    def _plain_losses(self, params: Any, statistics: Any, indices: jax.Array, rows: Any) -> Any:
-        network = self._task.network
-        inputs, labels = gather(rows, statistics, indices)
+    @property
+    def _placed(self) -> TrainState:
+        if self._state is None:
+            raise RuntimeError("the probe has not been placed: call at() first")
+        return self._state
+
+    def _sample_losses(
+        self, params: Any, statistics: Any, scales: Any, batch: Batch, resident: Any
+    ) -> Any:
+        config = self._task.problem.experiment.corruption
+        key = jnp.zeros(2, jnp.uint32)  # Noise, where it is asked for, is that of evaluation.
+        inputs, labels, present = network_inputs(config, "test", resident, scales, batch, key)
+        network = self._task.network.with_statistics(statistics)
         logits, unimodal = network.apply(params, inputs)
-        losses = {m: cross_entropy(z, labels) for m, z in unimodal.items()}
-        return {"fusion": cross_entropy(logits, labels), **losses}
+        losses = {m: sample_cross_entropy(z, labels) for m, z in unimodal.items()}
+        losses |= {m: jnp.where(present[m], losses[m], jnp.nan) for m in present}
+        return {"fusion": sample_cross_entropy(logits, labels), **losses}
+
+
+def _mean_of_present(losses: np.ndarray) -> np.ndarray:
+    """``[S, n]`` to ``[S]``, over the samples that have the modality; 0 over none."""
+    has = ~np.isnan(losses)
+    return np.where(has, losses, 0).sum(axis=1) / np.maximum(has.sum(axis=1), 1).astype(
+        losses.dtype
+    )

@@ -1,13 +1,15 @@
 """Linear probes: how much each encoder has learned by itself, whatever head it was trained with."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-from masam_jax.training.evaluation import in_chunks
-from masam_jax.training.problem import Problem, gather
+from masam_jax.training.batches import Batch, network_inputs, shares_samples
+from masam_jax.training.evaluation import Point, batch_axes, in_parts
+from masam_jax.training.problem import Problem
 
 # Iterations of L-BFGS; a probe on standardised features is done after a few dozen.
 _ITERATIONS = 1000
@@ -22,26 +24,18 @@ class LinearProbes:
     """
 
     def __init__(self, problem: Problem) -> None:
-        network = problem.network(problem.experiment.model.fusion)
-
-        def one(encoders: Any, statistics: Any, indices: jax.Array, rows: Any) -> Any:
-            inputs, _ = gather(rows, statistics, indices)
-            return {m: network.encode({"encoders": encoders}, m, x) for m, x in inputs.items()}
-
         self._problem = problem
-        self._encode = jax.jit(
-            jax.vmap(one, in_axes=(0, 0, 0, None)), out_shardings=problem.placement.seeds
-        )
+        self._functions: dict[bool, Callable[..., Any]] = {}
 
-    def accuracy(self, params: Any, split: str) -> Mapping[str, np.ndarray]:
-        """``{m: [S]}``, the probes' accuracy on a split.
+    def accuracy(self, point: Point, split: str) -> Mapping[str, np.ndarray]:
+        """``{m: [S]}``, the probes' accuracy on a split; of several labels, the mean of theirs.
 
         Args:
-          params: parameters ``[S, ...]`` of a network whose encoders are the problem's.
+          point: parameters ``[S, ...]`` of a network whose encoders are the problem's.
           split: ``train``, ``validation`` or ``test``.
         """
         train, other = (self._problem.indices(name) for name in ("train", split))
-        fit, judged = self._features(params, train), self._features(params, other)
+        fit, judged = self._features(point, train), self._features(point, other)
         labels = self._problem.data.labels
         return {
             m: np.array(
@@ -53,13 +47,40 @@ class LinearProbes:
             for m in self._problem.modalities
         }
 
-    def _features(self, params: Any, indices: np.ndarray) -> dict[str, np.ndarray]:
+    def _features(self, point: Point, indices: np.ndarray) -> dict[str, np.ndarray]:
         problem = self._problem
+        shared = shares_samples(problem, indices)
+        if shared not in self._functions:
+            mapped = jax.vmap(self._encode, in_axes=(0, 0, 0, batch_axes(shared), None))
+            self._functions[shared] = jax.jit(mapped, out_shardings=problem.placement.seeds)
+        encoders, statistics = point.params["encoders"], point.statistics
 
-        def encode(placed: jax.Array) -> Any:
-            return self._encode(params["encoders"], problem.statistics, placed, problem.rows)
+        def encode(batch: Batch) -> Any:
+            return self._functions[shared](
+                encoders, statistics, problem.statistics, batch, problem.resident
+            )
 
-        return in_chunks(problem, encode, indices)
+        return in_parts(problem, encode, indices)
+
+    def _encode(
+        self, encoders: Any, statistics: Any, scales: Any, batch: Batch, resident: Any
+    ) -> dict[str, jax.Array]:
+        experiment = self._problem.experiment
+        network = self._problem.network(experiment.model.fusion).with_statistics(statistics)
+        key = jnp.zeros(2, jnp.uint32)
+        inputs, _, _ = network_inputs(experiment.corruption, "test", resident, scales, batch, key)
+        return {
+            m: _vectors(network.encode({"encoders": encoders}, m, x)) for m, x in inputs.items()
+        }
+
+
+def _vectors(features: Any) -> jax.Array:
+    """Features ``[B, H]``; of tokens, the mean of the real ones."""
+    if not isinstance(features, Mapping):
+        return features
+    real = features["mask"][..., None]
+    values = jnp.where(real, features["values"], 0)
+    return values.sum(axis=1) / jnp.maximum(real.sum(axis=1), 1).astype(values.dtype)
 
 
 def _probe(
@@ -69,6 +90,12 @@ def _probe(
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=_ITERATIONS))
     flat, flat_others = (x.reshape(len(x), -1).astype(np.float64) for x in (features, others))
-    return float(model.fit(flat, labels).score(flat_others, truth))
+    shares = []
+    for given, true in zip(np.atleast_2d(labels.T), np.atleast_2d(truth.T), strict=True):
+        if (given == given[0]).all():  # Nothing to separate.
+            shares.append(np.mean(true == given[0]))
+            continue
+        model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=_ITERATIONS))
+        shares.append(model.fit(flat, given).score(flat_others, true))
+    return float(np.mean(shares))

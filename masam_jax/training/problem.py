@@ -2,29 +2,30 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import grain
 import jax
 import numpy as np
-from flax import nnx
 
 from masam_jax.data import (
     SPLIT_RULE,
-    MultimodalData,
     Split,
     feature_statistics,
     index_batches,
-    load_dataset,
-    make_split,
     split_digest,
-    standardize,
 )
-from masam_jax.data.statistics import Statistics
-from masam_jax.models import ConvEncoder, LateFusionNetwork, MLPEncoder
-from masam_jax.training.config import Experiment, ModelConfig
+from masam_jax.data.prepared import PreparedData
+from masam_jax.data.sample_reader import in_parts
+from masam_jax.data.statistics import Statistics, streamed_statistics
+from masam_jax.data.streaming import ReadAhead
+from masam_jax.models import LateFusionNetwork
+from masam_jax.training.config import Experiment, InputConfig
+from masam_jax.training.corruption import Corruption, Data, corrupt
 from masam_jax.training.distribution import Placement
+from masam_jax.training.networks import apply_pretrained, build_network, pretrained
+from masam_jax.training.open_data import open_data
 
 # The stream of a seed's key that initial parameters are drawn from; methods have 1 and 2.
 _PARAMETERS = 0
@@ -37,29 +38,61 @@ class Problem:
     Attributes:
       experiment: the configuration it was built from.
       placement: where arrays live.
-      data: the data set, on the host.
-      splits: one for each seed.
-      rows: ``{"inputs": {m: [N, ...]}, "labels": [N]}`` on the devices.
+      data: the data set, on the host or on disk.
+      splits: one for each seed, of the rows that are left to train on.
+      corruption: wrong labels and missing modalities.
+      fitted: what decoding needs to know of the training samples; None for nothing.
+      resident: ``{m: [N, ...]}`` on the devices; empty for data that are read from disk.
       host_statistics: ``{m: (mean [S, D], std [S, D])}`` of each seed's training rows.
       statistics: the same, on the devices.
       batches: element t holds the row indices of step t, int32 ``[S, B]``.
+      ahead: how samples are read from disk.
     """
 
     experiment: Experiment
     placement: Placement
-    data: MultimodalData
+    data: Data
     splits: tuple[Split, ...]
-    rows: dict[str, Any]
+    corruption: Corruption
+    fitted: Any
+    resident: dict[str, Any]
     host_statistics: Statistics
     statistics: dict[str, Any]
     batches: grain.MapDataset
+    ahead: ReadAhead = dataclasses.field(default_factory=ReadAhead)
     _networks: dict[str, LateFusionNetwork] = dataclasses.field(default_factory=dict, repr=False)
-    _initial_params: dict[str, Any] = dataclasses.field(default_factory=dict, repr=False)
+    _initial: dict[str, Any] = dataclasses.field(default_factory=dict, repr=False)
 
     @property
     def modalities(self) -> tuple[str, ...]:
         """Names of the modalities, sorted."""
         return self.data.modalities
+
+    @property
+    def metric(self) -> str:
+        """What results are measured in, a name of ``masam_jax.training.metrics``."""
+        return self.data.metric
+
+    @property
+    def train_labels(self) -> np.ndarray:
+        """int32 ``[S, N]`` or ``[S, N, K]``, as trained on; evaluation has the data's own."""
+        return self.corruption.train_labels
+
+    def lacks(self, part: str) -> bool:
+        """Whether samples may lack a modality, in ``"train"`` or in ``"test"``."""
+        return self.data.has_missing or bool(self.corruption.present.get(part))
+
+    def presence(self, part: str) -> Mapping[str, np.ndarray]:
+        """Modality -> bool ``[N]``, the rows that have it, as far as is known without reading them.
+
+        Args:
+          part: ``"train"`` or ``"test"`` (validation too); empty where no sample lacks any.
+        """
+        asked = self.corruption.present.get(part, {})
+        if isinstance(self.data, PreparedData) or not self.data.has_missing:
+            return asked
+        own = self.data.present
+        return {m: asked.get(m, own[m]) & own[m] for m in self.modalities}
 
     @functools.cached_property
     def seed_keys(self) -> jax.Array:
@@ -70,25 +103,50 @@ class Problem:
     def network(self, fusion: str) -> LateFusionNetwork:
         """Encoders and heads, with that fusion head."""
         if fusion not in self._networks:
-            self._networks[fusion] = build_network(self.data, self.experiment.model, fusion)
+            data = self.data
+            self._networks[fusion] = build_network(
+                data.modality_specs,
+                data.num_classes,
+                data.multi_label,
+                self.experiment.model,
+                fusion,
+            )
         return self._networks[fusion]
 
     def init_params(self, key: jax.Array, fusion: str) -> Any:
-        """Parameters of one seed's network, from its key."""
+        """Parameters of one seed's network, from its key; without imported weights."""
         return self.network(fusion).init(jax.random.fold_in(key, _PARAMETERS))
 
-    def initial_params(self, fusion: str) -> Any:
-        """Parameters ``[S, ...]`` before the first step, the same for every method."""
-        if fusion not in self._initial_params:
+    def initial(self, fusion: str) -> tuple[Any, Any]:
+        """Parameters and running statistics ``[S, ...]`` before the first step, for every method.
+
+        Raises:
+          ValueError: imported weights do not fit.
+        """
+        if fusion not in self._initial:
             # Random numbers compile slowly and this runs once: measured on CPU, 3 s instead of 13.
             on_cpu = jax.default_backend() == "cpu"
-            init = jax.jit(
-                jax.vmap(functools.partial(self.init_params, fusion=fusion)),
+            load = pretrained(self.experiment.model, self.data.modality_specs)
+
+            def init(keys: jax.Array) -> tuple[Any, Any]:
+                params = jax.vmap(functools.partial(self.init_params, fusion=fusion))(keys)
+                statistics = self.network(fusion).init_statistics()
+                spread = jax.tree.map(
+                    lambda x: jax.numpy.broadcast_to(x, (len(keys), *x.shape)), statistics
+                )
+                return apply_pretrained(load, params, spread)
+
+            compiled = jax.jit(
+                init,
                 out_shardings=self.placement.seeds,
                 compiler_options={"xla_backend_optimization_level": 0} if on_cpu else {},
             )
-            self._initial_params[fusion] = init(self.seed_keys)
-        return self._initial_params[fusion]
+            self._initial[fusion] = compiled(self.seed_keys)
+        return self._initial[fusion]
+
+    def initial_params(self, fusion: str) -> Any:
+        """Parameters ``[S, ...]`` before the first step, the same for every method."""
+        return self.initial(fusion)[0]
 
     def indices(self, split: str) -> np.ndarray:
         """Row indices ``[S, n]`` of ``train``, ``validation`` or ``test``, by seed."""
@@ -97,9 +155,10 @@ class Problem:
     def describe_splits(self) -> dict[str, Any]:
         """The content of ``splits.json``."""
         data = self.experiment.data
-        return {
+        described = {
             "rule": SPLIT_RULE,
             "dataset": data.dataset,
+            "digest": self.data.digest(),
             "sizes": {name: len(part) for name, part in self.splits[0]._asdict().items()},
             "split_seed": data.split_seed,
             "seeds": {
@@ -107,92 +166,108 @@ class Problem:
                 for seed, split in zip(self.experiment.seeds.values, self.splits, strict=True)
             },
         }
-
-
-def gather(
-    rows: Any, statistics: Any, indices: jax.Array
-) -> tuple[dict[str, jax.Array], jax.Array]:
-    """Standardised inputs and labels of the rows ``indices [B]``, for one seed's statistics."""
-    inputs = {m: features[indices] for m, features in rows["inputs"].items()}
-    return standardize(inputs, statistics), rows["labels"][indices]
+        if isinstance(self.data, PreparedData):
+            described["rule"] = "as published; see the data set's own provenance"
+            described["provenance"] = dict(self.data.builder.provenance)
+            described["damaged"] = dict(self.data.builder.damaged)
+        return described
 
 
 def build_problem(
     experiment: Experiment,
     make_placement: Callable[[int, int], Placement],
-    data: MultimodalData | None = None,
+    data: Data | None = None,
+    inputs: InputConfig | None = None,
+    fitted: Any = None,
 ) -> Problem:
-    """Loads the data, splits it for every seed, and puts it on the devices.
+    """Opens the data, splits it for every seed, and puts on the devices what fits there.
 
     Args:
       experiment: the configuration.
       make_placement: ``(number of seeds, batch size) -> Placement``.
       data: the data set; by default the one the configuration names.
+      inputs: where prepared data are, and how they are read.
+      fitted: what decoding needs to know of the training samples, as a run saved it; found anew
+        when None.
 
     Raises:
-      ValueError: an unknown data set, too few samples for the splits, a batch larger than the
-        training set, or features that no encoder fits.
+      ValueError: an unknown data set, or one that is not prepared, too few samples for the splits,
+        a batch larger than the training set, or features that no encoder fits.
     """
-    if data is None:
-        data = load_dataset(experiment.data.dataset)
-    seeds = experiment.seeds.values
-    splits = tuple(
-        make_split(
-            data.labels,
+    inputs = InputConfig() if inputs is None else inputs
+    data = opened = open_data(experiment.data.dataset, inputs) if data is None else data
+    config, seeds = experiment.data, experiment.seeds.values
+
+    def split(seed: int, train_size: int | None) -> Split:
+        return opened.split(
             seed=seed,
-            train_size=experiment.data.train_size,
-            validation_size=experiment.data.validation_size,
-            test_size=experiment.data.test_size,
-            split_seed=experiment.data.split_seed,
+            train_size=train_size,
+            validation_size=config.validation_size,
+            test_size=config.test_size,
+            split_seed=config.split_seed,
         )
-        for seed in seeds
+
+    corruption = corrupt(
+        experiment.corruption, data, [split(seed, config.train_size) for seed in seeds], seeds
     )
-    train = np.stack([split.train for split in splits])
+    train = np.stack([part.train for part in corruption.splits])
     batch_size = experiment.optimization.batch_size
     batches = index_batches(train, batch_size=batch_size, seeds=seeds)
     placement = make_placement(len(seeds), batch_size)
-    statistics = feature_statistics(data.features, train)
-    rows = {"inputs": {m: _as_float(x) for m, x in data.features.items()}, "labels": data.labels}
+    if isinstance(data, PreparedData):
+        if fitted is None:
+            # Of all training rows, so that every seed sees its samples alike.
+            fitted = data.fit(split(0, None).train)
+        data.reader.fitted = fitted
+        if data.builder.IN_MEMORY:
+            data = data.in_memory()
+    resident: dict[str, Any] = {}
+    if isinstance(data, PreparedData):
+        statistics = _streamed(data, train)
+    else:
+        statistics = feature_statistics(data.features, train, data.modality_specs)
+        resident = jax.tree.map(_compact, dict(data.features))
     problem = Problem(
         experiment=experiment,
         placement=placement,
         data=data,
-        splits=splits,
-        rows=placement.put(rows, placement.replicated),
+        splits=corruption.splits,
+        corruption=corruption,
+        fitted=fitted,
+        resident=placement.put(resident, placement.replicated),
         host_statistics=statistics,
         statistics=placement.put(statistics, placement.seeds),
         batches=batches,
+        ahead=ReadAhead(inputs.workers, inputs.threads),
     )
     problem.network(experiment.model.fusion)  # Complains of features that no encoder fits.
     return problem
 
 
-def build_network(data: MultimodalData, config: ModelConfig, fusion: str) -> LateFusionNetwork:
-    """An MLP for each modality of vectors, a small convolutional net for each one of images.
+def _streamed(data: PreparedData, train: np.ndarray) -> Statistics:
+    """Of rows on disk; read once for all seeds that train on the same ones."""
+    specs = data.modality_specs
+    distinct, which = np.unique(train, axis=0, return_inverse=True)
+    needs_reading = any(spec.normalization.is_fitted for spec in specs.values())
 
-    Raises:
-      ValueError: a modality is neither.
-    """
-    encoders = {}
-    for modality, shape in data.feature_shapes.items():
-        kind: Callable[..., nnx.Module]
-        if len(shape) == 1:
-            kind = functools.partial(MLPEncoder, shape[0], config.width, config.depth)
-        elif len(shape) == 3:
-            kind = functools.partial(ConvEncoder, shape[-1], config.width)
-        else:
-            raise ValueError(
-                f"modality {modality!r} of {data.name!r} has samples of shape {shape}; vectors (D,)"
-                " and images (H, W, C) have encoders"
-            )
-        encoders[modality] = functools.partial(_make, kind)
-    features = dict.fromkeys(encoders, config.width)
-    return LateFusionNetwork(encoders, features, data.num_classes, fusion=fusion)
+    def present_values(rows: np.ndarray) -> Iterator[dict[str, Any]]:
+        for inputs, present in in_parts(data.reader, rows) if needs_reading else ():
+            yield {
+                m: jax.tree.map(lambda x, has=present[m]: x[has], tree)
+                for m, tree in inputs.items()
+            }
 
-
-def _make(kind: Callable[..., nnx.Module], rngs: nnx.Rngs) -> nnx.Module:
-    return kind(rngs=rngs)
+    each = [streamed_statistics(present_values(rows), specs) for rows in distinct]
+    return {
+        m: (
+            np.stack([one[m][0] for one in each])[which],
+            np.stack([one[m][1] for one in each])[which],
+        )
+        for m in each[0]
+    }
 
 
-def _as_float(array: np.ndarray) -> np.ndarray:
-    return array.astype(np.float32)
+def _compact(array: np.ndarray) -> np.ndarray:
+    """Real numbers as float32, unless they are integers or flags that say more in fewer bytes."""
+    small = array.dtype == np.bool_ or (np.issubdtype(array.dtype, np.integer) and array.ndim > 2)
+    return array if small else array.astype(np.float32)

@@ -11,7 +11,9 @@ from masam_jax.training.config import OutputConfig, changed_fields
 from masam_jax.training.distribution import barrier, is_primary
 from masam_jax.training.errors import RunError
 
-FORMAT = "masam_jax run 1"
+FORMAT = "masam_jax run 2"
+FITTED_FILE = "fitted.json"
+"""What decoding needs to know of the training samples."""
 _LOCK = ".lock"
 
 

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 
 from masam_jax.methods import BoundMethod, parse_method
-from masam_jax.training.atomic_files import read_json, write_bytes, write_json
+from masam_jax.training.atomic_files import plain, read_json, write_bytes, write_json
 from masam_jax.training.config import (
+    CorruptionConfig,
     DistributionConfig,
     Experiment,
+    InputConfig,
     OutputConfig,
     as_json,
 )
@@ -21,10 +23,11 @@ from masam_jax.training.errors import InterruptedRun, RunError, user_errors
 from masam_jax.training.evaluation import Predictors
 from masam_jax.training.interrupt import InterruptRequest
 from masam_jax.training.loop import train_method
+from masam_jax.training.open_data import Report, prepare_if_needed
 from masam_jax.training.probing import LinearProbes
 from masam_jax.training.problem import Problem, build_problem
 from masam_jax.training.progress import ProgressReport
-from masam_jax.training.run_directory import FORMAT, open_run
+from masam_jax.training.run_directory import FITTED_FILE, FORMAT, open_run
 from masam_jax.training.state import abstract_state
 from masam_jax.training.task import Task
 
@@ -57,13 +60,26 @@ class Plan:
         }
 
 
-def plan_training(method: str, experiment: Experiment, distribution: DistributionConfig) -> Plan:
+def plan_training(
+    method: str,
+    experiment: Experiment,
+    distribution: DistributionConfig,
+    inputs: InputConfig | None = None,
+    report: Report | None = None,
+) -> Plan:
     """Checks a run of one method.
+
+    Args:
+      method: its specification.
+      experiment: everything else that the numbers depend on.
+      distribution: the processes.
+      inputs: where data are, and how they are read.
+      report: told how far data are that are prepared first.
 
     Raises:
       RunError: unknown data set, method or option, or values that do not fit each other.
     """
-    return _plan((method,), None, experiment, distribution)
+    return _plan((method,), None, experiment, distribution, inputs, report)
 
 
 def plan_comparison(
@@ -71,6 +87,8 @@ def plan_comparison(
     baseline: str | None,
     experiment: Experiment,
     distribution: DistributionConfig,
+    inputs: InputConfig | None = None,
+    report: Report | None = None,
 ) -> Plan:
     """Checks a comparison.
 
@@ -80,6 +98,8 @@ def plan_comparison(
         other options of it, else the first.
       experiment: everything else that the numbers depend on.
       distribution: the processes.
+      inputs: where data are, and how they are read.
+      report: told how far data are that are prepared first.
 
     Raises:
       RunError: as ``plan_training``; also a method given twice, or a baseline not among them.
@@ -90,7 +110,7 @@ def plan_comparison(
     if baseline is None:
         tuned = [spec for spec in specs if spec.startswith("late_fusion:")]
         baseline = "late_fusion" if "late_fusion" in specs else [*tuned, *specs][0]
-    return _plan(methods, baseline, experiment, distribution)
+    return _plan(methods, baseline, experiment, distribution, inputs, report)
 
 
 def execute(plan: Plan, output: OutputConfig, command: list[str], progress: ProgressReport) -> Path:
@@ -166,6 +186,8 @@ def _plan(
     baseline: str | None,
     experiment: Experiment,
     distribution: DistributionConfig,
+    inputs: InputConfig | None,
+    report: Report | None,
 ) -> Plan:
     methods = tuple(_parse(spec) for spec in specs)
     chosen = None if baseline is None else _parse(baseline)
@@ -178,7 +200,11 @@ def _plan(
         )
     initialize(distribution)
     with user_errors():
-        problem = build_problem(experiment, make_placement)
+        inputs = InputConfig() if inputs is None else inputs
+        if is_primary():
+            prepare_if_needed(experiment.data.dataset, inputs, report)
+        barrier("prepared data")
+        problem = build_problem(experiment, make_placement, inputs=inputs)
         for method in methods:
             try:
                 _check_task(Task(problem, method))
@@ -190,7 +216,7 @@ def _plan(
 def _check_task(task: Task) -> None:
     """Raises ``ValueError`` where the method does not fit the modalities or the samples."""
     abstract_state(task)
-    _ = task.batches
+    task.check()
 
 
 def _parse(spec: str) -> BoundMethod:
@@ -201,6 +227,7 @@ def _parse(spec: str) -> BoundMethod:
 def _results(plan: Plan, baseline: BoundMethod, results: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "dataset": plan.problem.data.name,
+        "metric": plan.problem.metric,
         "report_split": plan.problem.experiment.evaluation.report_split,
         "baseline": baseline.spec,
         "modalities": list(plan.problem.modalities),
@@ -221,6 +248,25 @@ def _write_surroundings(path: Path, problem: Problem, command: list[str]) -> Non
     buffer = io.BytesIO()
     np.savez(buffer, **_flat_statistics(problem))
     write_bytes(path / "statistics.npz", buffer.getvalue())
+    write_json(path / FITTED_FILE, plain(problem.fitted))
+    corruption = problem.corruption
+    if problem.experiment.corruption != CorruptionConfig():
+        write_json(
+            path / "corruption.json",
+            {
+                "wrong_labels": dict(
+                    zip(
+                        map(str, problem.experiment.seeds.values),
+                        (rows.tolist() for rows in corruption.flipped),
+                        strict=True,
+                    )
+                ),
+                "missing": {
+                    part: {m: np.flatnonzero(~has).tolist() for m, has in each.items()}
+                    for part, each in corruption.present.items()
+                },
+            },
+        )
 
 
 def _flat_statistics(problem: Problem) -> dict[str, Any]:

@@ -12,12 +12,13 @@ import numpy as np
 from masam_jax.methods import BoundMethod, parse_method
 from masam_jax.training.atomic_files import read_json, write_text
 from masam_jax.training.checkpoints import Checkpoints
-from masam_jax.training.config import changed_fields, experiment_from_json
+from masam_jax.training.config import InputConfig, changed_fields, experiment_from_json
 from masam_jax.training.distribution import make_placement
 from masam_jax.training.errors import RunError, user_errors
 from masam_jax.training.evaluation import Predictions, Predictors, measure
+from masam_jax.training.loop import reported_point
 from masam_jax.training.problem import Problem, build_problem
-from masam_jax.training.run_directory import read_config
+from masam_jax.training.run_directory import FITTED_FILE, read_config
 from masam_jax.training.state import abstract_state
 from masam_jax.training.task import Task
 
@@ -46,7 +47,9 @@ class Evaluation:
     metrics: dict[str, Any]
 
 
-def evaluate_run(path: Path, split: SplitName, which: Which | None) -> list[Evaluation]:
+def evaluate_run(
+    path: Path, split: SplitName, which: Which | None, inputs: InputConfig | None = None
+) -> list[Evaluation]:
     """Evaluates the checkpoint of a run, or of every method of a comparison.
 
     Args:
@@ -55,6 +58,7 @@ def evaluate_run(path: Path, split: SplitName, which: Which | None) -> list[Eval
       split: the samples.
       which: parameters after the last step, or best by validation accuracy per seed; by default
         the ones that the run reported.
+      inputs: where data are, and how they are read.
 
     Raises:
       RunError: no run, no checkpoint, a damaged one, or data that differ from the run's.
@@ -62,14 +66,14 @@ def evaluate_run(path: Path, split: SplitName, which: Which | None) -> list[Eval
     config = read_config(path)
     if config.get("kind") == "tune":
         raise RunError(f"{path} is a tuning, which keeps no parameters; evaluate a comparison")
+    root = path.parent.parent if (path.parent.parent / "splits.json").is_file() else path
     with user_errors():
         experiment = experiment_from_json(config)
-        problem = build_problem(experiment, make_placement)
+        problem = build_problem(experiment, make_placement, inputs=inputs, fitted=read_fitted(root))
     if config.get("kind") == "compare":
         places = [path / "methods" / parse_method(spec).slug for spec in config["methods"]]
     else:
         places = [path]
-    root = path.parent.parent if (path.parent.parent / "splits.json").is_file() else path
     _check_splits(root, problem)
     statistics = _read_statistics(root / "statistics.npz", problem)
     predictors = Predictors(problem, statistics)
@@ -84,7 +88,8 @@ def write_predictions(path: Path, evaluations: list[Evaluation]) -> None:
     """Writes one CSV line for each method, seed and sample.
 
     Columns: ``method, seed, row`` (index into the data set)``, label, prediction, confidence`` and
-    one column with each modality's own prediction.
+    one column with each modality's own prediction. A sample with several labels has all of them in
+    a cell, with bars between them, and the probability of each as its confidence.
 
     Raises:
       OSError: the file cannot be written.
@@ -100,17 +105,27 @@ def write_predictions(path: Path, evaluations: list[Evaluation]) -> None:
 
 def _prediction_lines(evaluation: Evaluation, modalities: list[str]) -> Iterator[list[Any]]:
     found = evaluation.predictions
+    several = found.labels.ndim == found.probabilities.ndim
+    confidence = found.probabilities if several else found.probabilities.max(axis=-1)
+    fused, unimodal = found.fused, {m: found.decide(p) for m, p in found.unimodal.items()}
     for index, seed in enumerate(evaluation.seeds):
         for position, row in enumerate(evaluation.rows[index]):
+            at = (index, position)
             yield [
                 evaluation.method.spec,
                 seed,
                 int(row),
-                int(found.labels[index, position]),
-                int(found.fused[index, position]),
-                f"{found.confidence[index, position]:.6f}",
-                *(int(found.unimodal[m][index, position]) for m in modalities),
+                _cell(found.labels[at]),
+                _cell(fused[at]),
+                _cell(confidence[at]),
+                *(_cell(unimodal[m][at]) for m in modalities),
             ]
+
+
+def _cell(value: np.ndarray) -> str:
+    """One number, or those of several labels with bars between them."""
+    form = "{:.6f}" if np.issubdtype(value.dtype, np.floating) else "{}"
+    return "|".join(form.format(item) for item in np.atleast_1d(value))
 
 
 def _evaluate(
@@ -124,19 +139,14 @@ def _evaluate(
     with Checkpoints(place / "checkpoints", config) as checkpoints:
         task = Task(problem, method)
         state, progress = checkpoints.restore(abstract_state(task))
-    best = which == "best"
-    predictions = predictors.of(task)(
-        state.best_params if best else state.params,
-        state.best_method_state if best else state.method_state,
-        rows,
-    )
+    predictions = predictors.of(task)(reported_point(state, which == "best"), rows)
     return Evaluation(
         method=method,
         seeds=problem.experiment.seeds.values,
         step=progress.step,
         rows=rows,
         predictions=predictions,
-        metrics=measure(predictions, problem.data.num_classes),
+        metrics=measure(predictions, problem.data.num_classes, problem.metric),
     )
 
 
@@ -154,10 +164,20 @@ def _check_splits(root: Path, problem: Problem) -> None:
         )
 
 
+def read_fitted(root: Path) -> Any:
+    """What decoding needs to know of the training samples, as the run found it; None for nothing.
+
+    Raises:
+      RunError: the file is damaged.
+    """
+    path = root / FITTED_FILE
+    return read_json(path) if path.is_file() else None
+
+
 def _read_statistics(path: Path, problem: Problem) -> dict[str, Any]:
     try:
         with np.load(path) as file:
-            statistics = {m: (file[f"mean/{m}"], file[f"std/{m}"]) for m in problem.modalities}
+            statistics = {m: (file[f"mean/{m}"], file[f"std/{m}"]) for m in problem.host_statistics}
     except (OSError, ValueError, KeyError) as error:
         raise RunError(f"{path} is damaged or missing: {error}") from error
     return problem.placement.put(statistics, problem.placement.seeds)

@@ -1,17 +1,41 @@
 """The training step of all seeds at once."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
+from masam_jax.training.batches import Batch, network_inputs, step_key
 from masam_jax.training.state import TrainState, make_transformation
 from masam_jax.training.step import make_train_step
-from masam_jax.training.task import Task
+from masam_jax.training.task import Step, Task
 
-Advance = Callable[[Any, Any, Any, jax.Array, jax.Array], tuple[Any, Any, Any, Any]]
+
+class Moving(NamedTuple):
+    """What a step moves, of one seed or of all."""
+
+    params: Any
+    opt_state: Any
+    statistics: Any
+    method_state: Any
+
+
+class Given(NamedTuple):
+    """What a step is given beside it, of one seed or of all; ``resident`` is shared by all."""
+
+    batch: Any
+    scales: Any
+    seed_key: Any
+    step: Any
+    stopped: Any
+    resident: Any
+
+
+_AXES = Given(0, 0, 0, None, 0, None)
+Advance = Callable[[Moving, Given], tuple[Moving, Any]]
 
 
 class SeedStep:
@@ -31,6 +55,7 @@ class SeedStep:
         # A transformation draws from its key in `init` alone, which the state has behind it.
         tx = make_transformation(task, jax.random.PRNGKey(0))
         alone = len(task.problem.experiment.seeds.values) == 1
+        self._problem = task.problem
         self._compiled = _Compiled(task, tx)
         self._advance: Advance = self._compiled
         if on_host and alone and task.phases == (None,) and task.method.host_dispatch:
@@ -47,74 +72,81 @@ class SeedStep:
         """The one program of the step; None before the first call, and on the host."""
         return self._compiled.program
 
-    def __call__(self, state: TrainState, indices: jax.Array) -> tuple[TrainState, Any]:
-        """``(state, losses)`` after the batch of rows ``indices``, int32 ``[S, B]``.
+    def __call__(self, state: TrainState, batch: Batch, step: int) -> tuple[TrainState, Any]:
+        """``(state, losses)`` after a batch.
 
         ``losses.aux`` is the batch's accuracy. Seeds that have stopped stay as they are.
-        ``params`` and ``opt_state`` are donated.
+        ``params``, ``statistics`` and ``opt_state`` are donated.
+
+        Args:
+          state: the state.
+          batch: of `TrainingBatches`.
+          step: its number, which dropout and noise are drawn for.
         """
-        params, opt_state, method_state, losses = self._advance(
-            state.params, state.opt_state, state.method_state, state.stopped, indices
+        problem = self._problem
+        moving = Moving(state.params, state.opt_state, state.statistics, state.method_state)
+        number = problem.placement.put(np.int32(step), problem.placement.replicated)
+        given = Given(
+            batch, problem.statistics, problem.seed_keys, number, state.stopped, problem.resident
         )
-        moved = state._replace(params=params, opt_state=opt_state, method_state=method_state)
-        return moved, losses
+        moving, losses = self._advance(moving, given)
+        return state._replace(**moving._asdict()), losses
 
 
 class _Compiled:
     """The step in one program, compiled at the first call."""
 
     def __init__(self, task: Task, tx: optax.GradientTransformationExtraArgs) -> None:
-        by_seed = task.problem.placement.seeds
-        self._problem = task.problem
+        one = _one_step(task, tx)
+
+        def step(donated: Any, method_state: Any, given: Given) -> tuple[Moving, Any]:
+            params, opt_state, statistics = donated
+            return one(Moving(params, opt_state, statistics, method_state), given)
+
         self._step = jax.jit(
-            jax.vmap(_one_step(task, tx), in_axes=(0, 0, 0, 0, 0, 0, None)),
-            donate_argnums=(0, 1),
-            out_shardings=by_seed,
+            jax.vmap(step, in_axes=(0, 0, _AXES)),
+            donate_argnums=0,
+            out_shardings=task.problem.placement.seeds,
         )
         self.program: jax.stages.Compiled | None = None
 
-    def __call__(
-        self, params: Any, opt_state: Any, state: Any, stopped: jax.Array, indices: jax.Array
-    ) -> tuple[Any, Any, Any, Any]:
-        problem = self._problem
-        operands = (params, opt_state, state, stopped, problem.statistics, indices, problem.rows)
+    def __call__(self, moving: Moving, given: Given) -> tuple[Moving, Any]:
+        operands = (moving[:3], moving.method_state, given)
         if self.program is None:
             self.program = self._step.lower(*operands).compile()
         return self.program(*operands)
 
 
-def _one_step(task: Task, tx: optax.GradientTransformationExtraArgs) -> Callable[..., Any]:
+def _as_step(task: Task, moving: Moving, given: Given) -> Step:
+    """A step of one seed, its batch standardised and corrupted."""
+    key = step_key(given.seed_key, given.step)
+    batch = network_inputs(
+        task.problem.experiment.corruption, "train", given.resident, given.scales, given.batch, key
+    )
+    return Step(batch, moving.statistics, key, moving.method_state)
+
+
+def _one_step(task: Task, tx: optax.GradientTransformationExtraArgs) -> Advance:
     freezes = task.problem.experiment.evaluation.patience is not None
     phases = {phase: task.value_and_grad(phase) for phase in task.phases}
 
-    def one(
-        params: Any,
-        opt_state: Any,
-        state: Any,
-        stopped: jax.Array,
-        statistics: Any,
-        indices: jax.Array,
-        rows: Any,
-    ) -> tuple[Any, Any, Any, Any]:
-        new_params, new_opt_state, losses = params, opt_state, {}
+    def one(before: Moving, given: Given) -> tuple[Moving, Any]:
+        step = _as_step(task, before, given)
+        params, opt_state, statistics, losses = before.params, before.opt_state, {}, {}
         for phase, value_and_grad in phases.items():
-            losses[phase], grads, signals = value_and_grad(
-                new_params, rows, statistics, indices, state
-            )
+            losses[phase], grads, signals = value_and_grad(params, step)
             static = {} if phase is None else {"phase": phase}
-            updates, new_opt_state = tx.update(
-                grads, new_opt_state, new_params, **signals, **static
-            )
-            new_params = optax.apply_updates(new_params, updates)
+            updates, opt_state = tx.update(grads, opt_state, params, **signals, **static)
+            params = optax.apply_updates(params, updates)
+            # A phase moves the statistics of its own encoder.
+            statistics = losses[phase].aux.statistics
+            step = step._replace(statistics=statistics)
         observed = {phase: each.aux.by_objective for phase, each in losses.items()}
-        new_state = task.objective.advance(state, observed.get(None, observed))
+        state = task.objective.advance(before.method_state, observed.get(None, observed))
+        after = Moving(params, opt_state, statistics, state)
         if freezes:
-            new_params, new_opt_state, new_state = jax.tree.map(
-                lambda new, old: jnp.where(stopped, old, new),
-                (new_params, new_opt_state, new_state),
-                (params, opt_state, state),
-            )
-        return new_params, new_opt_state, new_state, _summarize(losses)
+            after = jax.tree.map(lambda new, old: jnp.where(given.stopped, old, new), after, before)
+        return after, _summarize(losses)
 
     return one
 
@@ -145,11 +177,12 @@ def _one_seed(task: Task, tx: optax.GradientTransformationExtraArgs) -> Advance:
         return jax.lax.with_sharding_constraint(expanded, problem.placement.seeds)
 
     def value_and_grad_of_first(
-        params: Any, rows: Any, statistics: Any, indices: Any, state: Any
+        params: Any, statistics: Any, method_state: Any, given: Given
     ) -> Any:
-        losses, grads, signals = value_and_grad(
-            first(params), rows, first(statistics), first(indices), first(state)
-        )
+        moving = Moving(first(params), None, first(statistics), first(method_state))
+        own = first(given._replace(step=None, resident=None))
+        step = _as_step(task, moving, own._replace(step=given.step, resident=given.resident))
+        losses, grads, signals = value_and_grad(moving.params, step)
         return with_axis(losses), grads, signals
 
     def update_first(
@@ -163,15 +196,15 @@ def _one_seed(task: Task, tx: optax.GradientTransformationExtraArgs) -> Advance:
     )
     advance = jax.jit(jax.vmap(task.objective.advance))
 
-    def seed_step(
-        params: Any, opt_state: Any, state: Any, stopped: jax.Array, indices: jax.Array
-    ) -> tuple[Any, Any, Any, Any]:
-        del stopped  # The loop ends when the only seed stops.
+    def seed_step(moving: Moving, given: Given) -> tuple[Moving, Any]:
+        # Whether the seed has stopped does not matter: the loop ends when the only one does.
         params, opt_state, losses = step(
-            params, opt_state, problem.rows, problem.statistics, indices, state
+            moving.params, moving.opt_state, moving.statistics, moving.method_state, given
         )
+        state = moving.method_state
         if jax.tree.leaves(state):
             state = advance(state, losses.aux.by_objective)
-        return params, opt_state, state, _summarize({None: losses})
+        moved = Moving(params, opt_state, losses.aux.statistics, state)
+        return moved, _summarize({None: losses})
 
     return seed_step

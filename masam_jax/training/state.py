@@ -23,25 +23,29 @@ class TrainState(NamedTuple):
 
     Attributes:
       params: parameters after the last step.
+      statistics: running statistics ``{m: …}`` of the encoders, of clean passes alone.
       opt_state: the optimizer's state.
       method_state: what the method's objective keeps beside parameters.
-      best_params: parameters with the best validation accuracy so far.
+      best_params: parameters with the best validation score so far.
+      best_statistics: the running statistics at that time.
       best_method_state: what the objective kept at that time.
-      best_accuracy: float32[S], that accuracy; -1 before the first evaluation.
+      best_score: float32[S], that score; -1 before the first evaluation.
       best_step: int32[S], the step it was reached at.
-      accuracy: float32[S], validation accuracy at the last evaluation; -1 before the first.
+      score: float32[S], validation score at the last evaluation; -1 before the first.
       stale: int32[S], evaluations since the best one.
       stopped: bool[S], seeds whose patience ran out.
     """
 
     params: Any
+    statistics: Any
     opt_state: Any
     method_state: Any
     best_params: Any
+    best_statistics: Any
     best_method_state: Any
-    best_accuracy: jax.Array
+    best_score: jax.Array
     best_step: jax.Array
-    accuracy: jax.Array
+    score: jax.Array
     stale: jax.Array
     stopped: jax.Array
 
@@ -74,7 +78,7 @@ def init_state(task: Task) -> TrainState:
     """
     problem = task.problem
     init = jax.jit(jax.vmap(_initializer(task)), out_shardings=problem.placement.seeds)
-    return init(problem.initial_params(task.fusion), problem.seed_keys)
+    return init(*problem.initial(task.fusion), problem.seed_keys)
 
 
 def abstract_state(task: Task) -> TrainState:
@@ -87,7 +91,10 @@ def abstract_state(task: Task) -> TrainState:
 
     def init(keys: jax.Array) -> TrainState:
         params = jax.vmap(lambda key: problem.init_params(key, task.fusion))(keys)
-        return jax.vmap(_initializer(task))(params, keys)
+        statistics = jax.tree.map(
+            lambda x: jnp.broadcast_to(x, (len(keys), *x.shape)), task.network.init_statistics()
+        )
+        return jax.vmap(_initializer(task))(params, statistics, keys)
 
     return jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=problem.placement.seeds),
@@ -95,20 +102,22 @@ def abstract_state(task: Task) -> TrainState:
     )
 
 
-def _initializer(task: Task) -> Callable[[Any, jax.Array], TrainState]:
-    def init_one(params: Any, key: jax.Array) -> TrainState:
+def _initializer(task: Task) -> Callable[[Any, Any, jax.Array], TrainState]:
+    def init_one(params: Any, statistics: Any, key: jax.Array) -> TrainState:
         tx = make_transformation(task, jax.random.fold_in(key, _METHOD))
         params = task.extend(params, key)
         method_state = task.init_state(params)
         return TrainState(
             params=jax.tree.map(jnp.copy, params),
+            statistics=jax.tree.map(jnp.copy, statistics),
             opt_state=tx.init(params),
             method_state=jax.tree.map(jnp.copy, method_state),
             best_params=jax.tree.map(jnp.copy, params),
+            best_statistics=jax.tree.map(jnp.copy, statistics),
             best_method_state=jax.tree.map(jnp.copy, method_state),
-            best_accuracy=jnp.float32(-1),
+            best_score=jnp.float32(-1),
             best_step=jnp.int32(0),
-            accuracy=jnp.float32(-1),
+            score=jnp.float32(-1),
             stale=jnp.int32(0),
             stopped=jnp.bool(False),
         )
@@ -127,17 +136,17 @@ def keep_stopped(state: TrainState, method_state: Any) -> TrainState:
 
 
 def record_evaluation(
-    problem: Problem, state: TrainState, accuracy: np.ndarray, step: int
+    problem: Problem, state: TrainState, score: np.ndarray, step: int
 ) -> TrainState:
     """The state after an evaluation; seeds that have stopped stay as they are.
 
     Args:
       problem: says where arrays live, and the patience.
       state: the state.
-      accuracy: ``[S]``, validation accuracy.
+      score: ``[S]``, validation score; a seed whose score is NaN has not become better.
       step: steps done.
     """
-    placed = problem.placement.put(accuracy.astype(np.float32), problem.placement.seeds)
+    placed = problem.placement.put(score.astype(np.float32), problem.placement.seeds)
     # The optimizer's state stays outside: one program then serves every method.
     recorded = _record(
         state._replace(opt_state=None),
@@ -145,14 +154,16 @@ def record_evaluation(
         jnp.int32(step),
         patience=problem.experiment.evaluation.patience,
     )
-    return recorded._replace(params=state.params, opt_state=state.opt_state)
+    return recorded._replace(
+        params=state.params, statistics=state.statistics, opt_state=state.opt_state
+    )
 
 
 @functools.partial(jax.jit, static_argnames="patience")
 def _record(
-    state: TrainState, accuracy: jax.Array, step: jax.Array, patience: int | None
+    state: TrainState, score: jax.Array, step: jax.Array, patience: int | None
 ) -> TrainState:
-    improved = (accuracy > state.best_accuracy) & ~state.stopped
+    improved = (score > state.best_score) & ~state.stopped
 
     def choose(new: jax.Array, old: jax.Array) -> jax.Array:
         return jnp.where(improved.reshape(improved.shape + (1,) * (new.ndim - 1)), new, old)
@@ -160,10 +171,11 @@ def _record(
     stale = jnp.where(improved, 0, state.stale + jnp.int32(1))
     return state._replace(
         best_params=jax.tree.map(choose, state.params, state.best_params),
+        best_statistics=jax.tree.map(choose, state.statistics, state.best_statistics),
         best_method_state=jax.tree.map(choose, state.method_state, state.best_method_state),
-        best_accuracy=jnp.where(improved, accuracy, state.best_accuracy),
+        best_score=jnp.where(improved, score, state.best_score),
         best_step=jnp.where(improved, step, state.best_step),
-        accuracy=accuracy,
+        score=score,
         stale=jnp.where(state.stopped, state.stale, stale),
         stopped=state.stopped if patience is None else state.stopped | (stale >= patience),
     )

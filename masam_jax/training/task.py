@@ -14,7 +14,8 @@ from masam_jax import LateFusion, multimodal_value_and_grad
 from masam_jax.data import hold_out, index_batches
 from masam_jax.methods import BoundMethod, Context, Objective, Outcome, Schedule
 from masam_jax.models import LateFusionNetwork, batch_signals
-from masam_jax.training.problem import Problem, gather
+from masam_jax.training.batches import NetworkInputs, TrainingBatches
+from masam_jax.training.problem import Problem
 
 # The stream of a seed's key that further parameters of a method are drawn from.
 _METHOD_PARAMETERS = 2
@@ -26,14 +27,32 @@ class Observed(NamedTuple):
     """What a batch tells beside losses and gradients.
 
     Attributes:
-      accuracy: share of the batch that the logits get right.
+      accuracy: share of the batch that the logits get right (of several labels, of all of them).
       by_objective: what the objective's state moves on.
       signals: what the method asked for of the batch.
+      statistics: running statistics ``{m: …}`` of the encoders after the batch.
     """
 
     accuracy: jax.Array
     by_objective: Any
     signals: dict[str, Any]
+    statistics: dict[str, Any]
+
+
+class Step(NamedTuple):
+    """What a step of one seed knows beside its parameters.
+
+    Attributes:
+      batch: the batch as the network sees it.
+      statistics: running statistics ``{m: …}`` of the encoders before it.
+      key: PRNG key that dropout draws from, at the clean and at the perturbed point.
+      state: the objective's.
+    """
+
+    batch: NetworkInputs
+    statistics: dict[str, Any]
+    key: jax.Array
+    state: Any
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -61,7 +80,23 @@ class Task:
     @property
     def context(self) -> Context:
         """The training that the method takes part in."""
-        return Context(None, self.steps_per_epoch, self.problem.experiment.optimization.steps)
+        return Context(None, self.steps_per_epoch, self.steps)
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps in all."""
+        config = self.problem.experiment.optimization
+        return config.steps if config.epochs is None else config.epochs * self.steps_per_epoch
+
+    @property
+    def evaluate_every(self) -> int:
+        """Steps between two evaluations."""
+        return self.problem.experiment.evaluation.evaluate_every or self.steps_per_epoch
+
+    @property
+    def checkpoint_every(self) -> int:
+        """Steps between two checkpoints."""
+        return self.problem.experiment.evaluation.checkpoint_every or self.steps_per_epoch
 
     @functools.cached_property
     def objective(self) -> Objective:
@@ -97,12 +132,17 @@ class Task:
         return {"fit": fit, "held_out": held_out}
 
     @functools.cached_property
-    def batches(self) -> grain.MapDataset:
+    def row_batches(self) -> grain.MapDataset:
         """Element t holds the row indices of step t, int32 ``[S, B]``."""
         if not self.schedule.held_out():
             return self.problem.batches
         seeds = self.problem.experiment.seeds.values
         return index_batches(self.training_rows["fit"], batch_size=self.batch_size, seeds=seeds)
+
+    @functools.cached_property
+    def batches(self) -> TrainingBatches:
+        """The batches, by step."""
+        return TrainingBatches(self.problem, self.row_batches)
 
     @property
     def batch_size(self) -> int:
@@ -145,59 +185,85 @@ class Task:
         return self.objective.init_state(self.network, params)
 
     def value_and_grad(self, phase: str | None = None) -> ValueAndGrad:
-        """``(params, rows, statistics, indices [B], state) -> (losses, grads, signals)``, one seed.
+        """``(params, Step) -> (losses, grads, signals)``, of one seed.
 
-        ``losses.aux`` is an `Observed`; its signals are among ``signals`` as well.
+        ``losses.aux`` is an `Observed`; its signals are among ``signals`` as well, and so is
+        ``present`` where samples may lack a modality.
 
         Args:
           phase: the only modality that takes part; None for all.
         """
-        loss = self._late_fusion() if phase is None else self._one_modality(phase)
         weight = self.method.loss_weight if phase is None else 0.0
-        inner = multimodal_value_and_grad(loss, loss_weights=weight, has_aux=True)
+        inner = multimodal_value_and_grad(
+            self._late_fusion(self.network.modalities if phase is None else (phase,)),
+            loss_weights=weight,
+            has_aux=True,
+        )
 
-        def value_and_grad(
-            params: Any, rows: Any, statistics: Any, indices: jax.Array, state: Any
-        ) -> tuple[Any, Any, dict[str, Any]]:
-            losses, grads, signals = inner(params, *gather(rows, statistics, indices), state)
-            return losses, grads, signals | losses.aux.signals
+        def value_and_grad(params: Any, step: Step) -> tuple[Any, Any, dict[str, Any]]:
+            losses, grads, signals = inner(params, step)
+            present = {m: jnp.any(each) for m, each in step.batch.present.items()}
+            further = {"present": present} if present else {}
+            return losses, grads, signals | losses.aux.signals | further
 
         return value_and_grad
 
-    def predict(self, params: Any, state: Any, inputs: Any) -> tuple[jax.Array, dict[str, Any]]:
-        """``(logits [B, C], {m: logits [B, C]})`` of one seed's parameters."""
-        network = self.network
+    def predict(
+        self, params: Any, statistics: Any, state: Any, inputs: Any
+    ) -> tuple[jax.Array, dict[str, Any]]:
+        """``(logits [B, C], {m: logits [B, C]})`` of one seed's parameters and statistics."""
+        network = self.network.with_statistics(statistics)
         features = {m: network.encode(params, m, inputs[m]) for m in network.modalities}
         return self.objective.predict(network, params, features, state)
 
-    def _late_fusion(self) -> LateFusion:
+    def check(self) -> None:
+        """Checks that the method fits the data.
+
+        Raises:
+          ValueError: its objective does not take samples that lack a modality, and there are some;
+            or too few samples are left to fit.
+        """
+        _ = self.row_batches
+        if self.problem.lacks("train") and not self.objective.takes_missing:
+            raise ValueError("it does not take samples that lack a modality")
+
+    def _late_fusion(self, modalities: tuple[str, ...]) -> LateFusion | Callable[..., Any]:
+        """Encoders and objective; the encoders' running statistics travel beside the features."""
         network = self.network
 
-        def objective(params: Any, features: Any, inputs: Any, labels: Any, state: Any) -> Any:
-            return self._losses(params, features, inputs, labels, state)
+        def encode(modality: str, params: Any, step: Step) -> Any:
+            features, statistics = network.encode_training(
+                params, modality, step.batch.inputs[modality], step.statistics, step.key
+            )
+            # Not differentiated: only what the clean pass returns is kept.
+            return {"features": features, "statistics": jax.lax.stop_gradient(statistics)}
 
-        encoders = {
-            m: lambda params, inputs, labels, state, m=m: network.encode(params, m, inputs[m])
-            for m in network.modalities
-        }
-        return LateFusion(encoders=encoders, objective=objective)
-
-    def _one_modality(self, modality: str) -> Callable[..., Any]:
-        def loss(params: Any, inputs: Any, labels: Any, state: Any) -> Any:
-            features = {modality: self.network.encode(params, modality, inputs[modality])}
-            return self._losses(params, features, inputs, labels, state)
-
-        return loss
+        encoders = {m: functools.partial(encode, m) for m in modalities}
+        fusion = LateFusion(encoders=encoders, objective=self._losses)
+        # A phase has one encoder, and nothing that a second pass could leave out.
+        return fusion if modalities == network.modalities else fusion.__call__
 
     def _losses(
-        self, params: Any, features: Any, inputs: Any, labels: jax.Array, state: Any
+        self, params: Any, encoded: dict[str, Any], step: Step
     ) -> tuple[jax.Array, dict[str, jax.Array], Observed]:
-        outcome: Outcome = self.objective.losses(self.network, params, features, labels, state)
-        hits = jnp.argmax(outcome.logits, axis=-1).astype(labels.dtype) == labels
-        names = self.method.signals
+        inputs, labels, present = step.batch
+        features = {m: each["features"] for m, each in encoded.items()}
+        further = {"present": present} if present else {}
+        outcome: Outcome = self.objective.losses(
+            self.network, params, features, labels, step.state, **further
+        )
+        network = self.network.with_statistics(step.statistics)
         observed = Observed(
-            accuracy=jnp.mean(hits.astype(jnp.float32)),
+            accuracy=jnp.mean(_hits(outcome.logits, labels)),
             by_objective=outcome.observed,
-            signals=batch_signals(names, self.network, params, features, inputs, labels),
+            signals=batch_signals(self.method.signals, network, params, features, inputs, labels),
+            statistics=step.statistics
+            | {m: each["statistics"] for m, each in encoded.items() if each["statistics"]},
         )
         return outcome.fusion, outcome.unimodal, observed
+
+
+def _hits(logits: jax.Array, labels: jax.Array) -> jax.Array:
+    if labels.ndim == logits.ndim:
+        return ((logits >= 0) == (labels > 0)).astype(jnp.float32)
+    return (jnp.argmax(logits, axis=-1).astype(labels.dtype) == labels).astype(jnp.float32)

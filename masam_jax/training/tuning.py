@@ -105,7 +105,7 @@ def execute_tuning(
                     storage,
                     space,
                     trials=plan.trials,
-                    steps=plan.problem.experiment.optimization.steps,
+                    steps=Task(plan.problem, space.method).steps,
                 )
                 while (outcome := study.advance(trials.train)) is not None:
                     announce(_line(study, outcome))
@@ -147,8 +147,8 @@ class _Trials:
             raise InterruptedRun(None, error.signal_number) from error
         finally:
             shutil.rmtree(self._directory, ignore_errors=True)
-        accuracy: list[float] = result["validation"]["accuracy"]
-        return accuracy
+        scores: list[float] = result["validation"][self._problem.metric]
+        return scores
 
 
 def _line(study: MethodStudy, outcome: Outcome) -> str:

@@ -239,4 +239,4 @@ def test_held_out_samples_are_never_trained_on(runs: dict[str, Any]) -> None:
         fit, held_out = (set(task.training_rows[part][seed].tolist()) for part in PARTS)
         assert (len(fit), len(held_out)) == (15, 5)
         assert fit | held_out == set(split.train.tolist())
-        assert {int(i) for step in range(6) for i in task.batches[step][seed]} == fit
+        assert {int(i) for step in range(6) for i in task.row_batches[step][seed]} == fit

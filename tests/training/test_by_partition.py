@@ -149,9 +149,9 @@ def test_a_run_by_modality(make_problem, tmp_path, spec):
         assert layers.sum(axis=0).tolist() == [2, 2]
 
     alone = Task(make_problem(1, steps=6, seed_offset=1), parse_method(spec))
-    step, one, placement = SeedStep(alone), init_state(alone), alone.problem.placement
+    step, one = SeedStep(alone), init_state(alone)
     for index in range(6):
-        one, _ = step(one, placement.put(alone.batches[index], placement.indices))
+        one, _ = step(one, alone.batches.at(index), index)
     pairs = zip(
         jax.tree.leaves((one.params, one.method_state)),
         jax.tree.leaves((state.params, state.method_state)),

@@ -47,8 +47,7 @@ def test_several_devices_train_as_one(make_problem, seeds, devices, spec):
         task = Task(problem, parse_method(spec))
         state, step = init_state(task), SeedStep(task)
         for index in range(4):
-            indices = problem.placement.put(problem.batches[index], problem.placement.indices)
-            state, losses = step(state, indices)
+            state, losses = step(state, task.batches.at(index), index)
         shardings = {leaf.sharding for leaf in jax.tree.leaves((state.params, state.opt_state))}
         assert all(sharding.is_equivalent_to(problem.placement.seeds, 1) for sharding in shardings)
         return jax.device_get(state.params), np.asarray(losses.total)

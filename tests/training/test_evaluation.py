@@ -6,8 +6,8 @@ import pytest
 import sklearn.metrics
 
 from masam_jax.methods import parse_method
-from masam_jax.training import evaluation
-from masam_jax.training.evaluation import Predictions, Predictors, macro_f1, measure
+from masam_jax.training import batches
+from masam_jax.training.evaluation import Point, Predictions, Predictors, macro_f1, measure
 from masam_jax.training.task import Task
 
 
@@ -24,10 +24,9 @@ def test_metrics_are_by_seed():
     labels = np.array([[0, 1, 1, 0]] * 2, np.int32)
     predictions = Predictions(
         labels=labels,
-        fused=np.array([[0, 1, 1, 0], [0, 0, 0, 0]], np.int32),
-        confidence=np.ones((2, 4), np.float32),
+        probabilities=np.eye(2, dtype=np.float32)[[[0, 1, 1, 0], [0, 0, 0, 0]]],
         loss=np.array([[0, 0, 0, 4], [1, 1, 1, 1]], np.float32),
-        unimodal={"a": np.array([[1, 0, 0, 1], [0, 1, 1, 1]], np.int32)},
+        unimodal={"a": np.eye(2, dtype=np.float32)[[[1, 0, 0, 1], [0, 1, 1, 1]]]},
     )
     metrics = measure(predictions, 2)
     assert metrics["accuracy"].tolist() == [1.0, 0.5]
@@ -38,7 +37,7 @@ def test_metrics_are_by_seed():
 
 def _predict(problem, rows):
     task = Task(problem, parse_method("late_fusion"))
-    return Predictors(problem).of(task)(problem.initial_params("concat"), (), rows)
+    return Predictors(problem).of(task)(Point(*problem.initial("concat"), ()), rows)
 
 
 def test_predictions_are_those_of_the_network(make_problem, small_data):
@@ -53,9 +52,10 @@ def test_predictions_are_those_of_the_network(make_problem, small_data):
             inputs[m] = ((features[rows[seed]] - train.mean(0)) / train.std(0)).astype(np.float32)
         logits, unimodal = problem.network("concat").apply(params, inputs)
         assert np.array_equal(found.fused[seed], np.argmax(logits, -1))
-        assert np.array_equal(found.unimodal["m0"][seed], np.argmax(unimodal["m0"], -1))
-        probability = np.max(jax.nn.softmax(logits), -1)
-        np.testing.assert_allclose(found.confidence[seed], probability, rtol=1e-4)
+        own = jax.nn.softmax(unimodal["m0"])
+        np.testing.assert_allclose(found.unimodal["m0"][seed], own, rtol=1e-4, atol=1e-6)
+        whole = jax.nn.softmax(logits)
+        np.testing.assert_allclose(found.probabilities[seed], whole, rtol=1e-4, atol=1e-6)
     assert np.array_equal(found.labels, small_data.labels[rows])
 
 
@@ -63,7 +63,7 @@ def test_large_splits_are_predicted_in_chunks(make_problem, monkeypatch):
     problem = make_problem(2)
     rows = problem.indices("test")
     whole = _predict(problem, rows)
-    monkeypatch.setattr(evaluation, "_CHUNK", 7)
+    monkeypatch.setattr(batches, "_CHUNK", 7)
     chunks = _predict(problem, rows)
     assert np.array_equal(chunks.fused, whole.fused)
     assert chunks.loss.shape == whole.loss.shape == rows.shape

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
-from masam_jax.training import evaluation
+from masam_jax.training import batches
+from masam_jax.training.evaluation import Point
 from masam_jax.training.probing import LinearProbes
 
 
@@ -18,10 +19,10 @@ def _features(problem, params, seed, m, rows):
 
 def test_probes_are_logistic_regressions_on_standardised_features(make_problem, monkeypatch):
     # More than one chunk, the last one not full.
-    monkeypatch.setattr(evaluation, "_CHUNK", 7)
+    monkeypatch.setattr(batches, "_CHUNK", 7)
     problem = make_problem(2)
     params = problem.initial_params("concat")
-    found = LinearProbes(problem).accuracy(params, "test")
+    found = LinearProbes(problem).accuracy(Point(params, {}, ()), "test")
     assert sorted(found) == list(problem.modalities)
     labels = problem.data.labels
     for m, accuracy in found.items():
@@ -42,7 +43,7 @@ def test_probes_tell_an_informative_encoder_from_a_dead_one(make_problem):
     first, second = problem.modalities
     dead = jax.tree.map(jnp.zeros_like, params["encoders"][second])
     params = {**params, "encoders": {**params["encoders"], second: dead}}
-    found = LinearProbes(problem).accuracy(params, "test")
+    found = LinearProbes(problem).accuracy(Point(params, {}, ()), "test")
     assert (found[first] > 0.6).all()
     # One class for all samples: a third of them, more or less.
     assert (found[second] < 0.45).all()

@@ -11,10 +11,9 @@ from masam_jax.training.task import Task
 
 
 def _step(task, state, count=1, start=0):
-    step, placement = SeedStep(task), task.problem.placement
+    step = SeedStep(task)
     for index in range(start, start + count):
-        indices = placement.put(task.batches[index], placement.indices)
-        state, losses = step(state, indices)
+        state, losses = step(state, task.batches.at(index), index)
     return state, losses
 
 
@@ -63,7 +62,7 @@ def test_best_parameters_and_patience(make_problem):
         state = record_evaluation(problem, state, np.array(accuracy), step=index + 1)
     # Seed 1: best at step 1, two evaluations without improvement, and 0.9 came too late.
     assert state.best_step.tolist() == [5, 1]
-    np.testing.assert_allclose(state.best_accuracy, [0.8, 0.5], rtol=1e-6)
+    np.testing.assert_allclose(state.best_score, [0.8, 0.5], rtol=1e-6)
     assert state.stopped.tolist() == [False, True]
     for best, old in zip(
         jax.tree.leaves(state.best_params), jax.tree.leaves(before.params), strict=True

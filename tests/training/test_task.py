@@ -161,7 +161,7 @@ def test_held_out_samples_are_never_trained_on(make_problem):
     assert (fit.shape, held_out.shape) == ((3, 12), (3, 4))
     for seed, split in enumerate(problem.splits):
         assert sorted([*fit[seed], *held_out[seed]]) == sorted(split.train)
-        seen = {row for step in range(4) for row in task.batches[step][seed]}
+        seen = {row for step in range(4) for row in task.row_batches[step][seed]}
         assert seen == set(fit[seed])
 
 
@@ -172,8 +172,7 @@ def test_a_batch_that_devices_share_divides_by_them(make_problem):
     shared = Task(make_problem(3, batch_size=16, devices=8), REVISED)
     assert shared.problem.placement.batch_shares == 8
     assert (shared.batch_size, shared.steps_per_epoch, shared.period) == (8, 2, 4)
-    indices = shared.problem.placement.put(shared.batches[0], shared.problem.placement.indices)
-    _, losses = SeedStep(shared)(init_state(shared), indices)
+    _, losses = SeedStep(shared)(init_state(shared), shared.batches.at(0), 0)
     assert np.isfinite(losses.total).all()
 
 
@@ -184,7 +183,7 @@ def test_a_share_that_holds_nothing_out_is_refused(make_problem):
             return 0.01
 
     with pytest.raises(ValueError, match=r"16 training samples are too few to hold out 0\.01"):
-        _ = Task(make_problem(1), _method("sliver", ScaledObjective(), Sliver())).batches
+        _ = Task(make_problem(1), _method("sliver", ScaledObjective(), Sliver())).row_batches
 
 
 def test_phases_are_one_update_for_each_modality_in_turn(make_problem):
@@ -198,13 +197,12 @@ def test_phases_are_one_update_for_each_modality_in_turn(make_problem):
     encoder_states = {m: base.init(expected["encoders"][m]) for m in problem.modalities}
     other_state = base.init((expected["fusion"], expected["heads"]))
     for index in range(3):
-        indices = problem.placement.put(task.batches[index], problem.placement.indices)
-        state, losses = step(state, indices)
-        rows = np.asarray(task.batches[index][0])
+        state, losses = step(state, task.batches.at(index), index)
+        rows = np.asarray(task.row_batches[index][0])
         for m in problem.modalities:
             mean, std = (np.asarray(part[0]) for part in problem.statistics[m])
-            inputs = (np.asarray(problem.rows["inputs"][m])[rows] - mean) / std
-            labels = np.asarray(problem.rows["labels"])[rows]
+            inputs = (np.asarray(problem.resident[m])[rows] - mean) / std
+            labels = problem.data.labels[rows]
 
             def loss(params, m=m, inputs=inputs, labels=labels):
                 features = {m: task.network.encode(params, m, inputs)}
@@ -232,8 +230,7 @@ def test_stopped_seeds_keep_the_state_of_their_objective(make_problem):
     task = Task(problem, REVISED)
     state, step = init_state(task), SeedStep(task)
     state = state._replace(stopped=jnp.array([False, True]))
-    indices = problem.placement.put(task.batches[0], problem.placement.indices)
-    state, _ = step(state, indices)
+    state, _ = step(state, task.batches.at(0), 0)
     assert state.method_state["batches"].tolist() == [1, 0]
 
 
@@ -250,8 +247,7 @@ def test_signals_are_computed_for_those_who_read_them(make_problem):
     problem = make_problem(1)
     method = _method("reader", Objective(), build=build, signals=("confidence",))
     task = Task(problem, method)
-    indices = problem.placement.put(task.batches[0], problem.placement.indices)
-    SeedStep(task)(init_state(task), indices)
+    SeedStep(task)(init_state(task), task.batches.at(0), 0)
     assert sorted(seen["confidence"]) == list(problem.modalities)
     assert "shapley_values" not in seen
 

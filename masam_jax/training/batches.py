@@ -1,0 +1,217 @@
+"""Batches on the devices: rows of data that live there, or samples read ahead from disk."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import grain
+import jax
+import numpy as np
+
+from masam_jax.data import standardize
+from masam_jax.data.prepared import PreparedData
+from masam_jax.data.streaming import ReadAhead, Samples, row_batches, training_batches
+from masam_jax.training.config import CorruptionConfig
+from masam_jax.training.corruption import corrupt_inputs
+
+if TYPE_CHECKING:
+    from masam_jax.training.problem import Problem
+
+# Rows that one compiled call predicts for every seed; bounds memory on large splits.
+_CHUNK = 1024
+# Likewise of samples that are read from disk, which are larger.
+_STREAMED_CHUNK = 64
+
+# The stream of a seed's key that dropout and training noise are drawn from; others have 0 to 2.
+_STEP = 3
+
+
+class Batch(NamedTuple):
+    """Some samples of every seed; leaves ``[S, B, ...]``.
+
+    Attributes:
+      rows: int32, row numbers.
+      labels: int32, classes, or zeros and ones ``[S, B, K]``.
+      inputs: modality -> samples as the data give them; empty where the device holds all rows.
+      present: modality -> bool, whether the sample has it; empty where none lacks any.
+    """
+
+    rows: Any
+    labels: Any
+    inputs: Any
+    present: Any
+
+
+class NetworkInputs(NamedTuple):
+    """A batch as the network sees it, of one seed.
+
+    Attributes:
+      inputs: modality -> standardised samples ``[B, ...]``.
+      labels: ``[B]`` or ``[B, K]``.
+      present: modality -> bool ``[B]``; empty where no sample lacks any.
+    """
+
+    inputs: dict[str, Any]
+    labels: jax.Array
+    present: dict[str, jax.Array]
+
+
+def step_key(seed_key: jax.Array, step: jax.Array) -> jax.Array:
+    """The PRNG key of one step of one seed: a function of both, so that resuming needs no state."""
+    return jax.random.fold_in(jax.random.fold_in(seed_key, _STEP), step)
+
+
+def network_inputs(
+    config: CorruptionConfig,
+    part: str,
+    resident: Any,
+    statistics: Any,
+    batch: Batch,
+    key: jax.Array,
+) -> NetworkInputs:
+    """A batch of one seed, gathered, standardised and corrupted as configured; inside ``jit``.
+
+    Args:
+      config: the corruptions.
+      part: ``"train"`` or ``"test"``.
+      resident: modality -> all rows ``[N, ...]``; empty where the batch brings its samples along.
+      statistics: modality -> ``(mean, std)`` of the seed.
+      batch: rows, labels and samples without the axis of seeds.
+      key: PRNG key of the step, for noise.
+    """
+    inputs = batch.inputs
+    if resident:
+        inputs = jax.tree.map(lambda x: x[batch.rows], resident)
+    inputs = standardize(inputs, statistics)
+    inputs = corrupt_inputs(config, part, inputs, batch.present, batch.rows, key)
+    return NetworkInputs(inputs, batch.labels, batch.present)
+
+
+class TrainingBatches:
+    """The batches of a run, by step."""
+
+    def __init__(self, problem: Problem, indices: grain.MapDataset) -> None:
+        """Of one method.
+
+        Args:
+          problem: the data, and where arrays live.
+          indices: element t holds the row indices of step t, int32 ``[S, B]``.
+        """
+        self._problem = problem
+        self._indices = indices
+
+    def at(self, step: int) -> Batch:
+        """The batch of that step, placed on the devices."""
+        return next(self.start(step, ReadAhead(batches=1, threads=1)))
+
+    def start(self, step: int, ahead: ReadAhead | None = None) -> Iterator[Batch]:
+        """The batches of that step and all later ones, read ahead."""
+        problem = self._problem
+        if not isinstance(problem.data, PreparedData):
+            for t in itertools.count(step):
+                yield self._place(self._indices[t], None)
+        else:
+            shape = self._indices[step].shape
+            box = problem.placement.box(shape)
+            samples = training_batches(
+                problem.data.reader,
+                self._indices,
+                problem.experiment.seeds.values,
+                start=step,
+                box=box,
+                augment=problem.experiment.data.augment,
+                ahead=ahead or problem.ahead,
+            )
+            for t, found in zip(itertools.count(step), samples, strict=False):
+                yield self._place(self._indices[t], found)
+
+    def _place(self, rows: np.ndarray, samples: Samples | None) -> Batch:
+        problem = self._problem
+        placement = problem.placement
+        labels = _labels(problem, rows, "train")
+        present = {m: found[rows] for m, found in problem.presence("train").items()}
+        if samples is None:
+            return placement.put(Batch(rows, labels, {}, present), placement.indices)
+        box = placement.box(rows.shape)
+        present = merge_presence({m: found[box] for m, found in present.items()}, samples)
+        placed = placement.put(Batch(rows, labels, {}, {}), placement.indices)
+        inputs, present = placement.put_box(
+            (samples.inputs, present if problem.lacks("train") else {}), rows.shape
+        )
+        return placed._replace(inputs=inputs, present=present)
+
+
+def merge_presence(known: dict[str, np.ndarray], samples: Samples) -> dict[str, np.ndarray]:
+    """What samples have, less what the configuration takes away."""
+    return {m: found & known.get(m, found) for m, found in samples.present.items()}
+
+
+def evaluation_batches(
+    problem: Problem, indices: np.ndarray, part: str = "test"
+) -> Iterator[tuple[Batch, int]]:
+    """Rows ``[S, n]`` a few at a time, placed, with how many of them count.
+
+    All batches have one shape. Samples that are the same for all seeds are read once, and have no
+    axis of seeds then.
+
+    Args:
+      problem: the data, and where arrays live.
+      indices: the rows.
+      part: ``"train"`` for labels and missing modalities as they are trained on, else ``"test"``.
+    """
+    size = min(indices.shape[1], _CHUNK)
+    samples: Iterator[Samples | None] = itertools.repeat(None)
+    shared = shares_samples(problem, indices)
+    if isinstance(problem.data, PreparedData):
+        size = min(indices.shape[1], _STREAMED_CHUNK)
+        count = -(-indices.shape[1] // size)
+        padded = np.pad(indices, ((0, 0), (0, count * size - indices.shape[1])), mode="edge")
+        parts = padded.reshape(len(indices), count, size).swapaxes(0, 1)
+        flat = padded[0] if shared else parts.reshape(-1)
+        per_read = size if shared else size * len(indices)
+        samples = row_batches(problem.data.reader, flat, per_read, problem.ahead)
+    placement = problem.placement
+    for start, found in zip(range(0, indices.shape[1], size), samples, strict=False):
+        rows = indices[:, start : start + size]
+        count = rows.shape[1]
+        rows = np.pad(rows, ((0, 0), (0, size - count)), mode="edge")
+        batch = Batch(
+            rows,
+            _labels(problem, rows, part),
+            {},
+            {m: present[rows] for m, present in problem.presence(part).items()},
+        )
+        if found is not None:
+            batch = _with_samples(batch, found, shared, problem.lacks(part))
+        places = Batch(*[placement.seeds] * 4)
+        if shared:
+            places = places._replace(inputs=placement.replicated)
+        yield Batch(*(placement.put(x, s) for x, s in zip(batch, places, strict=True))), count
+
+
+def shares_samples(problem: Problem, indices: np.ndarray) -> bool:
+    """Whether samples of these rows are read from disk, and are the same for all seeds."""
+    return isinstance(problem.data, PreparedData) and bool((indices == indices[:1]).all())
+
+
+def _labels(problem: Problem, rows: np.ndarray, part: str) -> np.ndarray:
+    if part == "test":
+        return problem.data.labels[rows]
+    return np.stack([own[r] for own, r in zip(problem.train_labels, rows, strict=True)])
+
+
+def _with_samples(batch: Batch, samples: Samples, shared: bool, lacks: bool) -> Batch:
+    shape = batch.rows.shape
+
+    def by_seed(array: np.ndarray) -> np.ndarray:
+        if shared:
+            return np.broadcast_to(array, (shape[0], *array.shape))
+        return array.reshape(*shape, *array.shape[1:])
+
+    own = samples._replace(present={m: by_seed(found) for m, found in samples.present.items()})
+    return batch._replace(
+        inputs=samples.inputs if shared else jax.tree.map(by_seed, samples.inputs),
+        present=merge_presence(batch.present, own) if lacks else {},
+    )
