@@ -11,13 +11,19 @@ _SIZES: dict[str, dict[str, object]] = {
     "adni": {"visits": 1},
     "crema_d": {"seconds": 1.2},
     "kinetics_sounds": {"seconds": 1.2},
+    "mimic_mortality": {"task": "in-hospital-mortality"},
+    "mimic_phenotype": {"task": "phenotyping"},
 }
+# Modules of those that share one.
+_MODULES = dict.fromkeys(("mimic_mortality", "mimic_phenotype"), "mimic")
 
 _OPTIONS: dict[str, dict[str, object]] = {
     "av_digits": {"samples": 60, "snr_db": 20.0},
     "crema_d": {"image_size": 32},
     "food101": {"image_size": 32, "length": 12, "vocabulary_size": 100},
     "kinetics_sounds": {"image_size": 32, "frames": 2},
+    "mimic_mortality": {"image_size": 32},
+    "mimic_phenotype": {"image_size": 32},
     "ur_funny": {"max_steps": 8},
 }
 
@@ -30,7 +36,7 @@ def make_any_source(name: str, directory: Path) -> None:
     """
     if name not in BUILDERS:
         raise ValueError(f"{name!r} is none of {sorted(BUILDERS)}.")
-    module = importlib.import_module(f"tests.data.builders.{name}_source")
+    module = importlib.import_module(f"tests.data.builders.{_MODULES.get(name, name)}_source")
     module.make_source(directory, **_SIZES.get(name, {}))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import datetime
 import gzip
+import zlib
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -65,7 +66,7 @@ def read_xrays(path: Path, view: View, subjects: Collection[str]) -> dict[str, l
                     taken = _moment(f"{path}, line {table.line_num}", row)
                     xray = Xray(taken, row["dicom_id"], row["study_id"], row["subject_id"])
                     found[xray.subject].append(xray)
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{path}: {error}.") from error
     return {subject: sorted(xrays) for subject, xrays in found.items()}
 

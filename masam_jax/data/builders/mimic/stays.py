@@ -90,7 +90,7 @@ def _stay(
     folder: Path,
     split: str,
     label_columns: Sequence[str],
-    times: Mapping[int, tuple[str, datetime.datetime, datetime.datetime]],
+    times: Mapping[int, _Times],
 ) -> Stay:
     matched = _NAME.fullmatch(row["stay"])
     if matched is None:
@@ -98,7 +98,7 @@ def _stay(
             f"{at}: stay is {row['stay']!r}; <subject>_episode<k>_timeseries.csv is needed."
         )
     stay_id = int(_number(at, row, "stay_id"))
-    if stay_id not in times or times[stay_id][0] != matched[1]:
+    if stay_id not in times or times[stay_id].subject != matched[1]:
         raise ValueError(f"{at}: stay and stay_id are of no stay of this patient in all_stays.csv.")
     # The lists of the mortality task say 0, and mean 48 hours.
     period = _number(at, row, "period_length") if "period_length" in row else 0.0
@@ -115,40 +115,52 @@ def _stay(
         period=period or float(HOURS),
         labels=tuple(int(label) for label in labels),
         split=split,
-        begin=times[stay_id][1],
-        end=times[stay_id][2],
+        begin=_moment(times[stay_id], "intime"),
+        end=_moment(times[stay_id], "outtime"),
     )
 
 
-def _read_times(path: Path) -> dict[int, tuple[str, datetime.datetime, datetime.datetime]]:
-    """stay_id -> patient, admission and discharge."""
+class _Times(NamedTuple):
+    """A line of the table of stays, whose moments are not read yet: some stays lack one."""
+
+    at: str
+    subject: str
+    row: Mapping[str, str]
+
+
+def _read_times(path: Path) -> dict[int, _Times]:
+    """stay_id -> its line."""
     found = {}
     for at, row in _read(path, ("subject_id", "stay_id", "intime", "outtime")):
-        moments = []
-        for name in ("intime", "outtime"):
-            try:
-                moments.append(datetime.datetime.fromisoformat(row[name]))
-            except ValueError as error:
-                raise ValueError(
-                    f"{at}: {name} is {row[name]!r}; such as 2130-01-31 23:59:00 is needed."
-                ) from error
         subject = str(int(_number(at, row, "subject_id")))
-        found[int(_number(at, row, "stay_id"))] = (subject, moments[0], moments[1])
+        found[int(_number(at, row, "stay_id"))] = _Times(at, subject, row)
     return found
+
+
+def _moment(times: _Times, name: str) -> datetime.datetime:
+    try:
+        return datetime.datetime.fromisoformat(times.row[name])
+    except ValueError as error:
+        raise ValueError(
+            f"{times.at}: {name} is {times.row[name]!r}; such as 2130-01-31 23:59:00 is needed."
+        ) from error
 
 
 def _read(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
     """Each line's place, for errors, and cells."""
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        table = csv.DictReader(file)
-        lacking = [name for name in columns if name not in (table.fieldnames or ())]
-        if lacking:
-            raise ValueError(f"{path}, line 1: there is no column {lacking[0]!r}.")
-        for row in table:
-            at = f"{path}, line {table.line_num}"
-            if None in row or None in row.values():
-                raise ValueError(f"{at}: {len(table.fieldnames or ())} cells are needed.")
-            yield at, row
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            table = csv.DictReader(file)
+            lacking = [name for name in columns if name not in (table.fieldnames or ())]
+            if lacking:
+                raise ValueError(f"{path}, line 1: there is no column {lacking[0]!r}.")
+            for row in table:
+                at = f"{path}, line {table.line_num}"
+                if None in row or None in row.values():
+                    raise ValueError(f"{at}: {len(table.fieldnames or ())} cells are needed.")
+                yield at, row
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{path}: {error}.") from error
 
 
 def _number(at: str, row: Mapping[str, str], name: str) -> float:
