@@ -19,6 +19,7 @@ from masam_jax.models.weights import (
     read_safetensors,
     take,
 )
+from tests.models.quick_jit import quick_jit
 from tests.models.torch_outputs.numpy_weights import images, resnet_weights
 
 RECORDED = Path(__file__).parent / "torch_outputs" / "resnet.npz"
@@ -47,7 +48,7 @@ def _loaded(source, in_channels=3, **options):
     return nnx.merge(graph, params, statistics)
 
 
-@partial(jax.jit, static_argnames=("graph", "mode"))
+@partial(quick_jit, static_argnames=("graph", "mode"))
 def _features(graph, mode, params, statistics, inputs):
     network = nnx.merge(graph, params, statistics)
     getattr(network, mode)()
@@ -64,7 +65,7 @@ def _check_features(features, expected, tolerance):
     np.testing.assert_allclose(features[:, ::every], expected, rtol=tolerance, atol=tolerance)
 
 
-@pytest.mark.parametrize("depth", [18, 50])
+@pytest.mark.parametrize("depth", [18, 34, 50])
 def test_features_of_a_file_are_those_of_timm(depth, tmp_path):
     save_file(resnet_weights(depth), tmp_path / "resnet.safetensors")
     graph, params, statistics = _abstract(partial(ResNet, depth))
@@ -73,18 +74,17 @@ def test_features_of_a_file_are_those_of_timm(depth, tmp_path):
     _check_features(features, _recorded(depth, 3, "eval"), 1e-5)
 
 
-@pytest.mark.parametrize("depth, channels", [(18, 3), (18, 1), (50, 3)])
+@pytest.mark.parametrize("depth, channels", [(18, 1), (34, 3), (50, 3)])
 def test_features_are_those_of_timm_in_both_modes(depth, channels, x64):
     # Normalising by the eight values that a channel has at the end amplifies rounding: in float32
-    # 1e-4 would say little of ResNet-50 in train mode. Flax's layers need the usual promotion here.
-    with jax.numpy_dtype_promotion("standard"):
-        graph, params, statistics = _abstract(partial(ResNet, depth, channels))
-        state = load_resnet_weights(resnet_weights(depth), params, statistics)
-        state = jax.tree.map(lambda leaf: leaf.astype(jnp.float64), state)
-        inputs = jnp.asarray(images()[..., :channels], jnp.float64)
-        for mode in ("eval", "train"):
-            features = _features(graph, mode, *state, inputs)
-            _check_features(features, _recorded(depth, channels, mode), 1e-6)
+    # 1e-4 would say little of ResNet-50 in train mode.
+    graph, params, statistics = _abstract(partial(ResNet, depth, channels))
+    state = load_resnet_weights(resnet_weights(depth), params, statistics)
+    state = jax.tree.map(lambda leaf: leaf.astype(jnp.float64), state)
+    inputs = jnp.asarray(images()[..., :channels], jnp.float64)
+    for mode in ("eval", "train"):
+        features = _features(graph, mode, *state, inputs)
+        _check_features(features, _recorded(depth, channels, mode), 1e-6)
 
 
 def test_every_value_is_replaced_but_the_dense_layers():

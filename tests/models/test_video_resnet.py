@@ -1,3 +1,5 @@
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,14 +14,25 @@ def _frames(*shape):
     return jnp.asarray(np.random.default_rng(0).normal(size=shape), jnp.float32)
 
 
-@nnx.jit
 def _networks():
     """A network for clips and one for images, with the same values."""
     networks = []
     for factory in (VideoResNet, ResNet):
-        rngs = nnx.Rngs(jax.random.key(0))
-        networks.append(factory(18, 2, base_channels=4, width=6, rngs=rngs))
+        make = partial(factory, 18, 2, base_channels=4, width=6, norm="batch")
+        abstract = nnx.eval_shape(lambda make=make: make(rngs=nnx.Rngs(jax.random.key(0))))
+        graph, state = nnx.split(abstract)
+        networks.append(nnx.merge(graph, _filled(nnx.to_pure_dict(state))))
     return tuple(networks)
+
+
+def _filled(tree):
+    rng = np.random.default_rng(1)
+
+    def fill(path, leaf):
+        low = 0.5 if path[-1].key in ("scale", "var") else -0.5
+        return jnp.asarray(rng.uniform(low, low + 1.0, leaf.shape), leaf.dtype)
+
+    return jax.tree.map_with_path(fill, tree)
 
 
 @nnx.jit

@@ -1,11 +1,14 @@
 """Transformers in float64 NumPy, from their equations, and modules with random parameters."""
 
 import math
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+
+from tests.models.quick_jit import quick_jit
 
 QKV = ("query", "key", "value")
 
@@ -83,27 +86,27 @@ def randomized(module, seed=7):
     return module, jax.tree.map(np.asarray, nnx.to_pure_dict(state))
 
 
-@nnx.jit
 def run(module, *inputs):
     """The module's forward pass, compiled; random streams move on."""
-    return module(*inputs)
+    graph, state = nnx.split(module)
+    outputs, state = _run(graph, nnx.to_pure_dict(state), inputs)
+    nnx.update(module, state)
+    return outputs
 
 
-def apply_many(make, inputs, seeds=(0, 1)):
-    """Outputs of modules of several seeds: each by itself, and by vmap over stacked parameters."""
-    modules = [randomized(make(), seed)[0] for seed in seeds]
-    states = [nnx.split(module, nnx.Param, ...) for module in modules]
-    graph, rest = states[0][0], states[0][2]
-    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(state[1] for state in states))
-    together = jax.jit(jax.vmap(lambda params: nnx.merge(graph, params, rest)(inputs)))
-    return jnp.stack([run(module, inputs) for module in modules]), together(stacked)
+@partial(quick_jit, static_argnums=0)
+def _run(graph, state, inputs):
+    module = nnx.merge(graph, state)
+    outputs = module(*inputs)
+    return outputs, nnx.to_pure_dict(nnx.state(module))
 
 
 def gradients(module, inputs):
     """Gradients of the summed squares of the features with respect to all parameters."""
     graph, params, rest = nnx.split(module, nnx.Param, ...)
+    return nnx.to_pure_dict(_gradients(graph, params, rest, inputs))
 
-    def loss(tree):
-        return (nnx.merge(graph, tree, rest)(inputs) ** 2).sum()
 
-    return nnx.to_pure_dict(jax.jit(jax.grad(loss))(params))
+@partial(quick_jit, static_argnums=0)
+def _gradients(graph, params, rest, inputs):
+    return jax.grad(lambda tree: (nnx.merge(graph, tree, rest)(inputs) ** 2).sum())(params)
