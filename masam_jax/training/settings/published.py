@@ -1,0 +1,79 @@
+"""What the settings of a published data set are made of."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+from masam_jax.methods.option_grammar import cut_specification
+from masam_jax.training.config import (
+    DataConfig,
+    EvaluationConfig,
+    Experiment,
+    ModelConfig,
+    OptimizationConfig,
+    SeedConfig,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Where the command line starts for a data set.
+
+    Attributes:
+      experiment: data, model, optimization, seeds and evaluation.
+      methods: method -> options that were published for these data, where they are not the
+        method's defaults.
+      published: method -> the published result, in the data set's own metric, mean of 4 seeds.
+    """
+
+    experiment: Experiment
+    methods: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    published: Mapping[str, float] = dataclasses.field(default_factory=dict)
+
+    def method(self, spec: str) -> str:
+        """A specification with the published options, where it does not give its own.
+
+        Examples:
+          >>> settings = Settings(Experiment(), {"masam": "rho=0.5,alpha=0.5"})
+          >>> settings.method("masam"), settings.method("masam:rho=2"), settings.method("sam")
+          ('masam:rho=2,alpha=0.5', 'masam:rho=2,alpha=0.5', 'sam')
+        """
+        name, given = cut_specification(spec)
+        options = dict(item.split("=", 1) for item in self.methods.get(name, "").split(",") if item)
+        for item in (given or "").split(","):
+            option, equals, value = item.partition("=")
+            if not equals:
+                # Nothing, or a mistake that the method's own parser explains.
+                return spec if item else _spec(name, options)
+            options[option] = value
+        return _spec(name, options)
+
+
+def _spec(name: str, options: Mapping[str, str]) -> str:
+    written = ",".join(f"{option}={value}" for option, value in options.items())
+    return f"{name}:{written}" if written else name
+
+
+def published_experiment(dataset: str, model: ModelConfig) -> Experiment:
+    """The setting common to all data sets of the paper.
+
+    Batches of 16, AdamW with learning rate 1e-4, at most 200 epochs, stopped after 10 without a
+    better validation score, 4 seeds; the best epoch's parameters are reported. Weight decay is
+    0.01, which is PyTorch's default; the paper gives none.
+
+    Args:
+      dataset: its name.
+      model: encoders and fusion.
+    """
+    return Experiment(
+        data=DataConfig(dataset, train_size=None, validation_size=None, test_size=None),
+        model=model,
+        optimization=OptimizationConfig(
+            epochs=200, batch_size=16, learning_rate=1e-4, weight_decay=0.01
+        ),
+        seeds=SeedConfig(seeds=4),
+        evaluation=EvaluationConfig(
+            evaluate_every=None, checkpoint_every=None, patience=10, report="best"
+        ),
+    )
