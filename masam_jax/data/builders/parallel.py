@@ -115,7 +115,8 @@ def _write(path: Path, example: Example) -> None:
 
 def _read(path: Path) -> Example:
     example: Example = {}
-    with np.load(path, allow_pickle=False) as file:
+    # Opened here: NumPy leaves a file open that is no archive.
+    with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
         for entry in file.files:
             kind, _, name = entry.partition(":")
             if kind == "bytes":
