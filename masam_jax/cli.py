@@ -1,40 +1,32 @@
-"""The command line: ``masam train``, ``compare``, ``tune``, ``evaluate`` and ``runs``.
+"""The command line: ``masam train``, ``compare``, ``tune``, ``evaluate``, ``runs``, ``datasets``.
 
-Exit codes: 0 done; 1 the run failed (disk full, say); 2 a mistake in what was asked; 130 or 143
-stopped by Ctrl-C or SIGTERM, after saving.
+Exit codes: 0 done; 1 the run failed (disk full, say), or prepared data are damaged; 2 a mistake in
+what was asked; 130 or 143 stopped by Ctrl-C or SIGTERM, after saving.
 """
 
 import dataclasses
 import errno
-import inspect
 import os
-import shlex
 import signal
 import sys
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Union
 
-import tyro
 from rich.console import Console
 from rich.table import Table
 
-from masam_jax.methods import get_method, method_names
-from masam_jax.methods.options import write_value
-from masam_jax.training.commands import COMMANDS, Command, Compare, Evaluate, Runs, Train, Tune
+from masam_jax.cli_datasets import execute_datasets
+from masam_jax.cli_interrupt import Terminated
+from masam_jax.cli_words import parse, program, typed
+from masam_jax.data.commands import DatasetCommand, PrepareDataset
+from masam_jax.training.commands import Command, Compare, Evaluate, Runs, Train, Tune
 from masam_jax.training.config import OutputConfig
 from masam_jax.training.errors import InterruptedRun, RunError, user_errors
 from masam_jax.training.method_list import expand_methods
 
 # Of tables that go to a file or a pipe.
 _WIDTH = 140
-
-_GRAMMAR = "A method is NAME[:OPTION=VALUE,...], as in masam:rho=12,select=all."
-_LISTS = (
-    "all stands for every method with its defaults, and the ablations of masam; @PATH for what"
-    " masam tune --output PATH found."
-)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -48,29 +40,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not console.is_terminal:
         console = Console(width=_WIDTH)
     errors = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
-    again: list[str] | None = None
+    again = ""
     try:
         with user_errors():
-            command = _parse(words)
+            command = parse(words)
+            if isinstance(command, PrepareDataset):
+                again = typed(words)
             if isinstance(command, Train | Compare | Tune):
                 command = dataclasses.replace(command, output=_named(command))
-                again = _resuming(words, str(command.output.output))
-        return _execute(command, console, [*_program().split(), *words])
+                again = typed(_resuming(words, str(command.output.output)))
+        if isinstance(command, DatasetCommand):
+            return execute_datasets(command, console, errors)
+        return _execute(command, console, [*program().split(), *words])
     except RunError as error:
         errors.print(f"error: {error}")
         return 2
     except InterruptedRun as error:
         place = "" if error.step is None else f" at step {error.step}"
-        errors.print(f"interrupted: saved{place}. Resume with\n  {_line(again)}")
+        errors.print(f"interrupted: saved{place}. Resume with\n  {again}")
         return 128 + error.signal_number
-    except KeyboardInterrupt:
-        hint = f" What was saved can be resumed with\n  {_line(again)}" if again else ""
+    except KeyboardInterrupt as error:
+        hint = f" What was saved can be resumed with\n  {again}" if again else ""
         errors.print(f"interrupted.{hint}")
-        return 128 + signal.SIGINT
+        return 128 + (signal.SIGTERM if isinstance(error, Terminated) else signal.SIGINT)
     except OSError as error:
         errors.print(f"error: {_explain(error)}")
         if again:
-            errors.print(f"What was written before is whole. Resume with\n  {_line(again)}")
+            errors.print(f"What was written before is whole. Resume with\n  {again}")
         return 1
     except Exception as error:
         # Orbax reports a full disk from its writing threads in its own kinds of errors.
@@ -78,43 +74,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if cause is None:
             raise
         errors.print(f"error: {_explain(cause)}")
-        errors.print(f"What was written before is whole. Resume with\n  {_line(again)}")
+        if again:
+            errors.print(f"What was written before is whole. Resume with\n  {again}")
         return 1
-
-
-def _parse(words: list[str]) -> Command:
-    config = (tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff)
-    kind = COMMANDS.get(words[0]) if words else None
-    if kind is None:
-        # The list of commands, or what is wrong with the first word.
-        commands = tuple(
-            Annotated[command, tyro.conf.subcommand(name)] for name, command in COMMANDS.items()
-        )
-        description = "MASAM for multimodal learning: train, compare, tune, evaluate."
-        every: Any = Union[commands]  # noqa: UP007
-        return tyro.cli(
-            every, prog=_program(), description=description, args=words or ["-h"], config=config
-        )
-    description = inspect.cleandoc(str(kind.__doc__))
-    if kind in (Train, Compare, Tune):
-        methods = "\n".join(f"  {name:12} {_summary(name)}" for name in method_names())
-        description += f"\n\nmethods:\n{methods}\n\n{_GRAMMAR}"
-        description += "" if kind is Train else f" {_LISTS}"
-    return tyro.cli(
-        kind,
-        prog=f"{_program()} {words[0]}",
-        description=description,
-        args=words[1:],
-        config=config,
-    )
-
-
-def _summary(name: str) -> str:
-    method = get_method(name)
-    options = ", ".join(
-        f"{field.name}={write_value(field.default)}" for field in dataclasses.fields(method.options)
-    )
-    return f"{method.summary}" + (f" [{options}]" if options else "")
 
 
 def _execute(command: Command, console: Console, line: list[str]) -> int:
@@ -265,21 +227,11 @@ def _named(command: Train | Compare | Tune) -> OutputConfig:
 
 
 def _resuming(words: list[str], output: str) -> list[str]:
-    """The command that goes on with this one."""
+    """The words of the command that goes on with this one."""
     kept = [word for word in words if word not in ("--overwrite", "--resume")]
     if not any(word == "--output" or word.startswith("--output=") for word in kept):
         kept += ["--output", output]
-    return [*_program().split(), *kept, "--resume"]
-
-
-def _program() -> str:
-    """How this program was called, as the user would type it."""
-    name = Path(sys.argv[0]).name
-    return "python -m masam_jax" if name == "__main__.py" else name
-
-
-def _line(words: list[str] | None) -> str:
-    return shlex.join(words or [])
+    return [*kept, "--resume"]
 
 
 def _explain(error: OSError) -> str:

@@ -17,7 +17,7 @@ CORE_DEPENDENCIES = {"jax", "jaxlib", "optax", "chex", "numpy"}
 
 def _layer(first: str) -> str:
     """The layer of a module, given by the first name after ``masam_jax.``."""
-    if first == "__main__":
+    if first == "__main__" or first.startswith("cli_"):
         return "cli"
     if first == "__init__":
         return "methods"

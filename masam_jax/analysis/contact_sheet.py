@@ -24,7 +24,7 @@ _TITLE, _HEADER = 0.42, 0.62
 _WIDEST, _NARROWEST = 4.6, 1.25
 _PANEL = 2.9
 # Characters that fit in the column of labels.
-_LABEL_COLUMNS, _KEY_COLUMNS = 24, 30
+_LABEL_COLUMNS, _KEY_COLUMNS = 24, 26
 _LABEL_LINES = 3
 # Inches from a line to the next, for each point of the font's size.
 _LEADING = 1.3 / 72
@@ -169,8 +169,9 @@ def _label(
 def _classes(example: Example, class_names: Sequence[str]) -> str:
     if np.ndim(example.label) == 0:
         return class_names[int(example.label)].replace("_", " ")
-    found = [class_names[place] for place in np.flatnonzero(example.label)]
-    return ", ".join(found).replace("_", " ") or "no label"
+    found = [class_names[place] for place in np.flatnonzero(example.label).tolist()]
+    words = ", ".join(found).replace("_", " ") or "no label"
+    return f"{len(found)} of {len(class_names)}: {words}" if len(found) > 1 else words
 
 
 def _shortened(text: str, columns: int) -> str:

@@ -145,10 +145,12 @@ def _draw_image(ax: Axes, pixels: np.ndarray, scale: Scale) -> None:
 
 
 def _draw_vector(ax: Axes, values: np.ndarray, scale: Scale) -> None:
-    places = np.arange(len(values))
-    ax.bar(places, np.clip(values, scale.low, scale.high), width=0.9, color=HIGHLIGHT, linewidth=0)
+    clipped = np.clip(values, scale.low, scale.high)
+    edges = np.arange(len(values) + 1)
+    # As steps: hundreds of bars would be narrower than pixels, and some of them paler.
+    ax.fill_between(edges, np.append(clipped, clipped[-1]), step="post", color=HIGHLIGHT, lw=0)
     ax.axhline(0, color=MUTED, lw=0.6)
-    ax.set_xlim(-1, len(values))
+    ax.set_xlim(0, len(values))
     ax.set_ylim(scale.low * 1.05, scale.high * 1.05)
 
 

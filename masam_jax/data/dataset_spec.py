@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from masam_jax.data.builders.registry import BUILDERS, builder_class
-from masam_jax.data.registry import dataset_names, dataset_options
+from masam_jax.data.registry import SHIPPED
 from masam_jax.methods.option_grammar import (
     cut_specification,
     read_options,
@@ -28,7 +28,7 @@ class DatasetSpec(NamedTuple):
 
 def all_dataset_names() -> tuple[str, ...]:
     """Names of the published data sets and of those that ship with the package, sorted."""
-    return tuple(sorted({*BUILDERS, *dataset_names()}))
+    return tuple(sorted({*BUILDERS, *SHIPPED}))
 
 
 def is_published(name: str) -> bool:
@@ -45,7 +45,7 @@ def options_of(name: str) -> type:
     if name not in all_dataset_names():
         raise ValueError(unknown("dataset", name, all_dataset_names()))
     if not is_published(name):
-        return dataset_options(name)
+        return SHIPPED[name].options
     try:
         return builder_class(name).OPTIONS
     except ModuleNotFoundError as error:

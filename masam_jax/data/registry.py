@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import difflib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
+from masam_jax.data import synthetic
 from masam_jax.data.dataset import MultimodalData
 from masam_jax.data.mfeat import load_mfeat
 from masam_jax.data.synthetic import SyntheticConfig, make_synthetic
@@ -17,21 +18,45 @@ class MfeatOptions:
     """``mfeat`` has no options."""
 
 
-_LOADERS: dict[str, Callable[[Any], MultimodalData]] = {
-    "mfeat": lambda options: load_mfeat(),
-    "synthetic": make_synthetic,
+class Shipped(NamedTuple):
+    """A data set in the package.
+
+    Attributes:
+      title: name for people.
+      summary: a line for lists.
+      options: dataclass of its options; its defaults are what is meant by the name.
+      about: what documents it.
+      load: makes it, given options or None.
+    """
+
+    title: str
+    summary: str
+    options: type
+    about: Any
+    load: Callable[[Any], MultimodalData]
+
+
+SHIPPED: dict[str, Shipped] = {
+    "mfeat": Shipped(
+        "UCI Multiple Features",
+        "handwritten digits (10) in six sets of features",
+        MfeatOptions,
+        load_mfeat,
+        lambda options: load_mfeat(),
+    ),
+    "synthetic": Shipped(
+        "Synthetic",
+        "classes seen through modalities of chosen strength",
+        SyntheticConfig,
+        synthetic,
+        make_synthetic,
+    ),
 }
-_OPTIONS: dict[str, type] = {"mfeat": MfeatOptions, "synthetic": SyntheticConfig}
 
 
 def dataset_names() -> tuple[str, ...]:
     """Names that :func:`load_dataset` accepts, sorted."""
-    return tuple(sorted(_LOADERS))
-
-
-def dataset_options(name: str) -> type:
-    """The dataclass of a shipped data set's options; its defaults are what is meant by the name."""
-    return _OPTIONS[name]
+    return tuple(sorted(SHIPPED))
 
 
 def load_dataset(name: str, options: Any = None) -> MultimodalData:
@@ -39,15 +64,15 @@ def load_dataset(name: str, options: Any = None) -> MultimodalData:
 
     Args:
       name: ``"mfeat"`` (:func:`load_mfeat`) or ``"synthetic"`` (:func:`make_synthetic`).
-      options: an instance of :func:`dataset_options`; the defaults when None.
+      options: an instance of its class of options; the defaults when None.
 
     Raises:
       ValueError: for an unknown name, with the nearest one.
     """
-    if name not in _LOADERS:
+    if name not in SHIPPED:
         near = difflib.get_close_matches(str(name).lower(), dataset_names(), n=1)
         hint = f" (did you mean {near[0]!r}?)" if near else ""
         raise ValueError(
             f"dataset: {name!r} is unknown{hint}; known data sets: {', '.join(dataset_names())}."
         )
-    return _LOADERS[name](options)
+    return SHIPPED[name].load(options)

@@ -196,6 +196,11 @@ class PublishedBuilder(tfds.core.GeneratorBasedBuilder):
         return self._metadata()["provenance"]
 
     @property
+    def prepared_options(self) -> Mapping[str, Any]:
+        """Options that the prepared data were made with."""
+        return self._metadata()["options"]
+
+    @property
     def damaged(self) -> Mapping[str, str]:
         """Samples left out when the data were prepared, and why."""
         return self._metadata()["damaged"]
@@ -310,7 +315,14 @@ class PublishedBuilder(tfds.core.GeneratorBasedBuilder):
         path = Path(self.data_dir) / "metadata.json"
         if not self.is_prepared or not path.is_file():
             raise ValueError(f"{self.name}: nothing is prepared in {self.data_dir}.")
-        return json.loads(path.read_text())
+        try:
+            metadata = json.loads(path.read_text())
+        except ValueError as error:
+            raise ValueError(f"{self.name}: {path} is damaged: {error}") from error
+        absent = {"provenance", "options", "damaged", "index"} - set(metadata)
+        if absent:
+            raise ValueError(f"{self.name}: {path} is damaged: it lacks {sorted(absent)}.")
+        return metadata
 
     def _check_prepared_with(self, prepared: Mapping[str, Any]) -> None:
         for name in self.PREPARED_WITH:
