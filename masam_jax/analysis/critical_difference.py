@@ -10,6 +10,7 @@ from masam_jax.analysis import formatting
 from masam_jax.analysis.ranks import MIN_BLOCKS, MIN_METHODS, RankComparison, compare_ranks
 from masam_jax.analysis.records import Directory
 from masam_jax.analysis.style import BASELINE, HIGHLIGHT, INK, MUTED, WIDTH, Plot, wrapped
+from masam_jax.training.metrics import phrase
 
 # All lengths are inches: the drawing is text at its own size, joined by lines.
 _NAME_WIDTH = 1.64
@@ -36,13 +37,13 @@ def critical_difference_plot(directory: Directory) -> list[Plot]:
     """
     if len(directory.methods) < MIN_METHODS or len(directory.baseline.result["seeds"]) < MIN_BLOCKS:
         return []
-    scores = [method.result[directory.split]["accuracy"] for method in directory.methods]
+    scores = [directory.scores(method) for method in directory.methods]
     ranks = compare_ranks(scores)
     titles = [method.title for method in directory.methods]
     baseline = next(i for i, m in enumerate(directory.methods) if m is directory.baseline)
     figure = draw_ranks(ranks, titles, baseline=baseline)
     diverged = any(v is None or not math.isfinite(v) for values in scores for v in values)
-    caption = _caption(ranks, directory.split, diverged)
+    caption = _caption(ranks, f"{directory.split} {phrase(directory.metric)}", diverged)
     return [Plot("critical-difference", "Mean ranks and critical difference", caption, figure)]
 
 
@@ -173,11 +174,11 @@ def _row_positions(names: Sequence[str], top: float) -> list[float]:
     return positions
 
 
-def _caption(ranks: RankComparison, split: str, diverged: bool) -> str:
+def _caption(ranks: RankComparison, score: str, diverged: bool) -> str:
     test = f"χ² = {formatting.number(ranks.statistic, 1)}, p = {formatting.p_value(ranks.p_value)}"
     text = (
-        f"Mean rank by {split} accuracy over {ranks.blocks} seeds; 1 is the best, ties share their "
-        "average rank. "
+        f"Mean rank by {score} over {ranks.blocks} seeds; 1 is the best, ties share their average "
+        "rank. "
     )
     if diverged:
         text += "A seed that diverged ranks last. "

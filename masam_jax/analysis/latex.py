@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from masam_jax.analysis import formatting
 from masam_jax.analysis.rows import SIGNIFICANCE, Row, shown_cells
 from masam_jax.analysis.statistics import Summary
+from masam_jax.training.metrics import title
 
 _SPECIAL = {c: f"\\{c}" for c in "&%$#_{}"} | {
     "\\": r"\textbackslash{}",
@@ -106,7 +107,7 @@ def escape(text: str) -> str:
 
 
 _QUALITIES: dict[str, Callable[[Row], Summary]] = {
-    "accuracy": lambda row: row.accuracy,
+    "score": lambda row: row.score,
     "macro_f1": lambda row: row.macro_f1,
     "probe": lambda row: row.probe,
 }
@@ -119,10 +120,11 @@ def _cells(row: Row, best: dict[str, float | None]) -> dict[str, str]:
     }
     plain = row.cells()
     dagger = _DAGGER if row.is_significant else ""
+    macro_f1 = {"Macro-F1, %": text["macro_f1"]} if row.metric != "macro_f1" else {}
     return {
         "Method": escape(row.title),
-        "Accuracy, %": text["accuracy"] + dagger,
-        "Macro-F1, %": text["macro_f1"],
+        f"{title(row.metric)}, %": text["score"] + dagger,
+        **macro_f1,
         "Difference": escape(plain["Difference, points"]),
         "p (Holm)": escape(plain["p (Holm)"]),
         "Probe, %": text["probe"],
@@ -148,7 +150,7 @@ def _mean_and_std(summary: Summary, is_best: bool) -> str:
 def _notes(rows: Sequence[Row]) -> list[str]:
     """What a caption has to say, as comments."""
     first = rows[0]
-    seeds = first.accuracy.count
+    seeds = first.score.count
     notes = [
         r"% Needs \usepackage{booktabs}.",
         f"% {first.split.capitalize()} split, "

@@ -1,11 +1,13 @@
-"""How the methods get there: loss and accuracy over training, a panel per method."""
+"""How the methods get there: loss and score over training, a panel per method."""
 
 from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-from masam_jax.analysis.records import Curve, Directory, MethodRecord
+from masam_jax.analysis.primary_metric import unimodal_key
+from masam_jax.analysis.records import Curve, Directory
 from masam_jax.analysis.style import (
     BASELINE,
     HIGHLIGHT,
@@ -17,62 +19,84 @@ from masam_jax.analysis.style import (
     modality_styles,
     panel_title,
     panels,
+    plot_name,
     step_axis,
 )
+from masam_jax.training.metrics import phrase, title
 
 _METHOD, _REFERENCE = LineStyle(HIGHLIGHT, "-"), LineStyle(BASELINE, "-")
 _FUSED = LineStyle(INK, "-")
 
 
 def learning_curves(directory: Directory) -> list[Plot]:
-    """Validation accuracy, training loss, and unimodal accuracy, each if it was logged."""
+    """Validation score, training loss, and unimodal scores, each if it was logged."""
     candidates = [
-        _metric_panels(directory, "validation", "accuracy"),
-        _metric_panels(directory, "train", "fusion_loss"),
-        _unimodal_panels(directory),
+        _validation_scores(directory),
+        _training_loss(directory),
+        _unimodal_scores(directory),
     ]
     return [plot for plot in candidates if plot is not None]
 
 
-def _metric_panels(directory: Directory, split: str, key: str) -> Plot | None:
-    """One panel per method; the baseline is repeated in grey in each."""
-    is_accuracy = key == "accuracy"
-    curves = {m.title: _scaled(m, split, key, is_accuracy) for m in directory.methods}
-    drawn = {title: curve for title, curve in curves.items() if curve is not None}
-    if not drawn:
+def _validation_scores(directory: Directory) -> Plot | None:
+    metric = directory.metric
+    curves = _curves(directory, "validation", metric, scale=100)
+    if not curves:
         return None
+    figure, first = _method_panels(directory, curves, f"validation {phrase(metric)}, %")
+    _focus_on_the_end(first, list(curves.values()))
+    caption = (
+        f"{title(metric)} on the validation split, in percent; the axis leaves out the steep start."
+        f" {_band_text(list(curves.values()))}"
+    )
+    heading = f"Validation {phrase(metric)} over training"
+    return Plot(plot_name("validation", metric), heading, caption, figure)
+
+
+def _training_loss(directory: Directory) -> Plot | None:
+    curves = _curves(directory, "train", "fusion_loss")
+    if not curves:
+        return None
+    figure, first = _method_panels(directory, curves, "fusion loss, nats")
+    _logarithmic(first, list(curves.values()))
+    caption = (
+        "Fusion cross-entropy of the training batches, in nats, on a logarithmic axis."
+        f" {_band_text(list(curves.values()))}"
+    )
+    return Plot("training-loss", "Fusion loss over training", caption, figure)
+
+
+def _curves(directory: Directory, split: str, key: str, *, scale: float = 1.0) -> dict[str, Curve]:
+    """The curve of every method that logged it, by title."""
+    curves = {m.title: _scaled(m.curve(split, key), scale) for m in directory.methods}
+    return {name: curve for name, curve in curves.items() if curve is not None}
+
+
+def _method_panels(
+    directory: Directory, curves: dict[str, Curve], quantity: str
+) -> tuple[Figure, Axes]:
+    """One panel per method, the baseline repeated in grey in each; also the first of the axes."""
     baseline = directory.baseline.title
-    reference = drawn.get(baseline) if len(drawn) > 1 else None
-    shown = [title for title in drawn if reference is None or title != baseline]
+    reference = curves.get(baseline) if len(curves) > 1 else None
+    shown = [name for name in curves if reference is None or name != baseline]
     figure, axes = panels(len(shown))
-    for ax, title in zip(axes, shown, strict=True):
+    for ax, name in zip(axes, shown, strict=True):
         if reference is not None:
             mean_band(ax, reference.steps, reference.values, _REFERENCE, width=1.2)
-        mean_band(ax, drawn[title].steps, drawn[title].values, _METHOD)
-        panel_title(ax, title)
+        mean_band(ax, curves[name].steps, curves[name].values, _METHOD)
+        panel_title(ax, name)
         step_axis(ax)
     if reference is not None:
         legend_above(figure, {"the panel's method": _METHOD, f"baseline: {baseline}": _REFERENCE})
-    if is_accuracy:
-        _focus_on_the_end(axes[0], list(drawn.values()))
-    else:
-        _logarithmic(axes[0], list(drawn.values()))
-    unit = "validation accuracy, %" if is_accuracy else "fusion loss, nats"
     figure.supxlabel("training step", fontsize=9)
-    figure.supylabel(unit, fontsize=9)
-    name = "validation-accuracy" if is_accuracy else "training-loss"
-    heading = "Validation accuracy over training" if is_accuracy else "Fusion loss over training"
-    what = (
-        "Accuracy on the validation split, in percent; the axis leaves out the steep start."
-        if is_accuracy
-        else "Fusion cross-entropy of the training batches, in nats, on a logarithmic axis."
-    )
-    return Plot(name, heading, f"{what} {_band_text(list(drawn.values()))}", figure)
+    figure.supylabel(quantity, fontsize=9)
+    return figure, axes[0]
 
 
-def _unimodal_panels(directory: Directory) -> Plot | None:
+def _unimodal_scores(directory: Directory) -> Plot | None:
     """One panel per method: each modality's head, and the fused prediction in black."""
-    key = "unimodal_accuracy"
+    metric = directory.metric
+    key = unimodal_key(metric)
     shown = [m for m in directory.methods if m.traced_modalities(key, "validation")]
     if not shown:
         return None
@@ -82,35 +106,29 @@ def _unimodal_panels(directory: Directory) -> Plot | None:
     curves = []
     for ax, method in zip(axes, shown, strict=True):
         for modality, style in styles.items():
-            curve = _scaled(method, "validation", key, True, modality)
+            curve = _scaled(method.curve("validation", key, modality), 100)
             if curve is not None:
                 curves.append(curve)
                 mean_band(ax, curve.steps, curve.values, style, width=1.3)
-        fused = _scaled(method, "validation", "accuracy", True)
+        fused = _scaled(method.curve("validation", metric), 100)
         if fused is not None:
             mean_band(ax, fused.steps, fused.values, _FUSED)
         panel_title(ax, method.title)
         step_axis(ax)
     legend_above(figure, {"fused": _FUSED} | styles)
     figure.supxlabel("training step", fontsize=9)
-    figure.supylabel("validation accuracy, %", fontsize=9)
+    figure.supylabel(f"validation {phrase(metric)}, %", fontsize=9)
     caption = (
-        "Accuracy of each modality's own head on the validation split, in percent, and of the "
-        "fused prediction (black). A head whose loss has weight 0 is not trained and stays near "
-        f"chance. {_band_text(curves)}"
+        f"{title(metric)} of each modality's own head on the validation split, in percent, and of "
+        "the fused prediction (black). A head whose loss has weight 0 is not trained and stays "
+        f"near chance. {_band_text(curves)}"
     )
-    return Plot(
-        "unimodal-accuracy", "Accuracy of the unimodal heads over training", caption, figure
-    )
+    heading = f"{title(metric)} of the unimodal heads over training"
+    return Plot(plot_name("unimodal", metric), heading, caption, figure)
 
 
-def _scaled(
-    method: MethodRecord, split: str, key: str, percent: bool, modality: str | None = None
-) -> Curve | None:
-    curve = method.curve(split, key, modality)
-    if curve is None or not percent:
-        return curve
-    return Curve(curve.steps, curve.values * 100)
+def _scaled(curve: Curve | None, scale: float) -> Curve | None:
+    return None if curve is None else Curve(curve.steps, curve.values * scale)
 
 
 def _band_text(curves: Sequence[Curve]) -> str:
@@ -119,7 +137,7 @@ def _band_text(curves: Sequence[Curve]) -> str:
 
 
 def _focus_on_the_end(ax: Axes, curves: Sequence[Curve]) -> None:
-    """Starts the accuracy axis where the methods are after a quarter of training.
+    """Starts the axis of scores where the methods are after a quarter of training.
 
     The rise from chance takes a few steps and most of the axis; differences of a point, which
     the plot is for, would be invisible under it.

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from masam_jax.analysis.accuracy_plots import accuracy_plots
 from masam_jax.analysis.critical_difference import critical_difference_plot
+from masam_jax.analysis.final_scores import final_score_plots
 from masam_jax.analysis.learning_curves import learning_curves
 from masam_jax.analysis.modality_plots import modality_plots
 from masam_jax.analysis.records import Directory, read_directory
@@ -19,13 +19,13 @@ def make_plots(directory: Directory) -> list[Plot]:
         directory: from `read_directory`.
 
     Returns:
-        Final accuracy; paired differences to the baseline (several methods and seeds); the
+        Final scores; paired differences to the baseline (several methods and seeds); the
         critical-difference diagram (three methods and seeds); learning curves with seed bands;
         for methods that recorded MASAM's state, the share of steps in which each modality was
         dominant, and score, alignment and decay over time.
     """
     return [
-        *accuracy_plots(directory),
+        *final_score_plots(directory),
         *critical_difference_plot(directory),
         *learning_curves(directory),
         *modality_plots(directory),

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from masam_jax.analysis.primary_metric import primary_metric, primary_scores
+
 _RESULT_KEYS = ("spec", "slug", "title", "seeds")
 
 
@@ -101,6 +103,15 @@ class Directory:
         return reported_split(self.results["methods"])
 
     @property
+    def metric(self) -> str:
+        """What the methods are judged by, a name of `masam_jax.training.metrics`."""
+        return primary_metric(self.results)
+
+    def scores(self, method: MethodRecord) -> list[float | None]:
+        """That metric on the reported split, a fraction for each seed."""
+        return primary_scores(method.result, self.split, self.metric)
+
+    @property
     def baseline(self) -> MethodRecord:
         """The method that the others are compared with."""
         return next(m for m in self.methods if m.result["spec"] == self.results["baseline"])
@@ -116,7 +127,8 @@ def read_directory(directory: str | Path) -> Directory:
         Everything that tables, plots and reports need.
 
     Raises:
-        ValueError: if the directory holds neither file, or a file is damaged or lacks a key.
+        ValueError: if the directory holds neither file, or a file is damaged, lacks a key, or
+            names a metric that is none.
     """
     path = Path(directory)
     if (path / "results.json").is_file():
@@ -136,6 +148,7 @@ def read_directory(directory: str | Path) -> Directory:
             f"{path} holds neither results.json (a finished comparison) nor result.json (a "
             "finished run); give a directory that holds one, or finish it with --resume"
         )
+    _require_metric(path, results)
     return Directory(
         path=path,
         is_comparison=(path / "results.json").is_file(),
@@ -222,6 +235,7 @@ def _single_results(method: MethodRecord) -> dict[str, Any]:
         "baseline": result["spec"],
         "modalities": sorted(result[reported_split([result])].get("unimodal_accuracy") or ()),
         "seeds": result["seeds"],
+        "metric": result.get("metric", "accuracy"),
         "methods": [result],
     }
 
@@ -255,6 +269,13 @@ def _require_keys(path: Path, content: dict[str, Any], keys: Sequence[str]) -> N
     missing = [key for key in keys if key not in content]
     if missing:
         raise ValueError(f"{path} lacks {missing}; found {sorted(content)}")
+
+
+def _require_metric(path: Path, results: dict[str, Any]) -> None:
+    try:
+        primary_metric(results)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 def _require_baseline(path: Path, results: dict[str, Any]) -> None:

@@ -24,6 +24,7 @@ from masam_jax.analysis.tables import (
     probe_table,
     unimodal_table,
 )
+from masam_jax.training.metrics import phrase, title
 
 
 def write_report(directory: str | Path) -> Path:
@@ -71,8 +72,8 @@ def save_tables(directory: str | Path) -> list[Path]:
     markdown = to_markdown(rows)
     for subject, table in _by_modality(record).items():
         if table:
-            markdown += f"\n{record.split.capitalize()} accuracy of {subject}:\n\n"
-            markdown += to_markdown(table)
+            score = f"{record.split.capitalize()} {phrase(table[0].metric)}"
+            markdown += f"\n{score} of {subject}:\n\n{to_markdown(table)}"
     texts = {"table.md": markdown, "table.csv": to_csv(rows), "table.tex": to_latex(rows)}
     for name, text in texts.items():
         (record.path / name).write_text(text, encoding="utf-8")
@@ -147,12 +148,14 @@ def _page(record: Directory, plots: list[Plot], images: dict[str, Path]) -> dict
         "cost_reference": cost_reference(record.results)["title"],
         "main": _table(rows, [row.cells() for row in rows]),
         "further": _table(rows, [row.further_cells() for row in rows]),
+        "metric": phrase(record.metric),
+        "metric_title": title(record.metric),
         "by_modality": {
-            subject: _table(table, [row.cells() for row in table])
+            f"{title(table[0].metric)} of {subject}": _table(table, [row.cells() for row in table])
             for subject, table in _by_modality(record).items()
             if table
         },
-        "diverged": [row.title for row in rows if row.accuracy.mean is None],
+        "diverged": [row.title for row in rows if row.score.mean is None],
         "plots": [_image(plot, images[plot.name]) for plot in plots],
         "command": _command(environment),
         "config": flatten(record.config or {}),
@@ -245,12 +248,11 @@ def _splits(record: Directory) -> dict[str, Any]:
 
 
 def _per_seed(record: Directory) -> dict[str, Any]:
-    """Accuracy in percent of every method on every seed; whichever are more go down the page."""
+    """Score in percent of every method on every seed; whichever are more go down the page."""
     seeds = [str(seed) for seed in record.baseline.result["seeds"]]
     titles = [method.title for method in record.methods]
     columns = [
-        [number(_percent(value)) for value in method.result[record.split]["accuracy"]]
-        for method in record.methods
+        [number(_percent(value)) for value in record.scores(method)] for method in record.methods
     ]
     if len(titles) > len(seeds):
         headings = ["Method", *(f"seed {seed}" for seed in seeds)]

@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 
 from masam_jax.analysis import formatting
 from masam_jax.analysis.statistics import PairedTest, Summary
+from masam_jax.training.metrics import phrase, title
 
 # What a p-value after Holm's correction must be below, wherever significance is claimed.
 SIGNIFICANCE = 0.05
@@ -18,19 +19,20 @@ _COMPARING = frozenset(
 
 @dataclass(frozen=True)
 class Row:
-    """One method of the comparison table; accuracies and F1 are fractions.
+    """One method of the comparison table; scores are fractions.
 
     Attributes:
         title: the method's name.
         spec: what selects it on the command line.
         is_baseline: whether the others are compared with it.
-        is_best: whether no method has a higher mean accuracy.
-        accuracy: accuracy on the reported split, over seeds.
-        difference: that accuracy against the baseline's, paired by seed; `None` for itself.
+        is_best: whether no method has a higher mean score.
+        score: what is compared, `metric` on the reported split, over seeds.
+        accuracy: the accuracy, whatever the metric.
+        difference: that score against the baseline's, paired by seed; `None` for itself.
         p_holm: the paired t-test's p-value, corrected for all comparisons of the table.
         macro_f1: macro-averaged F1.
         probe: accuracy of linear probes on the frozen encoders, averaged over modalities.
-        unimodal: accuracy of the modalities' own heads, averaged over modalities.
+        unimodal: score of the modalities' own heads, averaged over modalities.
         fusion_loss: mean fusion cross-entropy, in nats.
         steps_per_second: training steps of all seeds together, without compilation; `None` if it
             was not recorded, as the next four.
@@ -39,12 +41,14 @@ class Row:
         seconds: wall-clock of training all seeds.
         compile_seconds: wall-clock of compiling.
         split: the reported split, "test" or "validation".
+        metric: name of the score.
     """
 
     title: str
     spec: str
     is_baseline: bool
     is_best: bool
+    score: Summary
     accuracy: Summary
     difference: PairedTest | None
     p_holm: float | None
@@ -58,6 +62,7 @@ class Row:
     seconds: float | None
     compile_seconds: float | None
     split: str = "test"
+    metric: str = "accuracy"
 
     @property
     def is_significant(self) -> bool:
@@ -69,8 +74,8 @@ class Row:
         test = self.difference
         return {
             "Method": self.title,
-            f"{self.split.capitalize()} accuracy, %": formatting.percent(self.accuracy),
-            "Macro-F1, %": formatting.percent(self.macro_f1),
+            f"{self.split.capitalize()} {phrase(self.metric)}, %": formatting.percent(self.score),
+            **self._macro_f1(),
             "Difference, points": self._difference(),
             "p (paired t)": formatting.p_value(test.p_value if test else None),
             "p (Holm)": formatting.p_value(self.p_holm),
@@ -85,7 +90,8 @@ class Row:
         return {
             "Method": self.title,
             "p (Wilcoxon)": formatting.p_value(test.wilcoxon_p_value if test else None),
-            "Mean unimodal accuracy, %": formatting.percent(self.unimodal),
+            **self._accuracy(),
+            f"Mean unimodal {phrase(self.metric)}, %": formatting.percent(self.unimodal),
             "Fusion loss, nats": formatting.mean_and_std(self.fusion_loss, 3),
             "FLOPs per step": formatting.scientific(self.flops_per_step),
             "Seconds": formatting.seconds(self.seconds),
@@ -96,8 +102,8 @@ class Row:
         """The main table in 100 columns: without the uncorrected p, and with shorter headings."""
         return {
             "Method": self.title,
-            "Accuracy, %": formatting.percent(self.accuracy),
-            "Macro-F1, %": formatting.percent(self.macro_f1),
+            f"{title(self.metric)}, %": formatting.percent(self.score),
+            **self._macro_f1(),
             "Difference": self._difference(),
             "p (Holm)": formatting.p_value(self.p_holm),
             "Probe, %": formatting.mean_percent(self.probe),
@@ -112,7 +118,9 @@ class Row:
             "method": self.title,
             "spec": self.spec,
             "split": self.split,
-            "seeds": self.accuracy.count,
+            "seeds": self.score.count,
+            f"{self.metric}_mean": self.score.mean,
+            f"{self.metric}_std": self.score.std,
             "accuracy_mean": self.accuracy.mean,
             "accuracy_std": self.accuracy.std,
             "macro_f1_mean": self.macro_f1.mean,
@@ -125,8 +133,8 @@ class Row:
             "p_wilcoxon": test.wilcoxon_p_value if test else None,
             "probe_accuracy_mean": self.probe.mean,
             "probe_accuracy_std": self.probe.std,
-            "unimodal_accuracy_mean": self.unimodal.mean,
-            "unimodal_accuracy_std": self.unimodal.std,
+            f"unimodal_{self.metric}_mean": self.unimodal.mean,
+            f"unimodal_{self.metric}_std": self.unimodal.std,
             "fusion_loss_mean": self.fusion_loss.mean,
             "fusion_loss_std": self.fusion_loss.std,
             "steps_per_second": self.steps_per_second,
@@ -135,6 +143,16 @@ class Row:
             "seconds": self.seconds,
             "compile_seconds": self.compile_seconds,
         }
+
+    def _accuracy(self) -> dict[str, str]:
+        """Its column, where the score is another metric."""
+        shown = self.metric != "accuracy"
+        return {"Accuracy, %": formatting.percent(self.accuracy)} if shown else {}
+
+    def _macro_f1(self) -> dict[str, str]:
+        """Its column, where the score is another metric."""
+        shown = self.metric != "macro_f1"
+        return {"Macro-F1, %": formatting.percent(self.macro_f1)} if shown else {}
 
     def _difference(self) -> str:
         if self.is_baseline:
@@ -145,18 +163,19 @@ class Row:
 
 @dataclass(frozen=True)
 class UnimodalRow:
-    """One method, modality by modality: accuracy (a fraction) of its own head, or of a probe."""
+    """One method, modality by modality: the score (a fraction) of its own head, or of a probe."""
 
     title: str
     spec: str
     is_baseline: bool
-    accuracy: dict[str, Summary]
+    scores: dict[str, Summary]
+    metric: str = "accuracy"
 
     def cells(self) -> dict[str, str]:
         """Column heading to text, as a reader sees it."""
         return {"Method": self.title} | {
             f"{modality}, %": formatting.percent(summary)
-            for modality, summary in self.accuracy.items()
+            for modality, summary in self.scores.items()
         }
 
     def terminal_cells(self) -> dict[str, str]:
@@ -166,9 +185,9 @@ class UnimodalRow:
     def numbers(self) -> dict[str, Any]:
         """Column name to number in full precision; `None` for what is undefined."""
         row: dict[str, Any] = {"method": self.title, "spec": self.spec}
-        for modality, summary in self.accuracy.items():
-            row[f"{modality}_accuracy_mean"] = summary.mean
-            row[f"{modality}_accuracy_std"] = summary.std
+        for modality, summary in self.scores.items():
+            row[f"{modality}_{self.metric}_mean"] = summary.mean
+            row[f"{modality}_{self.metric}_std"] = summary.std
         return row
 
 

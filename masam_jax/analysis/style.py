@@ -46,6 +46,11 @@ class Plot:
     figure: Figure
 
 
+def plot_name(*words: str) -> str:
+    """A file name of words and metrics, as in ``final-test-micro-auprc``."""
+    return "-".join(words).replace("_", "-")
+
+
 def modality_styles(modalities: Sequence[str]) -> dict[str, LineStyle]:
     """A style for each modality, the same in all plots of one report."""
     count = len(_COLOURS)

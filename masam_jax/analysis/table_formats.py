@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from masam_jax.analysis.rows import Row, Rows, is_emphasized, shown_cells
+from masam_jax.training.metrics import phrase
 
 # What a narrow terminal does without, first things first.
 _DISPENSABLE = ("Probe, %", "Macro-F1, %", "Steps/s")
@@ -17,7 +18,7 @@ _NAME_WIDTH, _GAP = 16, 2
 
 
 def to_markdown(rows: Rows) -> str:
-    """A Markdown table, the best accuracy in bold; empty for no rows."""
+    """A Markdown table, the best score in bold; empty for no rows."""
     if not rows:
         return ""
     shown = shown_cells([row.cells() for row in rows])
@@ -82,9 +83,9 @@ def to_rich(rows: Rows, title: str | None = None, width: int = 100) -> Table:
 def _title(rows: Rows) -> str | None:
     if not rows or not isinstance(rows[0], Row):
         return None
-    seeds = rows[0].accuracy.count
+    seeds = rows[0].score.count
     spread = f"mean ± standard deviation over {seeds} seeds" if seeds > 1 else "one seed"
-    return f"{rows[0].split.capitalize()} accuracy, {spread}"
+    return f"{rows[0].split.capitalize()} {phrase(rows[0].metric)}, {spread}"
 
 
 def _fitted(lines: list[dict[str, str]], width: int) -> tuple[list[dict[str, str]], list[str]]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from masam_jax.analysis.primary_metric import primary_metric, primary_scores, unimodal_key
 from masam_jax.analysis.records import reported_split
 from masam_jax.analysis.rows import Row, UnimodalRow
 from masam_jax.analysis.statistics import Summary, holm, paired_test, summarize
@@ -20,8 +21,8 @@ def comparison_table(results: dict[str, Any]) -> list[Row]:
         One row per method.
 
     Raises:
-        ValueError: if the baseline is missing, a method has other seeds than the baseline, or the
-            methods were not evaluated on the same split.
+        ValueError: if the baseline is missing, a method has other seeds than the baseline, the
+            methods were not evaluated on the same split, or one lacks the metric of the results.
     """
     methods = _methods(results)
     baseline = next((m for m in methods if m["spec"] == results.get("baseline")), None)
@@ -30,18 +31,21 @@ def comparison_table(results: dict[str, Any]) -> list[Row]:
             f"baseline {results.get('baseline')!r} is not among the methods "
             f"{[method['spec'] for method in methods]}"
         )
-    split = reported_split(methods)
-    best = _best_specs(methods, split)
+    split, metric = reported_split(methods), primary_metric(results)
+    best = _best_specs(methods, split, metric)
     if len(methods) == 1:
         baseline = None
     reference = cost_reference(results) if len(methods) > 1 else {}
     return _corrected(
-        [_row(method, baseline, reference, split, method["spec"] in best) for method in methods]
+        [
+            _row(method, baseline, reference, split, metric, method["spec"] in best)
+            for method in methods
+        ]
     )
 
 
 def unimodal_table(results: dict[str, Any]) -> list[UnimodalRow]:
-    """Accuracy of every modality's own head, per method; methods without heads are left out.
+    """Score of every modality's own head, per method; methods without heads are left out.
 
     Args:
         results: the content of `results.json`, or of `result.json`.
@@ -49,7 +53,8 @@ def unimodal_table(results: dict[str, Any]) -> list[UnimodalRow]:
     Returns:
         One row per method, all with the same modalities in sorted order.
     """
-    return _by_modality(results, "unimodal_accuracy")
+    metric = primary_metric(results)
+    return _by_modality(results, unimodal_key(metric), metric)
 
 
 def probe_table(results: dict[str, Any]) -> list[UnimodalRow]:
@@ -61,22 +66,21 @@ def probe_table(results: dict[str, Any]) -> list[UnimodalRow]:
     Returns:
         As `unimodal_table`.
     """
-    return _by_modality(results, "probe_accuracy")
+    return _by_modality(results, "probe_accuracy", "accuracy")
 
 
-def _by_modality(results: dict[str, Any], metric: str) -> list[UnimodalRow]:
+def _by_modality(results: dict[str, Any], key: str, metric: str) -> list[UnimodalRow]:
     every = _methods(results)
     split = reported_split(every)
-    methods = [m for m in every if m[split].get(metric)]
-    modalities = sorted({name for m in methods for name in m[split][metric]})
+    methods = [m for m in every if m[split].get(key)]
+    modalities = sorted({name for m in methods for name in m[split][key]})
     return [
         UnimodalRow(
             title=method["title"],
             spec=method["spec"],
             is_baseline=method["spec"] == results.get("baseline") and len(every) > 1,
-            accuracy={
-                name: _summary(method, method[split][metric].get(name)) for name in modalities
-            },
+            scores={name: _summary(method, method[split][key].get(name)) for name in modalities},
+            metric=metric,
         )
         for method in methods
     ]
@@ -106,8 +110,8 @@ def _methods(results: dict[str, Any]) -> list[dict[str, Any]]:
     return list(methods)
 
 
-def _best_specs(methods: Sequence[dict[str, Any]], split: str) -> set[str]:
-    means = {m["spec"]: summarize(m[split]["accuracy"]).mean for m in methods}
+def _best_specs(methods: Sequence[dict[str, Any]], split: str, metric: str) -> set[str]:
+    means = {m["spec"]: summarize(primary_scores(m, split, metric)).mean for m in methods}
     finite = [mean for mean in means.values() if mean is not None]
     return {spec for spec, mean in means.items() if finite and mean == max(finite)}
 
@@ -122,9 +126,10 @@ def _row(
     baseline: dict[str, Any] | None,
     reference: dict[str, Any],
     split: str,
+    metric: str,
     is_best: bool,
 ) -> Row:
-    metrics = method[split]
+    metrics, scores = method[split], primary_scores(method, split, metric)
     difference = None
     if baseline is not None and method is not baseline:
         if method["seeds"] != baseline["seeds"]:
@@ -132,19 +137,20 @@ def _row(
                 f"{method['spec']!r} has the seeds {method['seeds']} and the baseline "
                 f"{baseline['spec']!r} has {baseline['seeds']}; a paired test needs the same"
             )
-        difference = paired_test(metrics["accuracy"], baseline[split]["accuracy"])
+        difference = paired_test(scores, primary_scores(baseline, split, metric))
     flops, reference_flops = (_positive(m.get("flops_per_step")) for m in (method, reference))
     return Row(
         title=method["title"],
         spec=method["spec"],
         is_baseline=method is baseline,
         is_best=is_best,
-        accuracy=summarize(metrics["accuracy"]),
+        score=summarize(scores),
+        accuracy=_summary(method, metrics.get("accuracy")),
         difference=difference,
         p_holm=None,
         macro_f1=_summary(method, metrics.get("macro_f1")),
         probe=_summary(method, _mean_over_modalities(metrics.get("probe_accuracy"))),
-        unimodal=_summary(method, _mean_over_modalities(metrics.get("unimodal_accuracy"))),
+        unimodal=_summary(method, _mean_over_modalities(metrics.get(unimodal_key(metric)))),
         fusion_loss=_summary(method, metrics.get("fusion_loss")),
         steps_per_second=_positive(method.get("steps_per_second")),
         flops_per_step=flops,
@@ -152,6 +158,7 @@ def _row(
         seconds=method.get("seconds"),
         compile_seconds=method.get("compile_seconds"),
         split=split,
+        metric=metric,
     )
 
 
@@ -167,12 +174,12 @@ def _corrected(rows: Sequence[Row]) -> list[Row]:
 
 
 def _mean_over_modalities(
-    accuracy: dict[str, Sequence[float | None]] | None,
+    scores: dict[str, Sequence[float | None]] | None,
 ) -> list[float | None]:
     """Mean over modalities, seed by seed; `None` for a seed where a modality has no value."""
     return [
         None if any(value is None for value in values) else math.fsum(values) / len(values)
-        for values in zip(*(accuracy or {}).values(), strict=True)
+        for values in zip(*(scores or {}).values(), strict=True)
     ]
 
 

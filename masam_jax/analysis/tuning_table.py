@@ -7,20 +7,23 @@ from rich.table import Table
 from rich.text import Text
 
 from masam_jax.analysis import formatting
+from masam_jax.analysis.primary_metric import primary_metric
 from masam_jax.analysis.statistics import summarize
+from masam_jax.training.metrics import phrase
 
 
 def tuning_cells(best: dict[str, Any]) -> list[dict[str, str]]:
     """Column heading to text, for every method.
 
     Args:
-      best: the content of ``best.json``.
+      best: the content of ``best.json``; what it calls accuracy is the score of its metric.
     """
+    metric = phrase(primary_metric(best))
     return [
         {
             "Method": row["method"],
-            "Default accuracy, %": formatting.percent(summarize(row["default_accuracy"])),
-            "Best accuracy, %": formatting.percent(summarize(row["best_accuracy"])),
+            f"Default {metric}, %": formatting.percent(summarize(row["default_accuracy"])),
+            f"Best {metric}, %": formatting.percent(summarize(row["best_accuracy"])),
             "Best": row["best"],
             "Trials": str(row["trials"]),
             "Pruned": str(row["pruned"]),
@@ -62,4 +65,5 @@ def tuning_to_markdown(best: dict[str, Any]) -> str:
 
 def _title(best: dict[str, Any]) -> str:
     seeds = best["seeds"]
-    return f"Tuning on {best['dataset']}: validation accuracy, seeds {seeds[0]} to {seeds[-1]}"
+    metric = phrase(primary_metric(best))
+    return f"Tuning on {best['dataset']}: validation {metric}, seeds {seeds[0]} to {seeds[-1]}"

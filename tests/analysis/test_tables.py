@@ -38,7 +38,7 @@ def test_rows_compare_with_the_baseline(results):
     assert baseline.difference is None
     assert masam.difference == paired_test(BETTER, BASELINE)
     assert [row.is_best for row in (baseline, masam, sam)] == [False, True, False]
-    assert masam.accuracy.mean == pytest.approx(0.939)
+    assert masam.score.mean == masam.accuracy.mean == pytest.approx(0.939)
     assert masam.macro_f1.mean == pytest.approx(0.938)
 
 
@@ -218,7 +218,7 @@ def test_probe_table_is_of_the_methods_that_were_probed(results):
     rows = probe_table(results)
     assert [row.spec for row in rows] == [m["spec"] for m in results["methods"][1:]]
     expected = summarize(results["methods"][1]["test"]["probe_accuracy"]["fou"])
-    assert rows[0].accuracy["fou"] == expected
+    assert rows[0].scores["fou"] == expected
 
 
 def test_unimodal_table_has_a_column_per_modality(results):

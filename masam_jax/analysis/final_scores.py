@@ -1,4 +1,4 @@
-"""Where the methods end: accuracy, and differences to the baseline, seed by seed."""
+"""Where the methods end: scores, and differences to the baseline, seed by seed."""
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -14,45 +14,49 @@ from masam_jax.analysis.style import (
     MUTED,
     WIDTH,
     Plot,
+    plot_name,
     style_axes,
     wrapped,
 )
+from masam_jax.training.metrics import phrase, title
 
 # Characters: longer names take a second line rather than room from the data.
 _NAME_WIDTH = 26
 
 
-def accuracy_plots(directory: Directory) -> list[Plot]:
-    """Final accuracy per method, and paired differences where there are pairs to compare."""
-    plots = [_final_accuracy(directory)]
+def final_score_plots(directory: Directory) -> list[Plot]:
+    """Final score per method, and paired differences where there are pairs to compare."""
+    plots = [_final_scores(directory)]
     if len(directory.methods) > 1 and len(directory.baseline.result["seeds"]) > 1:
         plots.append(_paired_differences(directory))
     return plots
 
 
-def _final_accuracy(directory: Directory) -> Plot:
+def _final_scores(directory: Directory) -> Plot:
     figure, ax = _method_rows(len(directory.methods))
     labels = []
     for row, method in enumerate(directory.methods):
-        values = _finite(method.result[directory.split]["accuracy"]) * 100
-        summary = summarize(method.result[directory.split]["accuracy"])
+        values = _finite(directory.scores(method)) * 100
+        summary = summarize(directory.scores(method))
         colour = BASELINE if _is_baseline(directory, row) else HIGHLIGHT
         _dots(ax, row, values, colour)
         if summary.mean is not None:
             _interval(ax, row, summary.mean * 100, (summary.std or 0.0) * 100)
         labels.append(formatting.percent(summary))
     _name_rows(ax, [m.title for m in directory.methods], labels)
-    ax.set_xlabel(f"{directory.split} accuracy, %", fontsize=9)
+    metric = phrase(directory.metric)
+    ax.set_xlabel(f"{directory.split} {metric}, %", fontsize=9)
     seeds = len(directory.baseline.result["seeds"])
-    caption = f"Accuracy on the {directory.split} split, in percent. "
+    caption = f"{title(directory.metric)} on the {directory.split} split, in percent. "
     if seeds > 1:
         caption += f"Small dots: {seeds} seeds. Black: mean ± one standard deviation."
     else:
         caption += "One seed, so there is no spread to show."
     if len(directory.methods) > 1:
         caption += f" Grey: the baseline, {directory.baseline.title}."
-    heading = f"{directory.split.capitalize()} accuracy"
-    return Plot(f"final-{directory.split}-accuracy", heading, caption, figure)
+    heading = f"{directory.split.capitalize()} {metric}"
+    name = plot_name("final", directory.split, directory.metric)
+    return Plot(name, heading, caption, figure)
 
 
 def _paired_differences(directory: Directory) -> Plot:
@@ -60,20 +64,21 @@ def _paired_differences(directory: Directory) -> Plot:
     others = [m for m in directory.methods if m is not baseline]
     figure, ax = _method_rows(len(others))
     ax.axvline(0, color=BASELINE, lw=1.2)
-    reference = baseline.result[directory.split]["accuracy"]
+    reference = directory.scores(baseline)
     labels = []
     for row, method in enumerate(others):
-        accuracy = method.result[directory.split]["accuracy"]
-        pairs = zip(accuracy, reference, strict=True)
+        scores = directory.scores(method)
+        pairs = zip(scores, reference, strict=True)
         _dots(ax, row, _finite([_minus(a, b) for a, b in pairs]) * 100, HIGHLIGHT)
-        test = paired_test(accuracy, reference)
+        test = paired_test(scores, reference)
         mean, interval = test.mean_difference, test.interval()
         if mean is not None:
             half_width = 0.0 if interval is None else (interval[1] - interval[0]) / 2
             _interval(ax, row, mean * 100, half_width * 100)
         labels.append(formatting.number(None if mean is None else mean * 100, signed=True))
     _name_rows(ax, [m.title for m in others], labels)
-    ax.set_xlabel(f"difference in {directory.split} accuracy, percentage points", fontsize=9)
+    metric = phrase(directory.metric)
+    ax.set_xlabel(f"difference in {directory.split} {metric}, percentage points", fontsize=9)
     caption = (
         f"Difference to the baseline, {baseline.title}, on the same seed, in percentage points; "
         "right of the line is better. Small dots: seeds. Black: mean and 95 % confidence interval "
