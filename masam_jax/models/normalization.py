@@ -71,8 +71,8 @@ def make_norm(
     One detail is not: the running variance takes the batch's biased variance, where PyTorch divides
     by one less than the number of values.
 
-    Mean and variance are taken in float32 or wider, the variance about the mean: E[x²] − E[x]²
-    cancels where a channel's mean is large. To be called through :func:`normalise`.
+    Mean and variance, running ones too, are taken in float32 or wider, the variance about the mean:
+    E[x²] − E[x]² cancels where a channel's mean is large. To be called through :func:`normalise`.
 
     Args:
       kind: "batch" or "group".
@@ -87,9 +87,13 @@ def make_norm(
         "param_dtype": param_dtype,
         "rngs": rngs,
     }
-    if kind == "batch":
-        return nnx.BatchNorm(channels, momentum=0.9, **options)
-    return nnx.GroupNorm(channels, groups, **options)
+    if kind == "group":
+        return nnx.GroupNorm(channels, groups, **options)
+    norm = nnx.BatchNorm(channels, momentum=0.9, **options)
+    # Flax's are float32 whatever the parameters.
+    wide = accumulation_dtype(jnp.zeros((), param_dtype))
+    norm.mean, norm.var = (nnx.BatchStat(x.astype(wide)) for x in (norm.mean, norm.var))
+    return norm
 
 
 def normalise(norm: nnx.BatchNorm | nnx.GroupNorm, inputs: jax.Array) -> jax.Array:
