@@ -6,10 +6,12 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from masam_jax.analysis.formatting import DASH
+from masam_jax.data.builders.registry import BUILDERS
 from masam_jax.data.description import Description, describe_normalization
 from masam_jax.data.verification import Verification
 from masam_jax.training.metrics import title as metric_title
+
+_DASH = "—"
 
 
 def print_plain(console: Console, text: str) -> None:
@@ -18,7 +20,7 @@ def print_plain(console: Console, text: str) -> None:
 
 
 def dataset_table(rows: Mapping[str, Description | None]) -> Table:
-    """A row for each data set; of one that cannot be described, its name alone.
+    """A row for each data set; of one that cannot be described, a line from the registry.
 
     Args:
       rows: name -> its description, if there is one.
@@ -28,7 +30,7 @@ def dataset_table(rows: Mapping[str, Description | None]) -> Table:
         table.add_column(heading, justify="right" if heading == "Classes" else "left")
     for name, row in rows.items():
         if row is None:
-            table.add_row(name, *[DASH] * 5)
+            table.add_row(name, BUILDERS[name].summary, *[_DASH] * 4)
             continue
         if row.place is None:
             state = "ships with the package"
@@ -123,7 +125,7 @@ def statistics_table(found: Verification) -> Table:
     for heading in (*headings, "Mean ± std", "Real steps"):
         table.add_column(heading)
     for name, each in found.statistics.items():
-        steps = DASH
+        steps = _DASH
         if each.steps is not None:
             steps = f"{each.steps[0]} to {each.steps[2]}, mean {each.steps[1]:.1f}"
         nan = found.nan_shares.get(name)
@@ -133,7 +135,7 @@ def statistics_table(found: Verification) -> Table:
             " × ".join(map(str, each.spec.shape)),
             np.dtype(each.spec.dtype).name,
             f"{100 * each.missing_share:.1f} %",
-            DASH if nan is None else f"{100 * nan:.1f} %",
+            _DASH if nan is None else f"{100 * nan:.1f} %",
             f"{_number(each.least)} to {_number(each.most)}",
             f"{_number(each.mean)} ± {_number(each.std)}",
             steps,
@@ -172,4 +174,4 @@ def _option_table(found: Description) -> Table:
 
 
 def _number(value: float) -> str:
-    return DASH if np.isnan(value) else f"{value:.4g}".replace("-", "−")
+    return _DASH if np.isnan(value) else f"{value:.4g}".replace("-", "−")

@@ -1,6 +1,5 @@
 """What ``masam datasets`` does."""
 
-import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +26,7 @@ from masam_jax.data.commands import (
 )
 from masam_jax.data.dataset_spec import (
     DatasetSpec,
+    MissingPackage,
     all_dataset_names,
     is_published,
     options_of,
@@ -58,8 +58,6 @@ def execute_datasets(command: DatasetCommand, console: Console, errors: Console)
     Raises:
       RunError: a mistake in what was asked.
     """
-    # TFDS recommends packages that nothing here needs.
-    logging.getLogger("absl").setLevel(logging.ERROR)
     if isinstance(command, ListDatasets):
         return _list(command, console)
     with user_errors():
@@ -75,20 +73,25 @@ def _list(command: ListDatasets, console: Console) -> int:
     from masam_jax.data.description import Description, describe_dataset
 
     rows: dict[str, Description | None] = {}
-    problems = []
+    needs: dict[str, list[str]] = {}
+    troubles = []
     for name in all_dataset_names():
         rows[name] = None
         try:
             found = describe_dataset(DatasetSpec(name, options_of(name)()), command.place)
+        except MissingPackage as error:
+            needs.setdefault(error.need, []).append(name)
         except ValueError as error:
-            problems.append(str(error))
+            troubles.append(str(error))
         else:
             rows[name] = found
-            problems += [found.trouble] if found.trouble else []
+            troubles += [found.trouble] if found.trouble else []
     console.print(dataset_table(rows))
     print_plain(console, f"prepared data: {command.place}")
-    for problem in problems:
-        print_plain(console, problem)
+    for need, names in needs.items():
+        print_plain(console, f"{', '.join(names)}: {need}")
+    for trouble in troubles:
+        print_plain(console, trouble)
     return 0
 
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import collections
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import jax
 import numpy as np
 
 from masam_jax.data.dataset import MultimodalData
 from masam_jax.data.modality import Modality, check_sample
-from masam_jax.data.prepared import PreparedData
+
+if TYPE_CHECKING:
+    from masam_jax.data.prepared import PreparedData
 
 
 def checked_rows(data: PreparedData | MultimodalData, train: np.ndarray | None) -> CheckedRows:

@@ -26,6 +26,19 @@ class DatasetSpec(NamedTuple):
     options: Any
 
 
+class MissingPackage(ValueError):
+    """A data set needs a package that is not installed.
+
+    Attributes:
+      need: which one, and how it is installed.
+    """
+
+    def __init__(self, name: str, error: ModuleNotFoundError) -> None:
+        """Of a data set whose builder could not be imported."""
+        self.need = missing_package(error)
+        super().__init__(f"dataset {name!r} {self.need}")
+
+
 def all_dataset_names() -> tuple[str, ...]:
     """Names of the published data sets and of those that ship with the package, sorted."""
     return tuple(sorted({*BUILDERS, *SHIPPED}))
@@ -40,7 +53,8 @@ def options_of(name: str) -> type:
     """The dataclass of a data set's options.
 
     Raises:
-      ValueError: unknown name (with the nearest one), or a package of the data set is missing.
+      ValueError: unknown name, with the nearest one.
+      MissingPackage: the data set needs a package that is not installed.
     """
     if name not in all_dataset_names():
         raise ValueError(unknown("dataset", name, all_dataset_names()))
@@ -49,7 +63,7 @@ def options_of(name: str) -> type:
     try:
         return builder_class(name).OPTIONS
     except ModuleNotFoundError as error:
-        raise ValueError(f"dataset {name!r} {missing_package(error)}") from error
+        raise MissingPackage(name, error) from error
 
 
 def parse_dataset(spec: str) -> DatasetSpec:

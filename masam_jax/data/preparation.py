@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from masam_jax.data.builders.registry import builder_class, default_source
-from masam_jax.data.dataset_spec import DatasetSpec, missing_package
+from masam_jax.data.dataset_spec import DatasetSpec, MissingPackage
 
 if TYPE_CHECKING:
     from masam_jax.data.builders.base import PublishedBuilder
@@ -78,7 +78,7 @@ def _kind(name: str) -> type[PublishedBuilder]:
     try:
         return builder_class(name)
     except ModuleNotFoundError as error:
-        raise ValueError(f"dataset {name!r} {missing_package(error)}") from error
+        raise MissingPackage(name, error) from error
 
 
 def _place(kind: type[PublishedBuilder], data_dir: Path) -> Path:

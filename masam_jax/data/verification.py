@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from masam_jax.data.checked_rows import checked_rows, in_a_line
 from masam_jax.data.dataset import MultimodalData
-from masam_jax.data.prepared import PreparedData
 from masam_jax.data.sample_statistics import RunningStatistics, SampleStatistics
+
+if TYPE_CHECKING:
+    from masam_jax.data.prepared import PreparedData
 
 Progress = Callable[[int, int], None]
 """Told how many samples are done, of how many."""
