@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 MODALITIES = ("fou", "pix", "zer")
-# Spec, title, test accuracy, and whether MASAM's state was logged.
+# Spec, title, test score, and whether MASAM's state was logged.
 METHODS = (
     ("late_fusion", "Late fusion", 0.931, False),
     ("sam:rho=0.5", "SAM ρ=0.5", 0.922, False),
@@ -47,13 +47,22 @@ ZOO = (
 def fake_result(
     spec: str,
     title: str,
-    accuracy: Sequence[float],
+    scores: Sequence[float],
     *,
+    metric: str = "accuracy",
     modalities: Sequence[str] = MODALITIES,
     steps: int = 40,
 ) -> dict[str, Any]:
-    """What `result.json` holds, with encoders that get worse from one modality to the next."""
-    values = [float(a) for a in accuracy]
+    """What `result.json` holds, with encoders that get worse from one modality to the next.
+
+    The scores are of `metric`. Where that is another than accuracy, the accuracy falls where they
+    rise, so that whoever takes one for the other is found out.
+    """
+    values = [float(score) for score in scores]
+    judged = {}
+    if metric != "accuracy":
+        judged = _judged(metric, values, modalities)
+        values = [1.3 - score for score in values]
     metrics = {
         "accuracy": values,
         "macro_f1": [a - 0.001 for a in values],
@@ -64,9 +73,12 @@ def fake_result(
         "probe_accuracy": {
             m: [a - 0.05 * (i + 1) for a in values] for i, m in enumerate(modalities)
         },
+        **judged,
     }
+    named = {"metric": metric} if metric != "accuracy" else {}
     return {
         "spec": spec,
+        **named,
         "slug": "".join(c if c.isalnum() else "-" for c in spec),
         "title": title,
         "seeds": list(range(len(values))),
@@ -80,6 +92,11 @@ def fake_result(
     }
 
 
+def _judged(metric: str, values: Sequence[float], modalities: Sequence[str]) -> dict[str, Any]:
+    heads = {m: [v * (1 - 0.2 * (i + 1)) for v in values] for i, m in enumerate(modalities)}
+    return {metric: list(values), f"unimodal_{metric}": heads}
+
+
 def fake_metrics(
     result: dict[str, Any],
     *,
@@ -90,7 +107,8 @@ def fake_metrics(
 ) -> list[dict[str, Any]]:
     """Records of `metrics.jsonl`: a training and a validation line every few steps."""
     rng = np.random.default_rng(len(result["spec"]))
-    final = np.array(result["test"]["accuracy"])
+    metric = result.get("metric", "accuracy")
+    final = np.array(result["test"][metric])
     records: list[dict[str, Any]] = []
     for step in range(0, result["steps"] + 1, every):
         done = 1 - math.exp(-8 * step / result["steps"])
@@ -131,6 +149,9 @@ def fake_metrics(
                 m: noisy(level - 0.03 * (i + 1) * done, noise / 2) for i, m in enumerate(modalities)
             },
         }
+        if metric != "accuracy":
+            validation |= _judged(metric, validation["accuracy"], modalities)
+            validation["accuracy"] = noisy(1.3 - level, noise / 2)
         records += [record, validation]
     return records
 
@@ -163,14 +184,17 @@ def write_comparison(
     steps: int = 40,
     every: int = 5,
     spread: float = 0.005,
+    metric: str = "accuracy",
 ) -> Path:
     """A comparison whose first method is the baseline; test samples number 1000."""
     rng = np.random.default_rng(0)
     luck = spread * rng.standard_normal(seeds)
     results = []
-    for spec, title, accuracy, traced in methods:
-        values = np.round(accuracy + luck + 0.6 * spread * rng.standard_normal(seeds), 3)
-        result = fake_result(spec, title, values.tolist(), modalities=modalities, steps=steps)
+    for spec, title, score, traced in methods:
+        values = np.round(score + luck + 0.6 * spread * rng.standard_normal(seeds), 3)
+        result = fake_result(
+            spec, title, values.tolist(), metric=metric, modalities=modalities, steps=steps
+        )
         metrics = fake_metrics(result, traced=traced, modalities=modalities, every=every)
         write_run(directory / "methods" / result["slug"], result, metrics, alone=False)
         results.append(result)
@@ -179,6 +203,7 @@ def write_comparison(
         {
             "dataset": "mfeat",
             "baseline": methods[0][0],
+            **({"metric": metric} if metric != "accuracy" else {}),
             "modalities": list(modalities),
             "seeds": list(range(seeds)),
             "methods": results,
