@@ -56,10 +56,16 @@ def load_bert_weights(
       A tree like ``params``.
 
     Raises:
-      ValueError: the file cannot be read; a tensor is missing or has another shape than the network
-        needs, such as another vocabulary, length or width; or there is a tensor that the network
-        has no place for, such as a further layer's.
+      ValueError: the file is missing or damaged; a tensor is missing or has another shape than the
+        network needs, such as another vocabulary, length or width; there is a tensor that the
+        network has no place for, such as a further layer's; or the parameters are not those of a
+        text transformer.
     """
+    if set(params) != {*_EMBEDDINGS, "norm", "stack"}:
+        raise ValueError(
+            f"the parameters hold {', '.join(sorted(params))}; those of one TextTransformer are"
+            f" needed, {', '.join(_EMBEDDINGS)}, norm and stack."
+        )
     read = source if isinstance(source, Mapping) else read_safetensors(source)
     tensors = _Tensors({_common_name(name): tensor for name, tensor in read.items()})
     loaded: Params = {
