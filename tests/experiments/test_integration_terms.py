@@ -9,18 +9,17 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from experiments.integrations.drfuse_like import drfuse_like, drfuse_losses
+from experiments.integrations.drfuse_like import drfuse_losses
 from experiments.integrations.drfuse_network import DrFuseLike, Representation
 from experiments.integrations.drfuse_terms import jensen_shannon, overlap
 from experiments.integrations.masked_losses import multi_label_loss
-from experiments.integrations.medfuse_like import medfuse_like
 from experiments.integrations.patients import CONDITIONS, HOURS, IMAGE_SIZE, make_patients
 from experiments.integrations.train import Settings
 from tests.experiments.numpy_layers import affine, convolution, lstm, sigmoid
+from tests.experiments.small_integrations import WIDTH, integrated
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
-WIDTH = 4
 MODALITIES = ("ehr", "cxr")
 
 
@@ -32,7 +31,7 @@ def test_losses_of_the_disentangled_network_from_their_equations():
     draw = np.random.default_rng(0).normal
     mask, targets = np.array([1, 0, 1, 1, 0], bool), np.array(draw(size=(5, CONDITIONS)) > 0)
     parts = {f"{m} {part}": draw(size=(5, WIDTH)) for m in MODALITIES for part in ("shared", "own")}
-    params = drfuse_like(width=WIDTH).params
+    params = integrated("drfuse").params
     rows, terms = {"fusion": [], "shared": [], "cxr": [], "ehr": []}, {"jsd": [], "e": [], "c": []}
     for i, paired in enumerate(mask):
         h_e, h_c, d_e, d_c = (parts[f"{m} {p}"][i] for p in ("shared", "own") for m in MODALITIES)
@@ -69,14 +68,14 @@ def test_losses_of_the_disentangled_network_from_their_equations():
     patients = make_patients(5)._replace(
         has_image=jnp.asarray(mask), targets=jnp.asarray(targets, jnp.float32)
     )
-    got, unimodal = drfuse_losses(outputs, patients)
+    got, unimodal = jax.jit(drfuse_losses)(outputs, patients)
     np.testing.assert_allclose(got, fusion, rtol=1e-5)
     np.testing.assert_allclose(unimodal["ehr"], np.mean(rows["ehr"]), rtol=1e-5)
     np.testing.assert_allclose(unimodal["cxr"], np.mean(np.array(rows["cxr"])[mask]), rtol=1e-5)
 
 
 def test_logits_of_the_lstm_fusion_from_their_equations():
-    integration = medfuse_like(width=WIDTH)
+    integration = integrated("medfuse")
     params = nnx.to_pure_dict(integration.params)
     patients = make_patients(5, missing=0.4, seed=1)
     mask = np.asarray(patients.has_image)

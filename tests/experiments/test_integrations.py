@@ -10,10 +10,9 @@ import optax
 import pytest
 from flax import nnx
 
-from experiments.integrations.drfuse_like import drfuse_like, drfuse_losses
+from experiments.integrations.drfuse_like import drfuse_losses
 from experiments.integrations.drfuse_network import DrFuseLike
 from experiments.integrations.masked_losses import multi_label_loss
-from experiments.integrations.medfuse_like import medfuse_like
 from experiments.integrations.medfuse_network import MedFuseLike
 from experiments.integrations.patients import (
     CONDITIONS,
@@ -26,17 +25,16 @@ from experiments.integrations.train import Settings, main, make_step
 from masam_jax import masam, masam_metrics, multimodal_value_and_grad
 from masam_jax.partition import path_name, resolve_partition
 from tests.experiments.numpy_layers import convolution
+from tests.experiments.small_integrations import INTEGRATIONS, WIDTH, integrated
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
-WIDTH = 4
 PATIENTS = make_patients(8, missing=0.4, seed=3)
 WITHOUT = PATIENTS._replace(
     image=jnp.zeros_like(PATIENTS.image), has_image=jnp.zeros_like(PATIENTS.has_image)
 )
 KEY = jax.random.key(5)
 ENCODERS = {"ehr": "ehr_encoder", "cxr": "cxr_encoder"}
-INTEGRATIONS = {"medfuse": medfuse_like, "drfuse": drfuse_like}
 # Leaves that belong to no modality, and that an encoder reads all the same.
 SHARED = {"medfuse": set(), "drfuse": {"shared_projection"}}
 # The first convolution of the images, and the batch norm behind it.
@@ -44,11 +42,6 @@ BATCH_NORM = {
     "medfuse": ("cxr_encoder/first", "cxr_encoder/norm"),
     "drfuse": ("cxr_encoder/Conv_0", "cxr_encoder/BatchNorm_0"),
 }
-
-
-@functools.cache
-def integrated(name, dropout=0.2):
-    return INTEGRATIONS[name](width=WIDTH, dropout=dropout)
 
 
 every_network = pytest.mark.parametrize("name", INTEGRATIONS)
