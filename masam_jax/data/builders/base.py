@@ -17,11 +17,14 @@ import tensorflow_datasets as tfds
 from masam_jax.data.builders.build_job import BuildJob, Progress
 from masam_jax.data.builders.index import Index
 from masam_jax.data.builders.parallel import Encode, EncodedCache, encode_in_order
+from masam_jax.data.builders.quiet_tfds import quiet_tfds
 from masam_jax.data.builders.source import DamagedMedia, Listing, Record
 from masam_jax.data.builders.tfds_advice import ignore_advice
 from masam_jax.data.draws import Draws
 from masam_jax.data.modality import Modality
 from masam_jax.data.splits import Split, published_split
+
+quiet_tfds()
 
 # Beside what a data set stores of a sample, every record holds these.
 _LABEL, _KEY = "label", "key"
@@ -246,7 +249,6 @@ class PublishedBuilder(tfds.core.GeneratorBasedBuilder):
         self._job = BuildJob(
             listing, strict, threads, progress or (lambda done, count: None), cache
         )
-        tfds.disable_progress_bar()
         manual = tfds.download.DownloadConfig(manual_dir=source, verify_ssl=False)
         self.download_and_prepare(download_config=manual, file_format="array_record")
         shutil.rmtree(cache, ignore_errors=True)

@@ -144,6 +144,7 @@ class Food101(PublishedBuilder):
       booktitle={IEEE International Conference on Multimedia and Expo Workshops}, year={2015}}"""
     OPTIONS: ClassVar[type] = Food101Options
     CACHED = True
+    PREPARED_WITH = ("vocabulary_size",)
 
     _vocabulary: tuple[str, ...] = ()
     _pieces = False

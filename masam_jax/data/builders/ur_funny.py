@@ -128,7 +128,7 @@ class UrFunny(PublishedBuilder):
         }
 
     def stored_features(self) -> dict[str, Any]:
-        """All words' features, and how many of them, at the end, are the punchline's."""
+        """All words' features, and how many of the last are the punchline's; 0 if not known."""
         features: dict[str, Any] = {
             name: tfds.features.Tensor(shape=(None, width), dtype=np.float32)
             for name, width in _WIDTHS.items()
@@ -168,14 +168,24 @@ class UrFunny(PublishedBuilder):
                 raise DamagedMedia(f"{what}: {error}") from error
             if not len(tables[-1]):
                 raise DamagedMedia(f"{what} has a punchline without words")
-            punchline_steps.append(len(tables[-1]))
+            is_known = record.source["files"][name] != _PACKED
+            punchline_steps.append(len(tables[-1]) if is_known else 0)
             found[name] = np.concatenate(tables)
         return {**found, _PUNCHLINE_STEPS: np.array(punchline_steps, np.int32)}
 
     def decode(self, example: Mapping[str, Any], draws: Draws | None) -> dict[str, Any]:
-        """The last words of a sample."""
+        """The last words of a sample.
+
+        Raises:
+          ValueError: ``context`` is False, and where the punchline begins is not known.
+        """
         del draws
         length = self.options.max_steps
+        if not self.options.context and not example[_PUNCHLINE_STEPS].all():
+            raise ValueError(
+                f"context is False, but the data were prepared from {_PACKED}, which does not say"
+                " where punchlines begin."
+            )
         sample = {}
         for name, punchline in zip(_WIDTHS, example[_PUNCHLINE_STEPS], strict=True):
             rows = example[name] if self.options.context else example[name][-int(punchline) :]

@@ -158,6 +158,10 @@ def test_titles_are_cut_to_length(release):
     few = Food101(data_dir=place / "few", options=Food101Options(vocabulary_size=6))
     rows = few.listing(place / "source").records
     assert max(max(row.source["tokens"]) for row in rows) == 5
+    # The numbers of a larger vocabulary are not taken for those of a smaller one.
+    fewer = Food101(data_dir=builder._data_dir_root, options=Food101Options(vocabulary_size=6))
+    with pytest.raises(ValueError, match="prepared with vocabulary_size=30522"):
+        _ = fewer.index
 
 
 def test_word_pieces_of_a_bert_vocabulary(tmp_path):

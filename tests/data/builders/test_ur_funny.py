@@ -143,9 +143,15 @@ def test_the_packed_file_loses_its_padding(packed):
 
 
 def test_the_packed_file_has_no_punchlines(packed, tmp_path):
-    place, _ = packed
+    place, builder = packed
     with pytest.raises(ValueError, match="context is False"):
         _prepared(tmp_path, place / "source", context=False)
+    # Nor does the prepared copy have them.
+    other = UrFunny(data_dir=builder._data_dir_root, options=UrFunnyOptions(context=False))
+    example = builder.as_data_source(split="train")[0]
+    assert builder.decode(example, None)["text"]["mask"].any()
+    with pytest.raises(ValueError, match=r"prepared from humor\.pkl, which does not say where"):
+        other.decode(example, None)
 
 
 def test_preparing_twice_gives_the_same(release, tmp_path):
