@@ -53,8 +53,8 @@ _INSTRUCTIONS = """Two folders, or links to them:
 Apply for access to MIMIC-IV 1.0 and MIMIC-CXR-JPG at https://physionet.org. The extraction is that
 of MedFuse (https://github.com/nyuad-cai/MedFuse, folder mimic4extract), which calls this folder
 data: extract_subjects_iv, validate_events, extract_episodes_from_subjects, split_train_and_test,
-create_{script} and, for val_listfile.csv, split_train_val. Of MIMIC-CXR-JPG, only the images of
-listed stays are read, a few thousand of 377,110."""
+create_{script} and, for val_listfile.csv, split_train_val.
+Of MIMIC-CXR-JPG, only the images of listed stays are read, a few thousand of 377,110."""
 
 
 class MimicBuilder(PublishedBuilder):
@@ -86,8 +86,8 @@ class MimicBuilder(PublishedBuilder):
        intubated patient's verbal response is 1.
     3. Hours without a value get the last one so far; before the first one, the column's median.
     4. ``(x - median) / (third - first quartile)``, of all values measured in the training samples,
-       before filling; a column whose quartiles are equal is divided by 1. No value is a median
-       where none was measured: 0 then.
+       before filling; a column whose quartiles are equal is divided by 1, and one that was never
+       measured has the median 0.
     5. Scaled values beyond 10 (``limit``) become 0: the tables hold values such as 9999999.
     6. 24 flags follow, 1 where the column was measured in that hour: ``[48, 48]``. Zeros follow
        after the stay's last hour, and the mask is True before.

@@ -22,7 +22,7 @@ class MimicOptions:
       split: ``"folds"``, five folds of patients; ``"extraction"``, the extraction's own lists.
       fold: which fifth of the patients is the test set, 0 to 4; of ``split="folds"``.
       view: X-rays that count, ``"AP"``, ``"PA"`` or, for either, ``"frontal"``.
-      xray_hours: after admission in which an X-ray counts; None for all until discharge.
+      xray_hours: hours after admission until which an X-ray counts; None for discharge.
       limit: scaled EHR values farther than this from 0 become 0; None for none.
       image_size: side of an X-ray, in pixels.
       channels: of an X-ray, 3, all alike, or 1.
