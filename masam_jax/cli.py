@@ -18,12 +18,14 @@ from rich.table import Table
 
 from masam_jax.cli_datasets import execute_datasets
 from masam_jax.cli_interrupt import Terminated
+from masam_jax.cli_sample_progress import SampleProgress
 from masam_jax.cli_words import parse, program, typed
 from masam_jax.data.commands import DatasetCommand, PrepareDataset
 from masam_jax.training.commands import Command, Compare, Evaluate, Runs, Train, Tune
 from masam_jax.training.config import OutputConfig
 from masam_jax.training.errors import InterruptedRun, RunError, user_errors
 from masam_jax.training.method_list import expand_methods
+from masam_jax.training.settings import Settings, settings_of
 
 # Of tables that go to a file or a pipe.
 _WIDTH = 140
@@ -94,17 +96,37 @@ def _execute(command: Command, console: Console, line: list[str]) -> int:
 
 def _train(command: Train | Compare, console: Console, line: list[str]) -> None:
     from masam_jax.training.distribution import is_primary
+    from masam_jax.training.open_data import describe_damage
     from masam_jax.training.progress import ProgressReport
     from masam_jax.training.runs import execute, plan_comparison, plan_training
 
-    if isinstance(command, Compare):
-        methods = expand_methods(command.methods)
-        plan = plan_comparison(methods, command.baseline, command.experiment, command.distribution)
-    else:
-        plan = plan_training(command.method, command.experiment, command.distribution)
+    experiment, inputs = command.experiment, command.inputs
+    settings = settings_of(experiment.data.dataset) or Settings(experiment)
+    preparing = SampleProgress(console, f"preparing {experiment.data.dataset}")
+    with preparing:
+        if isinstance(command, Compare):
+            methods = expand_methods(command.methods, settings.method)
+            plan = plan_comparison(
+                methods,
+                command.baseline,
+                experiment,
+                command.distribution,
+                inputs,
+                preparing.update,
+            )
+        else:
+            plan = plan_training(
+                settings.method(command.method),
+                experiment,
+                command.distribution,
+                inputs,
+                preparing.update,
+            )
     if not is_primary():
         console.quiet = True
     problem = plan.problem
+    if damaged := describe_damage(problem.data):
+        console.print(damaged, highlight=False, markup=False, soft_wrap=True)
     console.print(
         f"{problem.data.name}: {len(problem.modalities)} modalities,"
         f" {problem.indices('train').shape[1]} training samples,"
@@ -132,7 +154,9 @@ def _tune(command: Tune, console: Console, line: list[str]) -> None:
     def announce(text: str) -> None:
         console.print(text, highlight=False, markup=False, soft_wrap=True)
 
-    plan = plan_tuning(expand_methods(command.methods), command.trials, command.experiment)
+    plan = plan_tuning(
+        expand_methods(command.methods), command.trials, command.experiment, command.inputs
+    )
     announce(
         f"{plan.problem.data.name}: {len(plan.spaces)} methods, {plan.trials} trials each,"
         f" {len(plan.problem.splits)} seeds -> {command.output.output}"
@@ -163,11 +187,15 @@ def _show_results(path: Path, plots: bool, console: Console) -> None:
 
 def _evaluate(command: Evaluate, console: Console) -> None:
     from masam_jax.analysis import formatting, summarize
+    from masam_jax.training.metrics import title
     from masam_jax.training.saved import evaluate_run, write_predictions
 
-    evaluations = evaluate_run(Path(command.run), command.split, command.checkpoint)
+    evaluations = evaluate_run(Path(command.run), command.split, command.checkpoint, command.inputs)
     table = Table(title=f"{command.run}: {command.split} split", title_justify="left")
-    for heading in ("Method", "Seeds", "Step", "Accuracy, %", "Macro-F1, %", "Fusion loss, nats"):
+    columns = {"accuracy": "Accuracy, %", "macro_f1": "Macro-F1, %"}
+    for metric in {evaluation.metric for evaluation in evaluations}:
+        columns = {metric: f"{title(metric)}, %", **columns}
+    for heading in ("Method", "Seeds", "Step", *columns.values(), "Fusion loss, nats"):
         table.add_column(heading, justify="left" if heading == "Method" else "right")
     for evaluation in evaluations:
         metrics = evaluation.metrics
@@ -175,8 +203,7 @@ def _evaluate(command: Evaluate, console: Console) -> None:
             evaluation.method.title,
             str(len(evaluation.seeds)),
             str(evaluation.step),
-            formatting.percent(summarize(metrics["accuracy"])),
-            formatting.percent(summarize(metrics["macro_f1"])),
+            *(formatting.percent(summarize(metrics[name])) for name in columns),
             formatting.mean_and_std(summarize(metrics["fusion_loss"]), 3),
         )
     console.print(table)
@@ -188,19 +215,20 @@ def _evaluate(command: Evaluate, console: Console) -> None:
 def _list(directory: Path, console: Console) -> None:
     from masam_jax.analysis import formatting, summarize
     from masam_jax.training.listing import list_runs
+    from masam_jax.training.metrics import phrase
 
     runs = list_runs(directory)
     if not runs:
         console.print(f"no runs in {directory}", highlight=False, markup=False)
         return
     table = Table()
-    for heading in ("Run", "Methods", "Data", "Seeds", "Steps", "Status", "Best accuracy, %"):
+    for heading in ("Run", "Methods", "Data", "Seeds", "Steps", "Status", "Best score, %"):
         table.add_column(heading, overflow="fold")
     for run in runs:
-        accuracy = formatting.DASH
-        if run.accuracy is not None:
-            title, values = run.accuracy
-            accuracy = f"{formatting.percent(summarize(values))} ({title})"
+        score = formatting.DASH
+        if run.score is not None:
+            title, metric, values = run.score
+            score = f"{formatting.percent(summarize(values))} {phrase(metric)} ({title})"
         table.add_row(
             str(run.path),
             "\n".join(run.methods),
@@ -208,7 +236,7 @@ def _list(directory: Path, console: Console) -> None:
             str(run.seeds),
             f"{run.step}/{run.steps}",
             run.status,
-            accuracy,
+            score,
         )
     console.print(table)
 

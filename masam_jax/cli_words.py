@@ -15,7 +15,15 @@ from masam_jax.data.commands import DATASET_COMMANDS, DatasetCommand
 from masam_jax.data.registry import SHIPPED
 from masam_jax.methods import get_method, method_names
 from masam_jax.methods.options import write_value
-from masam_jax.training.commands import COMMANDS, Command, Compare, Train, Tune
+from masam_jax.training.commands import (
+    COMMANDS,
+    Command,
+    Compare,
+    Train,
+    Tune,
+    default_command,
+)
+from masam_jax.training.settings import settings_of
 
 # The word before those of `DATASET_COMMANDS`.
 DATASETS = "datasets"
@@ -82,7 +90,19 @@ def _choose(kinds: Mapping[str, type], words: list[str], about: str, prefix: str
 
 def _read(kind: type, command: list[str], words: list[str], about: str) -> Any:
     prog = " ".join([program(), *command])
-    return tyro.cli(kind, prog=prog, description=about, args=words, config=_CONFIG)
+    settings = settings_of(_dataset(words)) if kind in (Train, Compare, Tune) else None
+    default = None if settings is None else default_command(kind, settings)
+    return tyro.cli(kind, prog=prog, description=about, args=words, config=_CONFIG, default=default)
+
+
+def _dataset(words: list[str]) -> str:
+    """The data set that is asked for, which decides the defaults of all other options."""
+    found = ""
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        name, equals, value = word.partition("=")
+        if name == "--dataset":
+            found = value if equals else following
+    return found
 
 
 def _about_command(kind: type) -> str:

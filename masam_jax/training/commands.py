@@ -1,20 +1,24 @@
 """What can be asked on the command line, as typed options; docstrings are their help."""
 
 import dataclasses
+import sys
 from typing import Annotated, Literal
 
 import tyro
 
 from masam_jax.training.config import (
+    CorruptionConfig,
     DataConfig,
     DistributionConfig,
     EvaluationConfig,
     Experiment,
+    InputConfig,
     ModelConfig,
     OptimizationConfig,
     OutputConfig,
     SeedConfig,
 )
+from masam_jax.training.settings import Settings
 
 # The published radius, and those that `make radii` chose on validation samples and other seeds.
 DEMO_METHODS = (
@@ -36,6 +40,7 @@ class Train:
     method: str = "masam"
     """Method, as NAME[:OPTION=VALUE,...]; see the list above."""
     experiment: Experiment = dataclasses.field(default_factory=Experiment)
+    inputs: InputConfig = dataclasses.field(default_factory=InputConfig)
     output: OutputConfig = dataclasses.field(default_factory=OutputConfig)
     distribution: DistributionConfig = dataclasses.field(default_factory=DistributionConfig)
 
@@ -49,6 +54,7 @@ class Compare:
     baseline: str | None = None
     """Method that the others are tested against; late_fusion if it is there, else the first."""
     experiment: Experiment = dataclasses.field(default_factory=Experiment)
+    inputs: InputConfig = dataclasses.field(default_factory=InputConfig)
     output: OutputConfig = dataclasses.field(default_factory=OutputConfig)
     distribution: DistributionConfig = dataclasses.field(default_factory=DistributionConfig)
 
@@ -78,7 +84,7 @@ class TuneOutput(OutputConfig):
 class Tune:
     """Search the options of several methods, with the same number of trials for each.
 
-    Options are judged by validation accuracy, averaged over seeds that a comparison does not use;
+    Options are judged by the validation score, averaged over seeds that a comparison does not use;
     the test samples are never looked at. A method's first trial has its defaults. Trials that are
     worse than the median of the others are pruned, and count.
     """
@@ -92,9 +98,11 @@ class Tune:
     seed_offset: int = 100
     """First of them; other seeds than those of the comparison."""
     data: DataConfig = dataclasses.field(default_factory=DataConfig)
+    corruption: CorruptionConfig = dataclasses.field(default_factory=CorruptionConfig)
     model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
     optimization: OptimizationConfig = dataclasses.field(default_factory=OptimizationConfig)
     evaluation: TuneEvaluation = dataclasses.field(default_factory=TuneEvaluation)
+    inputs: InputConfig = dataclasses.field(default_factory=InputConfig)
     output: Annotated[OutputConfig, tyro.conf.arg(constructor=TuneOutput)] = dataclasses.field(
         default_factory=TuneOutput
     )
@@ -114,9 +122,10 @@ class Tune:
             for field in dataclasses.fields(EvaluationConfig)
         }
         # A trial that is interrupted begins again.
-        evaluation["checkpoint_every"] = self.optimization.steps
+        evaluation["checkpoint_every"] = sys.maxsize
         return Experiment(
             data=self.data,
+            corruption=self.corruption,
             model=self.model,
             optimization=self.optimization,
             seeds=SeedConfig(self.tune_seeds, self.seed_offset),
@@ -133,9 +142,10 @@ class Evaluate:
     split: Literal["train", "validation", "test"] = "test"
     """Samples to evaluate on."""
     checkpoint: Literal["last", "best"] | None = None
-    """Parameters after the last step, or best by validation accuracy; None as the run reported."""
+    """Parameters after the last step, or best by validation score; None as the run reported."""
     predictions: str | None = None
     """CSV file for the predictions of every seed and sample."""
+    inputs: InputConfig = dataclasses.field(default_factory=InputConfig)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,6 +154,43 @@ class Runs:
 
     directory: tyro.conf.Positional[str] = "runs"
     """Where to look."""
+
+
+PUBLISHED_METHODS = (
+    "fusion_only",
+    "late_fusion",
+    "sam",
+    "masam",
+    "masam:select=all",
+    "masam:select=random",
+    "masam:scale_by_alignment=false",
+)
+"""What is compared on a published data set where no methods are named."""
+
+
+def default_command(kind: type, settings: Settings) -> "Train | Compare | Tune":
+    """A command whose defaults are a data set's own settings.
+
+    Args:
+      kind: `Train`, `Compare` or `Tune`.
+      settings: of the data set.
+    """
+    experiment = settings.experiment
+    if kind is Train:
+        return Train(experiment=experiment)
+    if kind is Compare:
+        return Compare(methods=PUBLISHED_METHODS, experiment=experiment)
+    evaluation = {
+        name: getattr(experiment.evaluation, name)
+        for name in ("log_every", "evaluate_every", "patience", "report")
+    }
+    return Tune(
+        tune_seeds=experiment.seeds.seeds,
+        data=experiment.data,
+        model=experiment.model,
+        optimization=experiment.optimization,
+        evaluation=TuneEvaluation(**evaluation),
+    )
 
 
 Command = Train | Compare | Tune | Evaluate | Runs

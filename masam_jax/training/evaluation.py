@@ -175,7 +175,7 @@ def measure(predictions: Predictions, num_classes: int, metric: str = "accuracy"
             for m, p in predictions.unimodal.items()
         },
     }
-    if metric not in measured:
+    if metric != "accuracy":
 
         def scores(probabilities: np.ndarray) -> np.ndarray:
             pairs = zip(labels, probabilities, strict=True)

@@ -23,7 +23,8 @@ class RunSummary:
       step: steps that checkpoints or results have behind them, summed over methods.
       steps: steps planned, summed over methods.
       status: ``"finished"``, ``"running"``, ``"interrupted"`` or ``"damaged"``.
-      accuracy: ``(method, [S])`` of the method with the best mean, None before one is finished.
+      score: ``(method, metric, [S])`` of the method with the best mean; None before one is
+        finished.
     """
 
     path: Path
@@ -33,7 +34,7 @@ class RunSummary:
     step: int
     steps: int
     status: str
-    accuracy: tuple[str, list[float | None]] | None
+    score: tuple[str, str, list[float | None]] | None
 
 
 def list_runs(root: Path) -> list[RunSummary]:
@@ -85,7 +86,7 @@ def _summarize(path: Path, config: dict[str, Any]) -> RunSummary:
         step=done,
         steps=steps * len(specs),
         status="damaged" if damaged else status,
-        accuracy=_best(results),
+        score=_best(results),
     )
 
 
@@ -115,12 +116,11 @@ def _checkpoint_step(place: Path) -> int:
     )
 
 
-def _best(results: list[dict[str, Any]]) -> tuple[str, list[float | None]] | None:
-    accuracies = [
-        (result["title"], (result.get("test") or result["validation"])["accuracy"])
-        for result in results
+def _best(results: list[dict[str, Any]]) -> tuple[str, str, list[float | None]] | None:
+    scores = [
+        (r["title"], r["metric"], (r.get("test") or r["validation"])[r["metric"]]) for r in results
     ]
-    return max(accuracies, key=lambda item: _mean(item[1]), default=None)
+    return max(scores, key=lambda item: _mean(item[2]), default=None)
 
 
 def _mean(values: list[float | None]) -> float:

@@ -16,7 +16,7 @@ from masam_jax.training.distribution import barrier, is_primary
 from masam_jax.training.errors import InterruptedRun
 from masam_jax.training.evaluation import Point, Predict, measure
 from masam_jax.training.interrupt import InterruptRequest
-from masam_jax.training.metrics import title
+from masam_jax.training.metrics import phrase
 from masam_jax.training.metrics_log import MetricsLog
 from masam_jax.training.probe import TrainingProbe
 from masam_jax.training.probing import LinearProbes
@@ -170,7 +170,7 @@ class _Course:
                 raise InterruptedRun(step, self._interrupt.signal_number or 0)
         self._progress.end(
             step,
-            f"done at step {step}, validation {title(self._problem.metric).lower()}"
+            f"done at step {step}, validation {phrase(self._problem.metric)}"
             f" {self._score(state):.4f}",
         )
         return state, self._progress_at(clock, done, step)

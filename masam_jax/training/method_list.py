@@ -1,6 +1,6 @@
 """What ``--methods`` accepts beside specifications: ``all``, and the methods of a tuning."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ ABLATIONS = {
 }
 
 
-def expand_methods(items: Sequence[str]) -> tuple[str, ...]:
+def expand_methods(items: Sequence[str], published: Callable[[str], str] = str) -> tuple[str, ...]:
     """Writes out ``all`` and ``@PATH``; every other item is a specification and stays.
 
     ``all`` is every registered method with its defaults, and the ablations of MASAM. ``@PATH`` is
@@ -27,19 +27,22 @@ def expand_methods(items: Sequence[str]) -> tuple[str, ...]:
 
     Args:
       items: the words after ``--methods``.
+      published: gives a specification the options that were published for the data at hand;
+        what a tuning found has its own.
 
     Raises:
       RunError: an unknown method, or a file that is missing or damaged.
     """
-    named = {_canonical(item) for item in items if not _is_list(item)}
+    named = {_canonical(published(item)) for item in items if not _is_list(item)}
     specs: list[str] = []
     for item in items:
         if _is_list(item):
-            found = _every_method() if item == "all" else _best_methods(item[1:])
+            every = [_canonical(published(spec)) for spec in _every_method()]
+            found = every if item == "all" else _best_methods(item[1:])
             specs += [spec for spec in found if spec not in named]
             named.update(found)
         else:
-            specs.append(item)
+            specs.append(published(item))
     return tuple(specs)
 
 

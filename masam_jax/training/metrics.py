@@ -48,12 +48,6 @@ def phrase(name: str) -> str:
     return words if words[1:2].isupper() else words[0].lower() + words[1:]
 
 
-def in_words(name: str) -> str:
-    """A metric's name within a sentence, such as ``"accuracy"`` or ``"mAP"``."""
-    words = title(name)
-    return words if words[:2].isupper() or name == "map" else words[0].lower() + words[1:]
-
-
 def score(name: str, labels: np.ndarray, probabilities: np.ndarray) -> float:
     """One metric of predicted probabilities, in [0, 1]; NaN where it is not defined.
 

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from masam_jax.data import MultimodalData, load_dataset
-from masam_jax.data.builders.registry import builder_class, default_data_dir, default_source
-from masam_jax.data.dataset_spec import DatasetSpec, is_published, missing_package, parse_dataset
+from masam_jax.data.builders.registry import default_data_dir, default_source
+from masam_jax.data.dataset_spec import is_published, parse_dataset
+from masam_jax.data.preparation import open_builder, prepare_dataset
 from masam_jax.data.prepared import PreparedData
 from masam_jax.training.config import InputConfig
 
-if TYPE_CHECKING:
-    from masam_jax.data.builders.base import PublishedBuilder
-
-Report = Callable[[str, int, int], None]
-"""Told a data set's title, samples done, and samples in all."""
+Report = Callable[[int, int], None]
+"""Told samples done, and samples in all."""
 
 
 def open_data(spec: str, inputs: InputConfig) -> MultimodalData | PreparedData:
@@ -34,12 +31,12 @@ def open_data(spec: str, inputs: InputConfig) -> MultimodalData | PreparedData:
     if not is_published(dataset.name):
         return load_dataset(dataset.name, dataset.options)
     data_dir = data_directory(inputs)
-    builder = _builder(dataset, data_dir)
+    builder = open_builder(dataset, data_dir)
     if not builder.is_prepared:
         raise ValueError(
-            f"data set {dataset.name!r} is not prepared in {data_dir}: masam datasets prepare"
-            f" {dataset.name} --source DIR does that, from the files that masam datasets info"
-            f" {dataset.name} describes."
+            f"data set {dataset.name!r} is not prepared in {data_dir}, and its files are not in"
+            f" {default_source(dataset.name, data_dir)}: give --source DIR, with the files that"
+            f" masam datasets info {dataset.name} describes."
         )
     return PreparedData(builder, data_dir)
 
@@ -65,25 +62,21 @@ def prepare_if_needed(spec: str, inputs: InputConfig, report: Report | None = No
     if not is_published(dataset.name):
         return
     data_dir = data_directory(inputs)
-    builder = _builder(dataset, data_dir)
-    if builder.is_prepared:
-        return
-    source = (
-        default_source(dataset.name, data_dir) if inputs.source is None else Path(inputs.source)
+    builder = open_builder(dataset, data_dir)
+    at_hand = inputs.source is not None or default_source(dataset.name, data_dir).is_dir()
+    # What is missing is told by `open_data`.
+    if not builder.is_prepared and (at_hand or not builder.NEEDS_SOURCE):
+        source = None if inputs.source is None else Path(inputs.source)
+        prepare_dataset(dataset, data_dir, source, threads=inputs.threads, progress=report)
+
+
+def describe_damage(data: MultimodalData | PreparedData) -> str:
+    """A line on the samples that were left out when the data were prepared; empty for none."""
+    damaged = data.builder.damaged if isinstance(data, PreparedData) else {}
+    if not damaged:
+        return ""
+    key, reason = next(iter(damaged.items()))
+    return (
+        f"{data.name}: {len(damaged)} samples were left out, {key} for one: {reason}."
+        f" masam datasets info {data.name} names them all."
     )
-    if builder.NEEDS_SOURCE and inputs.source is None and not source.is_dir():
-        return  # What is missing is told by `open_data`.
-
-    def progress(done: int, count: int) -> None:
-        if report is not None:
-            report(builder.TITLE, done, count)
-
-    builder.prepare(source, threads=inputs.threads, progress=progress)
-
-
-def _builder(dataset: DatasetSpec, data_dir: Path) -> PublishedBuilder:
-    try:
-        kind = builder_class(dataset.name)
-    except ModuleNotFoundError as error:
-        raise ValueError(f"dataset {dataset.name!r} {missing_package(error)}") from error
-    return kind(data_dir=data_dir, options=dataset.options)

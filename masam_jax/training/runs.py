@@ -248,7 +248,7 @@ def _write_surroundings(path: Path, problem: Problem, command: list[str]) -> Non
     buffer = io.BytesIO()
     np.savez(buffer, **_flat_statistics(problem))
     write_bytes(path / "statistics.npz", buffer.getvalue())
-    write_json(path / FITTED_FILE, plain(problem.fitted))
+    write_json(path / FITTED_FILE, {"fitted": plain(problem.fitted)})
     corruption = problem.corruption
     if problem.experiment.corruption != CorruptionConfig():
         write_json(

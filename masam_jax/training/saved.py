@@ -37,6 +37,7 @@ class Evaluation:
       rows: row indices ``[S, n]`` into the data set.
       predictions: what each seed predicts for them.
       metrics: what ``measure`` returns.
+      metric: the one that the data are judged by.
     """
 
     method: BoundMethod
@@ -45,6 +46,7 @@ class Evaluation:
     rows: np.ndarray
     predictions: Predictions
     metrics: dict[str, Any]
+    metric: str
 
 
 def evaluate_run(
@@ -147,6 +149,7 @@ def _evaluate(
         rows=rows,
         predictions=predictions,
         metrics=measure(predictions, problem.data.num_classes, problem.metric),
+        metric=problem.metric,
     )
 
 
@@ -171,7 +174,7 @@ def read_fitted(root: Path) -> Any:
       RunError: the file is damaged.
     """
     path = root / FITTED_FILE
-    return read_json(path) if path.is_file() else None
+    return read_json(path).get("fitted") if path.is_file() else None
 
 
 def _read_statistics(path: Path, problem: Problem) -> dict[str, Any]:

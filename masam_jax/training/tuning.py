@@ -10,7 +10,13 @@ from rich.console import Console
 
 from masam_jax.methods import parse_method
 from masam_jax.training.atomic_files import plain, write_json
-from masam_jax.training.config import DistributionConfig, Experiment, OutputConfig, as_json
+from masam_jax.training.config import (
+    DistributionConfig,
+    Experiment,
+    InputConfig,
+    OutputConfig,
+    as_json,
+)
 from masam_jax.training.environment import describe_environment
 from masam_jax.training.errors import InterruptedRun, RunError, user_errors
 from masam_jax.training.evaluation import Predictors
@@ -52,13 +58,19 @@ class TuningPlan:
         }
 
 
-def plan_tuning(methods: tuple[str, ...], trials: int, experiment: Experiment) -> TuningPlan:
+def plan_tuning(
+    methods: tuple[str, ...],
+    trials: int,
+    experiment: Experiment,
+    inputs: InputConfig | None = None,
+) -> TuningPlan:
     """Checks a tuning.
 
     Args:
       methods: specifications; the options that they name are not searched.
       trials: trials of each method.
       experiment: everything else that the numbers depend on; reports on the validation samples.
+      inputs: where data are, and how they are read.
 
     Raises:
       RunError: as ``plan_comparison``; also no trial, or an experiment that looks at test samples.
@@ -67,7 +79,7 @@ def plan_tuning(methods: tuple[str, ...], trials: int, experiment: Experiment) -
         raise RunError(f"trials={trials} is out of range: expected a number >= 1")
     if experiment.evaluation.report_split != "validation":
         raise RunError("tuning looks at validation samples alone: report_split must be validation")
-    problem = plan_comparison(methods, None, experiment, DistributionConfig()).problem
+    problem = plan_comparison(methods, None, experiment, DistributionConfig(), inputs).problem
     with user_errors():
         spaces = tuple(search_space(spec) for spec in methods)
     return TuningPlan(problem, spaces, trials)
@@ -180,6 +192,7 @@ def _best(plan: TuningPlan, tuned: list[dict[str, Any]]) -> dict[str, Any]:
         "trials": plan.trials,
         "seeds": list(plan.problem.experiment.seeds.values),
         "dataset": plan.problem.data.name,
+        "metric": plan.problem.metric,
         "tuned": tuned,
         "experiment": as_json(plan.problem.experiment),
     }
