@@ -9,6 +9,7 @@ from typing import NamedTuple
 import grain
 import jax
 import numpy as np
+from absl import flags
 
 from masam_jax.data.draws import Draws
 from masam_jax.data.sample_reader import SampleReader, Samples
@@ -84,6 +85,9 @@ def _run(batches: grain.MapDataset[Samples], ahead: ReadAhead) -> Iterator[Sampl
     options = grain.ReadOptions(num_threads=ahead.threads, prefetch_buffer_size=ahead.batches)
     iterable = batches.to_iter_dataset(options)
     if ahead.workers:
+        if not flags.FLAGS.is_parsed():
+            # Grain asks absl for its flags before it starts workers; there are none here.
+            flags.FLAGS.mark_as_parsed()
         iterable = iterable.mp_prefetch(
             grain.MultiprocessingOptions(num_workers=ahead.workers, per_worker_buffer_size=2)
         )
