@@ -67,10 +67,10 @@ class EarlyFusionNetwork(LateFusionNetwork):
       ...     "image": partial(PatchTokenizer, 3, (8, 8), width=16, patch=(4, 4)),
       ...     "text": partial(SequenceTokenizer, 5, width=16, max_length=6),
       ... }
-      >>> network = EarlyFusionNetwork(tokenizers, num_classes=3, width=16)
+      >>> network = EarlyFusionNetwork(tokenizers, num_classes=3, width=16, depth=1)
       >>> params = network.init(jax.random.key(0))
       >>> inputs = {"image": jnp.zeros((2, 8, 8, 3)), "text": jnp.zeros((2, 6, 5))}
-      >>> logits, unimodal_logits = network.apply(params, inputs)
+      >>> logits, unimodal_logits = jax.jit(network.apply)(params, inputs)
       >>> logits.shape, unimodal_logits["text"].shape
       ((2, 3), (2, 3))
     """
