@@ -60,6 +60,7 @@ class TransformerBlock(nnx.Module):
         if feed_forward is not None and feed_forward < 1:
             raise ValueError(f"feed_forward is {feed_forward}; it must be at least 1.")
         self._pre_norm = pre_norm
+        self._dtype = dtype
         self.attention = SelfAttention(
             width, heads, dropout=dropout, dtype=dtype, param_dtype=param_dtype, rngs=rngs
         )
@@ -74,6 +75,9 @@ class TransformerBlock(nnx.Module):
 
     def __call__(self, inputs: jax.Array, mask: jax.Array) -> jax.Array:
         """Steps ``[B, T, H]`` and their mask ``[B, T]``, True for a real step, to ``[B, T, H]``."""
+        if self._dtype is not None:
+            # For the residual connections, which hold no layer that would cast them.
+            inputs = inputs.astype(self._dtype)
         if self._pre_norm:
             hidden = self.attention(self.norm_0(inputs), mask)
             outputs = inputs + self.dropout_0(hidden)

@@ -196,7 +196,10 @@ def test_every_kernel_of_every_seed_is_drawn_on_its_own():
 
 
 def test_computes_in_bfloat16_and_on_labels_by_the_dozen():
-    network = _network(True, dtype=jnp.bfloat16, multi_label=True)
+    # Its tokens are float32.
+    tokenizer = partial(SequenceTokenizer, 2, WIDTH)
+    options = {"width": WIDTH, "heads": HEADS, "shared_backbone": True, "multi_label": True}
+    network = EarlyFusionNetwork({"table": tokenizer}, 12, dtype=jnp.bfloat16, **options)
     assert network.multi_label
     params = jax.eval_shape(network.init, jax.random.key(0))
     logits, unimodal = jax.eval_shape(network.apply, params, _inputs())

@@ -117,11 +117,15 @@ def test_without_dropout_all_state_is_parameters():
     assert not jax.tree.leaves(rest)
 
 
-def test_computes_in_bfloat16_on_float32_parameters():
-    stack = TransformerStack(WIDTH, 1, HEADS, dtype=jnp.bfloat16, rngs=nnx.Rngs(0))
+@pytest.mark.parametrize("pre_norm", [True, False])
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float32])
+def test_computes_in_bfloat16_on_float32_parameters(dtype, pre_norm):
+    stack = TransformerStack(
+        WIDTH, 1, HEADS, pre_norm=pre_norm, dtype=jnp.bfloat16, rngs=nnx.Rngs(0)
+    )
     leaves = jax.tree.leaves(nnx.state(stack, nnx.Param))
     assert {leaf.dtype for leaf in leaves} == {jnp.dtype(jnp.float32)}
-    outputs = jax.eval_shape(stack, _steps(jnp.bfloat16), MASK)
+    outputs = jax.eval_shape(stack, _steps(dtype), MASK)
     assert outputs.dtype == jnp.bfloat16
 
 

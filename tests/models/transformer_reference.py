@@ -38,7 +38,7 @@ def attention(layer, x, mask, heads):
         by_head = []
         parts = [np.split(dense(layer[part], steps), heads, axis=-1) for part in QKV]
         for query, key, value in zip(*parts, strict=True):
-            scores = np.exp(query @ key[seen].T / math.sqrt(query.shape[-1]))
+            scores = np.exp(real.any() * query @ key[seen].T / math.sqrt(query.shape[-1]))
             by_head.append(scores / scores.sum(axis=-1, keepdims=True) @ value[seen])
         outputs.append(dense(layer["out"], np.concatenate(by_head, axis=-1)))
     return np.stack(outputs)
