@@ -125,7 +125,7 @@ def _train(command: Train | Compare, console: Console, line: list[str]) -> None:
     if not is_primary():
         console.quiet = True
     problem = plan.problem
-    if damaged := describe_damage(problem.data):
+    if damaged := describe_damage(problem.opened):
         console.print(damaged, highlight=False, markup=False, soft_wrap=True)
     console.print(
         f"{problem.data.name}: {len(problem.modalities)} modalities,"

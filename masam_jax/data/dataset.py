@@ -54,7 +54,8 @@ class MultimodalData:
 
     Raises:
       ValueError: for no modality, a modality named ``"other"`` or with a ``/`` in its name, arrays
-        whose numbers of rows differ, non-finite features, or labels out of range.
+        whose numbers of rows differ, non-finite features, labels out of range, or rows present of
+        a modality that there is not.
 
     Examples:
       >>> import numpy as np
@@ -97,6 +98,7 @@ class MultimodalData:
         object.__setattr__(self, "labels", labels)
         object.__setattr__(self, "features", features)
         object.__setattr__(self, "specs", {modality: specs[modality] for modality in features})
+        object.__setattr__(self, "present", _validated_present(self.present, features, len(labels)))
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -124,7 +126,7 @@ class MultimodalData:
     @property
     def has_missing(self) -> bool:
         """Whether a row lacks a modality."""
-        return any(not rows.all() for rows in self.present.values())
+        return bool(self.present)
 
     def split(
         self,
@@ -249,6 +251,25 @@ def _validated_array(name: str, values: Any, rows: int) -> np.ndarray:
     if bad:
         raise ValueError(f"{name} hold {bad} non-finite values; none may be.")
     return _read_only(array, array.dtype)
+
+
+def _validated_present(
+    present: Mapping[str, Any], features: Mapping[str, Any], rows: int
+) -> dict[str, np.ndarray]:
+    """Of every modality; empty where nothing is missing."""
+    given = {modality: np.asarray(present[modality]) for modality in present}
+    for modality, found in given.items():
+        if modality not in features:
+            raise ValueError(f"present names {modality!r}; the modalities are {list(features)}.")
+        if found.shape != (rows,) or found.dtype != np.bool_:
+            raise ValueError(
+                f"present[{modality!r}] has shape {found.shape} and dtype {found.dtype};"
+                f" booleans [{rows}] are needed."
+            )
+    if all(found.all() for found in given.values()):
+        return {}
+    everywhere = np.ones(rows, np.bool_)
+    return {m: _read_only(given.get(m, everywhere), np.dtype(np.bool_)) for m in features}
 
 
 def _read_only(array: np.ndarray, dtype: np.dtype) -> np.ndarray:

@@ -22,8 +22,9 @@ def feature_statistics(
     features: Mapping[str, Any],
     indices: np.ndarray,
     specs: Mapping[str, Modality] | None = None,
+    present: Mapping[str, np.ndarray] | None = None,
 ) -> Statistics:
-    """Mean and standard deviation of each modality over the given (training) rows.
+    """Mean and standard deviation of each modality over the given (training) rows that have it.
 
     Vectors ``[N, D]`` get one mean and std for each feature, ``[D]``; anything larger, such as
     images ``[N, H, W, C]``, one for each channel (last axis), ``[C]``; under the rule ``"scalar"``
@@ -35,6 +36,7 @@ def feature_statistics(
       features: modality -> array ``[N, ...]``, or a tree of such with a mask.
       indices: training rows, ``[n]``, or ``[S, n]`` for S seeds at once, each with its own rows.
       specs: modality -> its rule of normalisation; by feature when None.
+      present: modality -> bool ``[N]``, the rows that have it; all do where it is not named.
 
     Returns:
       modality -> ``(mean, std)``, float32, each ``[D]``; with ``[S, n]`` indices each ``[S, D]``.
@@ -42,7 +44,8 @@ def feature_statistics(
       standardised is left out.
 
     Raises:
-      ValueError: for no rows, indices that are not integers, or rows out of range.
+      ValueError: for no rows, indices that are not integers, rows out of range, or none of them
+        with a value of a modality.
     """
     indices = np.asarray(indices)
     if indices.ndim not in (1, 2) or not np.issubdtype(indices.dtype, np.integer):
@@ -60,8 +63,11 @@ def feature_statistics(
                 f"features[{modality!r}] have rows 0..{len(array) - 1}."
             )
 
+    present = present or {}
+
     def of_rows(rows: np.ndarray) -> Statistics:
-        chosen = jax.tree.map(lambda x: x[rows], dict(features))
+        having = {m: rows[present[m][rows]] if m in present else rows for m in features}
+        chosen = {m: jax.tree.map(lambda x, m=m: x[having[m]], features[m]) for m in features}
         return streamed_statistics([chosen], specs or dict.fromkeys(features, _BY_FEATURE))
 
     if indices.ndim == 1:
@@ -78,12 +84,15 @@ def streamed_statistics(
     Args:
       parts: modality -> array ``[n, ...]`` or tree with a mask.
       specs: modality -> its rule of normalisation.
+
+    Raises:
+      ValueError: no row has a value of a modality that is standardised by them.
     """
     moments = {m: _Moments() for m, spec in specs.items() if _is_fitted(spec)}
     for part in parts if moments else ():
         for m, running in moments.items():
             running.add(_values(part[m], specs[m]))
-    found = {m: running.result() for m, running in moments.items()}
+    found = {m: running.result(m) for m, running in moments.items()}
     fixed = {
         m: (
             np.array(spec.normalization.mean, np.float32),
@@ -169,9 +178,9 @@ class _Moments:
         self._largest = np.maximum(self._largest, np.abs(values).max(axis=0))
         self._count = total
 
-    def result(self) -> tuple[np.ndarray, np.ndarray]:
+    def result(self, modality: str) -> tuple[np.ndarray, np.ndarray]:
         if not self._count:
-            raise ValueError("no training sample has a value to standardise by.")
+            raise ValueError(f"no training sample has a value of {modality!r} to standardise by.")
         mean, std = np.asarray(self._mean), np.sqrt(self._squares / self._count)
         std = np.where(std <= _RELATIVE_FLOOR * self._largest, 1.0, std)
         return mean.astype(np.float32), std.astype(np.float32)

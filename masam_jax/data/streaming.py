@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import NamedTuple
 
 import grain
@@ -49,11 +49,11 @@ def training_batches(
     box: Box = WHOLE,
     augment: bool = True,
     ahead: ReadAhead = _DEFAULT,
-) -> Iterator[Samples]:
+) -> Generator[Samples, None, None]:
     """Samples of step ``start`` and all later ones, leaves ``[S, B, ...]``, without end.
 
     A sample is a function of seed, step and place in the batch, so that neither resuming nor the
-    number of workers changes anything.
+    number of workers changes anything. Closing the generator ends what reads ahead.
 
     Args:
       reader: reads rows.
@@ -81,7 +81,7 @@ def row_batches(
     return _run(grain.MapDataset.range(count).map(make), ahead)
 
 
-def _run(batches: grain.MapDataset[Samples], ahead: ReadAhead) -> Iterator[Samples]:
+def _run(batches: grain.MapDataset[Samples], ahead: ReadAhead) -> Generator[Samples, None, None]:
     options = grain.ReadOptions(num_threads=ahead.threads, prefetch_buffer_size=ahead.batches)
     iterable = batches.to_iter_dataset(options)
     if ahead.workers:
@@ -91,7 +91,11 @@ def _run(batches: grain.MapDataset[Samples], ahead: ReadAhead) -> Iterator[Sampl
         iterable = iterable.mp_prefetch(
             grain.MultiprocessingOptions(num_workers=ahead.workers, per_worker_buffer_size=2)
         )
-    return iter(iterable)
+    iterator = iter(iterable)
+    try:
+        yield from iterator
+    finally:
+        iterator.close()
 
 
 class _TrainingBatch(grain.transforms.Map):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import grain
@@ -14,7 +15,7 @@ from masam_jax.data import standardize
 from masam_jax.data.prepared import PreparedData
 from masam_jax.data.streaming import ReadAhead, Samples, row_batches, training_batches
 from masam_jax.training.config import CorruptionConfig
-from masam_jax.training.corruption import corrupt_inputs
+from masam_jax.training.corruption import corrupt_inputs, still_present
 
 if TYPE_CHECKING:
     from masam_jax.training.problem import Problem
@@ -104,10 +105,11 @@ class TrainingBatches:
 
     def at(self, step: int) -> Batch:
         """The batch of that step, placed on the devices."""
-        return next(self.start(step, ReadAhead(batches=1, threads=1)))
+        with closing(self.start(step, ReadAhead(batches=1, threads=1))) as batches:
+            return next(batches)
 
-    def start(self, step: int, ahead: ReadAhead | None = None) -> Iterator[Batch]:
-        """The batches of that step and all later ones, read ahead."""
+    def start(self, step: int, ahead: ReadAhead | None = None) -> Generator[Batch, None, None]:
+        """The batches of that step and all later ones, read ahead; closing it ends the readers."""
         problem = self._problem
         if not isinstance(problem.data, PreparedData):
             for t in itertools.count(step):
@@ -124,8 +126,9 @@ class TrainingBatches:
                 augment=problem.experiment.data.augment,
                 ahead=ahead or problem.ahead,
             )
-            for t, found in zip(itertools.count(step), samples, strict=False):
-                yield self._place(self._indices[t], found)
+            with closing(samples):
+                for t, found in zip(itertools.count(step), samples, strict=False):
+                    yield self._place(self._indices[t], found)
 
     def _place(self, rows: np.ndarray, samples: Samples | None) -> Batch:
         problem = self._problem
@@ -135,17 +138,12 @@ class TrainingBatches:
         if samples is None:
             return placement.put(Batch(rows, labels, {}, present), placement.indices)
         box = placement.box(rows.shape)
-        present = merge_presence({m: found[box] for m, found in present.items()}, samples)
-        placed = placement.put(Batch(rows, labels, {}, {}), placement.indices)
-        inputs, present = placement.put_box(
-            (samples.inputs, present if problem.lacks("train") else {}), rows.shape
+        present = _presence(
+            problem, "train", {m: found[box] for m, found in present.items()}, samples.present
         )
+        placed = placement.put(Batch(rows, labels, {}, {}), placement.indices)
+        inputs, present = placement.put_box((samples.inputs, present), rows.shape)
         return placed._replace(inputs=inputs, present=present)
-
-
-def merge_presence(known: dict[str, np.ndarray], samples: Samples) -> dict[str, np.ndarray]:
-    """What samples have, less what the configuration takes away."""
-    return {m: found & known.get(m, found) for m, found in samples.present.items()}
 
 
 def evaluation_batches(
@@ -184,7 +182,7 @@ def evaluation_batches(
             {m: present[rows] for m, present in problem.presence(part).items()},
         )
         if found is not None:
-            batch = _with_samples(batch, found, shared, problem.lacks(part))
+            batch = _with_samples(problem, part, batch, found, shared)
         places = Batch(*[placement.seeds] * 4)
         if shared:
             places = places._replace(inputs=placement.replicated)
@@ -202,7 +200,18 @@ def _labels(problem: Problem, rows: np.ndarray, part: str) -> np.ndarray:
     return np.stack([own[r] for own, r in zip(problem.train_labels, rows, strict=True)])
 
 
-def _with_samples(batch: Batch, samples: Samples, shared: bool, lacks: bool) -> Batch:
+def _presence(
+    problem: Problem, part: str, asked: dict[str, np.ndarray], own: dict[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """What samples have that were read from disk; empty where none may lack any."""
+    if not problem.lacks(part):
+        return {}
+    return still_present(problem.experiment.corruption, part, asked, own)
+
+
+def _with_samples(
+    problem: Problem, part: str, batch: Batch, samples: Samples, shared: bool
+) -> Batch:
     shape = batch.rows.shape
 
     def by_seed(array: np.ndarray) -> np.ndarray:
@@ -210,8 +219,8 @@ def _with_samples(batch: Batch, samples: Samples, shared: bool, lacks: bool) -> 
             return np.broadcast_to(array, (shape[0], *array.shape))
         return array.reshape(*shape, *array.shape[1:])
 
-    own = samples._replace(present={m: by_seed(found) for m, found in samples.present.items()})
+    own = {m: by_seed(found) for m, found in samples.present.items()}
     return batch._replace(
         inputs=samples.inputs if shared else jax.tree.map(by_seed, samples.inputs),
-        present=merge_presence(batch.present, own) if lacks else {},
+        present=_presence(problem, part, batch.present, own),
     )

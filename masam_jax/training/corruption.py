@@ -17,7 +17,8 @@ Data = MultimodalData | PreparedData
 
 # Streams of the corruption seed; missing training and test rows are drawn apart.
 _MISSING_IN = {"train": 0, "test": 1}
-_TEST_NOISE = 41
+# Of a step's key, which dropout draws from by the number of a modality; and of the corruption seed.
+_NOISE = {"train": 40, "test": 41}
 
 
 class Corruption(NamedTuple):
@@ -98,6 +99,30 @@ def _presence(config: CorruptionConfig, data: Data) -> dict[str, dict[str, np.nd
     return present
 
 
+def still_present(
+    config: CorruptionConfig,
+    part: str,
+    asked: Mapping[str, np.ndarray],
+    own: Mapping[str, np.ndarray],
+) -> dict[str, np.ndarray]:
+    """What rows have: what they had, less what the configuration takes away.
+
+    A row that would be left with nothing keeps what it had, but for ``missing_at_test``.
+
+    Args:
+      config: the configuration.
+      part: ``"train"`` or ``"test"``.
+      asked: modality -> bool, of `Corruption.present`; empty where nothing is taken away.
+      own: modality -> bool of the same shape, in the data; empty where no row lacks any.
+    """
+    if not asked or not own:
+        return dict(asked or own)
+    left = {m: found & asked[m] for m, found in own.items()}
+    nothing = ~np.any(list(left.values()), axis=0)
+    taken = config.missing_at_test if part == "test" else ()
+    return {m: has if m in taken else has | (own[m] & nothing) for m, has in left.items()}
+
+
 def corrupt_inputs(
     config: CorruptionConfig,
     part: str,
@@ -122,8 +147,8 @@ def corrupt_inputs(
     if config.input_noise is not None and config.input_noise_in in (part, "all"):
         key, index = step_key, jax.numpy.arange(len(rows))
         if part == "test":
-            key = jax.random.fold_in(jax.random.PRNGKey(config.corruption_seed), _TEST_NOISE)
-            index = rows
+            key, index = jax.random.PRNGKey(config.corruption_seed), rows
+        key = jax.random.fold_in(key, _NOISE[part])
         keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(index)
         inputs = add_noise(inputs, config.input_noise, keys)
     return drop(inputs, present) if present else inputs

@@ -61,15 +61,9 @@ Predict = Callable[[Point, np.ndarray], Predictions]
 class Predictors:
     """Compiled predictions, one program for all tasks that predict in the same way."""
 
-    def __init__(self, problem: Problem, statistics: Any = None) -> None:
-        """Of a problem's network.
-
-        Args:
-          problem: network, data and placement.
-          statistics: ``{m: (mean, std)}`` with a leading axis of seeds; the problem's by default.
-        """
+    def __init__(self, problem: Problem) -> None:
+        """Of a problem's network."""
         self._problem = problem
-        self._statistics = problem.statistics if statistics is None else statistics
         self._functions: dict[Any, Callable[..., Any]] = {}
 
     def of(self, task: Task) -> Predict:
@@ -92,7 +86,7 @@ class Predictors:
             function = self._functions[key]
 
             def run(batch: Batch) -> Any:
-                return function(point, self._statistics, batch, self._problem.resident)
+                return function(point, self._problem.statistics, batch, self._problem.resident)
 
             return in_parts(self._problem, run, indices)
 

@@ -3,7 +3,7 @@
 import dataclasses
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -147,27 +147,27 @@ class _Course:
         clock = _Clock(done)
         step = done.step
         finished = step >= self._steps or self._all_stopped(state)
-        batches = self._task.batches.start(step)
-        while not finished:
-            state = self._revise(state, step)
-            state, losses = self._seed_step(state, next(batches), step)
-            step += 1
-            if step == done.step + 1:
-                jax.block_until_ready(state.params)
-                clock.compiled()
-            last = step == self._steps
-            if last or step % self._evaluation.log_every == 0:
-                self._log_training(step, losses, state.opt_state)
-            if last or step % self._task.evaluate_every == 0:
-                state = self._evaluate(step, state)
-                finished = self._all_stopped(state)
-            finished = finished or last
-            stopping = self._interrupt.signal_number is not None
-            if finished or stopping or step % self._task.checkpoint_every == 0:
-                self._save(state, self._progress_at(clock, done, step))
-            if stopping and not finished:
-                self._checkpoints.wait()
-                raise InterruptedRun(step, self._interrupt.signal_number or 0)
+        with closing(self._task.batches.start(step)) as batches:
+            while not finished:
+                state = self._revise(state, step)
+                state, losses = self._seed_step(state, next(batches), step)
+                step += 1
+                if step == done.step + 1:
+                    jax.block_until_ready(state.params)
+                    clock.compiled()
+                last = step == self._steps
+                if last or step % self._evaluation.log_every == 0:
+                    self._log_training(step, losses, state.opt_state)
+                if last or step % self._task.evaluate_every == 0:
+                    state = self._evaluate(step, state)
+                    finished = self._all_stopped(state)
+                finished = finished or last
+                stopping = self._interrupt.signal_number is not None
+                if finished or stopping or step % self._task.checkpoint_every == 0:
+                    self._save(state, self._progress_at(clock, done, step))
+                if stopping and not finished:
+                    self._checkpoints.wait()
+                    raise InterruptedRun(step, self._interrupt.signal_number or 0)
         self._progress.end(
             step,
             f"done at step {step}, validation {phrase(self._problem.metric)}"

@@ -1,7 +1,8 @@
 """What a schedule may measure and try between two steps, without touching the run's own state."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from contextlib import closing
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -59,7 +60,7 @@ class TrainingProbe:
                 params, statistics, problem.statistics, batch, problem.resident
             )
 
-        means = jax.tree.map(_mean_of_present, in_parts(problem, run, rows, "train"))
+        means = {k: _mean(each) for k, each in in_parts(problem, run, rows, "train").items()}
         return problem.placement.put(means, problem.placement.seeds)
 
     def train(self, params: Any, opt_state: Any, state: Any, steps: int) -> tuple[Any, Any]:
@@ -69,11 +70,11 @@ class TrainingProbe:
             jnp.copy, (params, opt_state, self._placed.statistics)
         )
         trial = self._placed._replace(params=params, opt_state=opt_state, statistics=statistics)
-        batches = self._task.batches.start(self._step)
-        for step in range(self._step, self._step + steps):
-            # The state belongs to the schedule here, and does not move by itself.
-            trial, _ = self._seed_step(trial._replace(method_state=state), next(batches), step)
-            self.trial_steps += 1
+        with closing(self._task.batches.start(self._step)) as batches:
+            for step in range(self._step, self._step + steps):
+                # The state belongs to the schedule here, and does not move by itself.
+                trial, _ = self._seed_step(trial._replace(method_state=state), next(batches), step)
+                self.trial_steps += 1
         return trial.params, trial.opt_state
 
     @property
@@ -91,13 +92,19 @@ class TrainingProbe:
         network = self._task.network.with_statistics(statistics)
         logits, unimodal = network.apply(params, inputs)
         losses = {m: sample_cross_entropy(z, labels) for m, z in unimodal.items()}
-        losses |= {m: jnp.where(present[m], losses[m], jnp.nan) for m in present}
-        return {"fusion": sample_cross_entropy(logits, labels), **losses}
+        losses["fusion"] = sample_cross_entropy(logits, labels)
+        everywhere = jnp.ones(len(labels), jnp.bool_)
+        return {k: _Counted(loss, present.get(k, everywhere)) for k, loss in losses.items()}
 
 
-def _mean_of_present(losses: np.ndarray) -> np.ndarray:
-    """``[S, n]`` to ``[S]``, over the samples that have the modality; 0 over none."""
-    has = ~np.isnan(losses)
-    return np.where(has, losses, 0).sum(axis=1) / np.maximum(has.sum(axis=1), 1).astype(
-        losses.dtype
-    )
+class _Counted(NamedTuple):
+    """Losses ``[S, n]``, and which of them count."""
+
+    losses: Any
+    counts: Any
+
+
+def _mean(each: _Counted) -> np.ndarray:
+    """``[S]``; 0 over no sample."""
+    total = np.where(each.counts, each.losses, 0).sum(axis=1)
+    return total / np.maximum(each.counts.sum(axis=1), 1).astype(total.dtype)

@@ -11,24 +11,26 @@ import numpy as np
 
 from masam_jax.data import (
     SPLIT_RULE,
+    MultimodalData,
     Split,
     feature_statistics,
     index_batches,
     split_digest,
 )
 from masam_jax.data.prepared import PreparedData
-from masam_jax.data.sample_reader import in_parts
 from masam_jax.data.statistics import Statistics, streamed_statistics
-from masam_jax.data.streaming import ReadAhead
+from masam_jax.data.streaming import ReadAhead, row_batches
 from masam_jax.models import LateFusionNetwork
-from masam_jax.training.config import Experiment, InputConfig
-from masam_jax.training.corruption import Corruption, Data, corrupt
+from masam_jax.training.config import CorruptionConfig, Experiment, InputConfig
+from masam_jax.training.corruption import Corruption, Data, corrupt, still_present
 from masam_jax.training.distribution import Placement
 from masam_jax.training.networks import apply_pretrained, build_network, pretrained
 from masam_jax.training.open_data import open_data
 
 # The stream of a seed's key that initial parameters are drawn from; methods have 1 and 2.
 _PARAMETERS = 0
+# Samples that are read from disk at a time to be measured.
+_PART = 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +41,7 @@ class Problem:
       experiment: the configuration it was built from.
       placement: where arrays live.
       data: the data set, on the host or on disk.
+      opened: the same as it was opened: on disk also where all of it was then read into memory.
       splits: one for each seed, of the rows that are left to train on.
       corruption: wrong labels and missing modalities.
       fitted: what decoding needs to know of the training samples; None for nothing.
@@ -52,6 +55,7 @@ class Problem:
     experiment: Experiment
     placement: Placement
     data: Data
+    opened: Data
     splits: tuple[Split, ...]
     corruption: Corruption
     fitted: Any
@@ -88,11 +92,9 @@ class Problem:
         Args:
           part: ``"train"`` or ``"test"`` (validation too); empty where no sample lacks any.
         """
+        own = {} if isinstance(self.data, PreparedData) else self.data.present
         asked = self.corruption.present.get(part, {})
-        if isinstance(self.data, PreparedData) or not self.data.has_missing:
-            return asked
-        own = self.data.present
-        return {m: asked.get(m, own[m]) & own[m] for m in self.modalities}
+        return still_present(self.experiment.corruption, part, asked, own)
 
     @functools.cached_property
     def seed_keys(self) -> jax.Array:
@@ -158,7 +160,7 @@ class Problem:
         described = {
             "rule": SPLIT_RULE,
             "dataset": data.dataset,
-            "digest": self.data.digest(),
+            "digest": self.opened.digest(),
             "sizes": {name: len(part) for name, part in self.splits[0]._asdict().items()},
             "split_seed": data.split_seed,
             "seeds": {
@@ -166,10 +168,10 @@ class Problem:
                 for seed, split in zip(self.experiment.seeds.values, self.splits, strict=True)
             },
         }
-        if isinstance(self.data, PreparedData):
+        if isinstance(self.opened, PreparedData):
             described["rule"] = "as published; see the data set's own provenance"
-            described["provenance"] = dict(self.data.builder.provenance)
-            described["damaged"] = dict(self.data.builder.damaged)
+            described["provenance"] = dict(self.opened.builder.provenance)
+            described["damaged"] = dict(self.opened.builder.damaged)
         return described
 
 
@@ -179,6 +181,7 @@ def build_problem(
     data: Data | None = None,
     inputs: InputConfig | None = None,
     fitted: Any = None,
+    statistics: Statistics | None = None,
 ) -> Problem:
     """Opens the data, splits it for every seed, and puts on the devices what fits there.
 
@@ -189,6 +192,8 @@ def build_problem(
       inputs: where prepared data are, and how they are read.
       fitted: what decoding needs to know of the training samples, as a run saved it; found anew
         when None.
+      statistics: ``{m: (mean [S, D], std [S, D])}``, as a run saved them; found anew, which reads
+        all training samples, when None.
 
     Raises:
       ValueError: an unknown data set, or one that is not prepared, too few samples for the splits,
@@ -221,16 +226,15 @@ def build_problem(
         data.reader.fitted = fitted
         if data.builder.IN_MEMORY:
             data = data.in_memory()
-    resident: dict[str, Any] = {}
-    if isinstance(data, PreparedData):
-        statistics = _streamed(data, train)
-    else:
-        statistics = feature_statistics(data.features, train, data.modality_specs)
-        resident = jax.tree.map(_compact, dict(data.features))
+    ahead = ReadAhead(inputs.workers, inputs.threads)
+    if statistics is None:
+        statistics = _training_statistics(experiment.corruption, data, corruption, train, ahead)
+    resident = {} if isinstance(data, PreparedData) else _compact(data)
     problem = Problem(
         experiment=experiment,
         placement=placement,
         data=data,
+        opened=opened,
         splits=corruption.splits,
         corruption=corruption,
         fitted=fitted,
@@ -238,26 +242,44 @@ def build_problem(
         host_statistics=statistics,
         statistics=placement.put(statistics, placement.seeds),
         batches=batches,
-        ahead=ReadAhead(inputs.workers, inputs.threads),
+        ahead=ahead,
     )
     problem.network(experiment.model.fusion)  # Complains of features that no encoder fits.
     return problem
 
 
-def _streamed(data: PreparedData, train: np.ndarray) -> Statistics:
-    """Of rows on disk; read once for all seeds that train on the same ones."""
+def _training_statistics(
+    config: CorruptionConfig,
+    data: Data,
+    corruption: Corruption,
+    train: np.ndarray,
+    ahead: ReadAhead,
+) -> Statistics:
+    """Of the training rows, as far as they have the modality; what is taken away does not count."""
+    asked = corruption.present.get("train", {})
+    if isinstance(data, MultimodalData):
+        present = still_present(config, "train", asked, data.present)
+        return feature_statistics(data.features, train, data.modality_specs, present)
+    # Read once for all seeds that train on the same rows.
     specs = data.modality_specs
     distinct, which = np.unique(train, axis=0, return_inverse=True)
+    which = which.reshape(-1)
     needs_reading = any(spec.normalization.is_fitted for spec in specs.values())
 
-    def present_values(rows: np.ndarray) -> Iterator[dict[str, Any]]:
-        for inputs, present in in_parts(data.reader, rows) if needs_reading else ():
-            yield {
-                m: jax.tree.map(lambda x, has=present[m]: x[has], tree)
-                for m, tree in inputs.items()
-            }
+    def values(rows: np.ndarray) -> Iterator[dict[str, Any]]:
+        read = row_batches(data.reader, rows, _PART, ahead) if needs_reading else ()
+        for start, (inputs, own) in zip(range(0, len(rows), _PART), read, strict=False):
+            part = rows[start : start + _PART]
+            has = still_present(
+                config,
+                "train",
+                {m: found[part] for m, found in asked.items()},
+                {m: found[: len(part)] for m, found in own.items()},
+            )
+            counted = {m: np.flatnonzero(found) for m, found in has.items()}
+            yield {m: jax.tree.map(lambda x, k=counted[m]: x[k], inputs[m]) for m in inputs}
 
-    each = [streamed_statistics(present_values(rows), specs) for rows in distinct]
+    each = [streamed_statistics(values(rows), specs) for rows in distinct]
     return {
         m: (
             np.stack([one[m][0] for one in each])[which],
@@ -267,7 +289,16 @@ def _streamed(data: PreparedData, train: np.ndarray) -> Statistics:
     }
 
 
-def _compact(array: np.ndarray) -> np.ndarray:
-    """Real numbers as float32, unless they are integers or flags that say more in fewer bytes."""
-    small = array.dtype == np.bool_ or (np.issubdtype(array.dtype, np.integer) and array.ndim > 2)
-    return array if small else array.astype(np.float32)
+def _compact(data: MultimodalData) -> dict[str, Any]:
+    """All rows for the devices: real numbers as float32, unless fewer bytes say as much."""
+
+    def compact(array: np.ndarray) -> np.ndarray:
+        pixels = array.ndim > 2 and np.issubdtype(array.dtype, np.integer) and array.itemsize < 4
+        return array if array.dtype == np.bool_ or pixels else array.astype(np.float32)
+
+    return {
+        m: {**tree, "tokens": tree["tokens"].astype(np.int32)}
+        if data.modality_specs[m].kind == "tokens"
+        else jax.tree.map(compact, tree)
+        for m, tree in data.features.items()
+    }

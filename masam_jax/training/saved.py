@@ -2,6 +2,7 @@
 
 import csv
 import io
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from masam_jax.data.statistics import Statistics
 from masam_jax.methods import BoundMethod, parse_method
 from masam_jax.training.atomic_files import read_json, write_text
 from masam_jax.training.checkpoints import Checkpoints
@@ -69,16 +71,23 @@ def evaluate_run(
     if config.get("kind") == "tune":
         raise RunError(f"{path} is a tuning, which keeps no parameters; evaluate a comparison")
     root = path.parent.parent if (path.parent.parent / "splits.json").is_file() else path
+    if not (root / "splits.json").is_file():
+        raise RunError(f"{root} has no splits.json: the run was stopped before it trained")
     with user_errors():
         experiment = experiment_from_json(config)
-        problem = build_problem(experiment, make_placement, inputs=inputs, fitted=read_fitted(root))
+        problem = build_problem(
+            experiment,
+            make_placement,
+            inputs=inputs,
+            fitted=read_fitted(root),
+            statistics=read_statistics(root),
+        )
     if config.get("kind") == "compare":
         places = [path / "methods" / parse_method(spec).slug for spec in config["methods"]]
     else:
         places = [path]
     _check_splits(root, problem)
-    statistics = _read_statistics(root / "statistics.npz", problem)
-    predictors = Predictors(problem, statistics)
+    predictors = Predictors(problem)
     rows = problem.indices(split)
     return [
         _evaluate(place, problem, rows, predictors, which or experiment.evaluation.report)
@@ -154,8 +163,6 @@ def _evaluate(
 
 
 def _check_splits(root: Path, problem: Problem) -> None:
-    if not (root / "splits.json").is_file():
-        raise RunError(f"{root} has no splits.json: the run was stopped before it trained")
     changes = changed_fields(
         read_json(root / "splits.json")["seeds"], problem.describe_splits()["seeds"]
     )
@@ -177,10 +184,16 @@ def read_fitted(root: Path) -> Any:
     return read_json(path).get("fitted") if path.is_file() else None
 
 
-def _read_statistics(path: Path, problem: Problem) -> dict[str, Any]:
+def read_statistics(root: Path) -> Statistics:
+    """``{m: (mean [S, D], std [S, D])}`` of each seed's training samples, as the run found them.
+
+    Raises:
+      RunError: the file is damaged or missing.
+    """
+    path = root / "statistics.npz"
     try:
         with np.load(path) as file:
-            statistics = {m: (file[f"mean/{m}"], file[f"std/{m}"]) for m in problem.host_statistics}
-    except (OSError, ValueError, KeyError) as error:
+            modalities = [key.removeprefix("mean/") for key in file if key.startswith("mean/")]
+            return {m: (file[f"mean/{m}"], file[f"std/{m}"]) for m in modalities}
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise RunError(f"{path} is damaged or missing: {error}") from error
-    return problem.placement.put(statistics, problem.placement.seeds)
