@@ -65,7 +65,7 @@ class SampleReader:
         self._opened, self._lock = None, threading.Lock()
 
     def stored(self, row: int) -> Mapping[str, Any]:
-        """What is stored of a row, before it is decoded."""
+        """What is stored of a row; images as pixels, several of them decoded one by one."""
         opened = self._open()
         split = int(np.searchsorted(opened.ends, row, side="right"))
         begin = opened.ends[split - 1] if split else 0
@@ -103,11 +103,14 @@ class _Opened:
     """A builder and its sources, one for each split, in the order of the rows."""
 
     def __init__(self, kind: type[PublishedBuilder], data_dir: Path, options: Any) -> None:
+        from masam_jax.data.builders.stored_images import image_decoders
+
         self.builder = kind(data_dir=data_dir, options=options)
         self.specs: dict[str, Modality] = dict(sorted(self.builder.modalities.items()))
         index = self.builder.index
         names = list(dict.fromkeys(index.splits.tolist()))
-        self.sources = [self.builder.as_data_source(split=name) for name in names]
+        decoders = image_decoders(self.builder.stored_features())
+        self.sources = [self.builder.as_data_source(name, decoders=decoders) for name in names]
         self.ends = np.cumsum([np.count_nonzero(index.splits == name) for name in names])
 
 

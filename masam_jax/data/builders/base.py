@@ -128,7 +128,8 @@ class PublishedBuilder(tfds.core.GeneratorBasedBuilder):
         absent. Only where `has_missing` is True may there be such samples.
 
         Args:
-          example: what TFDS reads: NumPy arrays (images as uint8 ``[H, W, C]``), text as bytes.
+          example: NumPy arrays (images as uint8 ``[H, W, C]``, several of them a sequence of
+            such), text as bytes.
           draws: for random augmentation; None for none, as at test time.
         """
 
