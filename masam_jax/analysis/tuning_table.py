@@ -16,14 +16,14 @@ def tuning_cells(best: dict[str, Any]) -> list[dict[str, str]]:
     """Column heading to text, for every method.
 
     Args:
-      best: the content of ``best.json``; what it calls accuracy is the score of its metric.
+      best: the content of ``best.json``.
     """
     metric = phrase(primary_metric(best))
     return [
         {
             "Method": row["method"],
-            f"Default {metric}, %": formatting.percent(summarize(row["default_accuracy"])),
-            f"Best {metric}, %": formatting.percent(summarize(row["best_accuracy"])),
+            f"Default {metric}, %": formatting.percent(summarize(row["default_score"])),
+            f"Best {metric}, %": formatting.percent(summarize(row["best_score"])),
             "Best": row["best"],
             "Trials": str(row["trials"]),
             "Pruned": str(row["pruned"]),

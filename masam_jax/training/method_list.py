@@ -10,7 +10,7 @@ from masam_jax.training.errors import RunError, user_errors
 
 # What a finished `masam tune` leaves behind for `--methods @DIRECTORY`.
 BEST_FILE = "best.json"
-TUNING_FORMAT = "masam_jax tuning 1"
+TUNING_FORMAT = "masam_jax tuning 2"
 
 # Methods of one file that differ in more than a number, and so count as methods of their own.
 ABLATIONS = {

@@ -32,7 +32,7 @@ _WARM_UP = 1 / 3
 
 _COUNTED = (TrialState.COMPLETE, TrialState.PRUNED)
 
-# ``(spec, on_evaluation) -> validation accuracy of every seed``; passes a PrunedRun on.
+# ``(spec, on_evaluation) -> validation score of every seed``; passes a PrunedRun on.
 Train = Callable[[str, OnEvaluation], list[float]]
 
 # Its notices on every trial are not for the user of a command line.
@@ -45,18 +45,18 @@ class Outcome:
 
     Attributes:
       spec: the method with the options that were tried.
-      accuracy: validation accuracy of every seed; None where the trial was pruned.
+      score: validation score of every seed; None where the trial was pruned.
       step: the step of its last evaluation.
     """
 
     spec: str
-    accuracy: tuple[float, ...] | None
+    score: tuple[float, ...] | None
     step: int
 
     @property
     def mean(self) -> float:
         """The objective; −1 where the trial was pruned."""
-        return -1.0 if self.accuracy is None else sum(self.accuracy) / len(self.accuracy)
+        return -1.0 if self.score is None else sum(self.score) / len(self.score)
 
 
 class MethodStudy:
@@ -95,7 +95,7 @@ class MethodStudy:
 
     @property
     def best(self) -> Outcome:
-        """The outcome of the highest mean accuracy, the earlier one on a tie."""
+        """The outcome of the highest mean score, the earlier one on a tie."""
         return max(self.outcomes, key=lambda outcome: outcome.mean)
 
     def advance(self, train: Train) -> Outcome | None:
@@ -109,20 +109,20 @@ class MethodStudy:
             return None
         trial, spec = self._ask(first=not counted, index=len(counted))
 
-        def on_evaluation(step: int, accuracy: float) -> None:
-            trial.report(accuracy, step)
+        def on_evaluation(step: int, score: float) -> None:
+            trial.report(score, step)
             # Nothing is saved by pruning a trial that is done.
             if step < self._steps and trial.should_prune():
                 raise PrunedRun
 
         same = [t for t in self._trials(TrialState.COMPLETE) if t.user_attrs["spec"] == spec]
         try:
-            accuracy = _replay(same[0], on_evaluation) if same else train(spec, on_evaluation)
+            score = _replay(same[0], on_evaluation) if same else train(spec, on_evaluation)
         except PrunedRun:
             self._study.tell(trial, state=TrialState.PRUNED)
         else:
-            trial.set_user_attr("accuracy", accuracy)
-            self._study.tell(trial, sum(accuracy) / len(accuracy))
+            trial.set_user_attr("score", score)
+            self._study.tell(trial, sum(score) / len(score))
         return self.outcomes[-1]
 
     def _ask(self, *, first: bool, index: int) -> tuple[optuna.Trial, str]:
@@ -185,20 +185,20 @@ def _unusable(path: Path, error: Exception) -> RunError:
 
 
 def _outcome(trial: FrozenTrial) -> Outcome:
-    accuracy = trial.user_attrs.get("accuracy") if trial.state is TrialState.COMPLETE else None
+    score = trial.user_attrs.get("score") if trial.state is TrialState.COMPLETE else None
     return Outcome(
         spec=trial.user_attrs["spec"],
-        accuracy=None if accuracy is None else tuple(accuracy),
+        score=None if score is None else tuple(score),
         step=trial.last_step or 0,
     )
 
 
 def _replay(same: FrozenTrial, on_evaluation: OnEvaluation) -> list[float]:
     """What training with the same options would bring once more."""
-    for step, accuracy in sorted(same.intermediate_values.items()):
-        on_evaluation(step, accuracy)
-    accuracies: list[Any] = same.user_attrs["accuracy"]
-    return accuracies
+    for step, score in sorted(same.intermediate_values.items()):
+        on_evaluation(step, score)
+    scores: list[Any] = same.user_attrs["score"]
+    return scores
 
 
 def _distribution(search: Search) -> BaseDistribution:

@@ -164,7 +164,7 @@ class _Trials:
 
 
 def _line(study: MethodStudy, outcome: Outcome) -> str:
-    how = f"{outcome.mean:.4f}" if outcome.accuracy else f"pruned at step {outcome.step}"
+    how = f"{outcome.mean:.4f}" if outcome.score else f"pruned at step {outcome.step}"
     count = f"{len(study.outcomes)}/{study.budget}"
     return f"{study.space.method.spec} {count}  {outcome.spec}  {how}"
 
@@ -174,10 +174,10 @@ def _summary(study: MethodStudy) -> dict[str, Any]:
     return {
         "method": study.space.method.spec,
         "best": best.spec,
-        "default_accuracy": outcomes[0].accuracy,
-        "best_accuracy": best.accuracy,
+        "default_score": outcomes[0].score,
+        "best_score": best.score,
         "trials": len(outcomes),
-        "pruned": sum(outcome.accuracy is None for outcome in outcomes),
+        "pruned": sum(outcome.score is None for outcome in outcomes),
         "search": study.space.describe(),
     }
 
@@ -186,8 +186,8 @@ def _best(plan: TuningPlan, tuned: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "format": TUNING_FORMAT,
         "methods": list(dict.fromkeys(row["best"] for row in tuned)),
-        "accuracy": {
-            row["best"]: sum(row["best_accuracy"]) / len(row["best_accuracy"]) for row in tuned
+        "score": {
+            row["best"]: sum(row["best_score"]) / len(row["best_score"]) for row in tuned
         },
         "trials": plan.trials,
         "seeds": list(plan.problem.experiment.seeds.values),

@@ -228,7 +228,7 @@ def test_report_has_the_scores_of_every_seed(path, record):
 
 def test_tuning_is_by_the_metric():
     row = {"method": "sam", "best": "sam:rho=1", "trials": 3, "pruned": 1}
-    row |= {"default_accuracy": [0.4, 0.5], "best_accuracy": [0.5, 0.6]}
+    row |= {"default_score": [0.4, 0.5], "best_score": [0.5, 0.6]}
     best = {"dataset": "adni", "metric": "map", "seeds": [20, 21], "tuned": [row]}
     lines = tuning_to_markdown(best).splitlines()
     assert lines[0] == "# Tuning on adni: validation mAP, seeds 20 to 21"

@@ -39,6 +39,23 @@ def test_a_method_named_beside_a_list_keeps_its_place():
     assert expand_methods(["all", "all"]) == expand_methods(["all"])
 
 
+def test_published_options_are_given_to_all_but_what_a_tuning_found(tmp_path):
+    def published(spec):
+        return f"{spec}{',' if ':' in spec else ':'}alpha=0.5" if "masam" in spec else spec
+
+    _write(tmp_path / "best.json", ["masam:rho=12"])
+    specs = expand_methods(["sam", "masam", f"@{tmp_path}"], published)
+    assert specs == ("sam", "masam:alpha=0.5", "masam:rho=12")
+    specs = expand_methods(["all"], published)
+    assert "masam:alpha=0.5" in specs
+    assert "masam" not in specs
+    # Named on its own with the options that it is given anyway.
+    specs = expand_methods(
+        ["masam:alpha=0.5", "all"], lambda spec: spec if ":" in spec else published(spec)
+    )
+    assert specs.count("masam:alpha=0.5") == 1
+
+
 def test_best_methods_by_file_or_directory(tmp_path):
     path = _write(tmp_path / "best.json", ["masam:rho=12", "late_fusion", "masam:rho=12.0"])
     expected = ("masam:rho=12", "late_fusion")

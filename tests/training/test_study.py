@@ -20,7 +20,7 @@ class _Killed(Exception):
 
 
 class _Training:
-    """Trains nothing; two seeds, and an accuracy that falls with the distance from count 6."""
+    """Trains nothing; two seeds, and a score that falls with the distance from count 6."""
 
     def __init__(self, kill_at=None):
         self.specs = []
@@ -71,17 +71,17 @@ class TestMethodStudy:
     def test_budget_counts_pruned_trials(self, undisturbed):
         outcomes, train, _ = undisturbed
         assert len(outcomes) == len(train.specs) == TRIALS
-        pruned = [outcome for outcome in outcomes if outcome.accuracy is None]
+        pruned = [outcome for outcome in outcomes if outcome.score is None]
         assert 0 < len(pruned) <= TRIALS - 4
         assert [o.spec for o in outcomes] == train.specs
         assert [o.step for o in outcomes] == train.last_steps
         assert all(STEPS / 3 <= outcome.step < STEPS for outcome in pruned)
-        assert all(outcome.accuracy is not None for outcome in outcomes[:4])
+        assert all(outcome.score is not None for outcome in outcomes[:4])
 
     def test_the_first_trial_has_the_defaults(self, undisturbed):
         outcomes, _, best = undisturbed
         assert outcomes[0].spec == "tunable"
-        assert outcomes[0].accuracy == pytest.approx((0.69, 0.71))
+        assert outcomes[0].score == pytest.approx((0.69, 0.71))
         assert best.mean == max(outcome.mean for outcome in outcomes) > outcomes[0].mean
         assert len({outcome.spec for outcome in outcomes}) == TRIALS
 
@@ -157,7 +157,7 @@ class TestMethodStudy:
 
         specs = []
         outcomes, _ = _advance(path, train, trials=7)
-        assert all(outcome.accuracy is not None for outcome in outcomes)
+        assert all(outcome.score is not None for outcome in outcomes)
 
     def test_killed_before_a_trial_starts_changes_nothing(self, path, monkeypatch, undisturbed):
         def killed(*_):

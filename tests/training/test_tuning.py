@@ -94,8 +94,8 @@ def test_what_a_tuning_writes(tuned):
     assert [row["trials"] for row in best["tuned"]] == [1, 3]
     for row, spec in zip(best["tuned"], best["methods"], strict=True):
         assert row["best"] == spec
-        mean = sum(row["best_accuracy"]) / 2
-        assert best["accuracy"][spec] == mean >= sum(row["default_accuracy"]) / 2
+        mean = sum(row["best_score"]) / 2
+        assert best["score"][spec] == mean >= sum(row["default_score"]) / 2
     assert [line.split("  ")[0] for line in lines] == [
         "fusion_only 1/1",
         *(f"late_fusion {number}/3" for number in (1, 2, 3)),
@@ -126,8 +126,8 @@ def test_interrupted_between_trials(undisturbed, tmp_path):
 
 def test_interrupted_in_a_trial(undisturbed, tmp_path, monkeypatch):
     def interrupted(task, *args, on_evaluation, **options):
-        def on_first(step, accuracy):
-            on_evaluation(step, accuracy)
+        def on_first(step, score):
+            on_evaluation(step, score)
             if task.method.spec == "late_fusion":
                 os.kill(os.getpid(), signal.SIGINT)
 
@@ -188,9 +188,9 @@ def test_resuming_with_another_budget_or_search_is_refused(tuned):
 
 
 def test_a_pruned_trial_ends_there_and_leaves_nothing(tmp_path):
-    def prune(step, accuracy):
+    def prune(step, score):
         assert step == 2
-        assert 0 <= accuracy <= 1
+        assert 0 <= score <= 1
         raise PrunedRun
 
     trials = tuning._Trials(_plan().problem, tmp_path / "trial", InterruptRequest())
