@@ -9,6 +9,8 @@ import dataclasses
 import math
 from typing import Any, Literal
 
+from masam_jax.training.literals import check_literals
+
 
 @dataclasses.dataclass(frozen=True)
 class DataConfig:
@@ -58,6 +60,7 @@ class CorruptionConfig:
     """Seed of which labels are wrong and what is missing, the same for every training seed."""
 
     def __post_init__(self) -> None:
+        check_literals(self)
         for name, most in (("label_noise", 0.8), ("missing", 1.0), ("label_fraction", 1.0)):
             value = getattr(self, name)
             if not 0 <= value <= most or (name == "label_fraction" and not value):
@@ -93,6 +96,7 @@ class ModelConfig:
     """Fusion head, for the methods that do not name their own."""
 
     def __post_init__(self) -> None:
+        check_literals(self)
         _at_least("width", self.width, 1)
         _at_least("depth", self.depth, 1)
         if not 0 <= self.dropout < 1:
@@ -162,6 +166,7 @@ class EvaluationConfig:
     """Samples that are reported on; validation leaves the test samples untouched, for tuning."""
 
     def __post_init__(self) -> None:
+        check_literals(self)
         for name in ("log_every", "evaluate_every", "checkpoint_every", "patience"):
             if getattr(self, name) is not None:
                 _at_least(name, getattr(self, name), 1)
