@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from flax import nnx
 from jax.typing import DTypeLike
@@ -13,6 +12,13 @@ from jax.typing import DTypeLike
 from masam_jax.methods.option_grammar import cut_specification, read_options
 from masam_jax.models.conv import ConvEncoder
 from masam_jax.models.conv_transformer import ConvTransformer
+from masam_jax.models.encoder_options import (
+    FeedForwardOptions,
+    NoEncoderOptions,
+    ResNetOptions,
+    TextTransformerOptions,
+    TransformerOptions,
+)
 from masam_jax.models.ffn import FeedForwardEncoder
 from masam_jax.models.mlp import MLPEncoder
 from masam_jax.models.names import unknown_name
@@ -53,69 +59,6 @@ class EncoderSize(NamedTuple):
     depth: int = 2
     dropout: float = 0.0
     dtype: DTypeLike | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class NoEncoderOptions:
-    """An encoder without options of its own."""
-
-
-@dataclasses.dataclass(frozen=True)
-class ResNetOptions:
-    """Options of ResNets.
-
-    Attributes:
-      norm: batch or group normalisation.
-      channels: of the stem and the first stage; published networks have 64.
-      small_stem: a 3 x 3 stem without pooling, for images of about 32 x 32.
-      project: whether a dense layer brings the features to the network's width; otherwise they have
-        the size of the last stage.
-    """
-
-    norm: Literal["batch", "group"] = "batch"
-    channels: int = 64
-    small_stem: bool = False
-    project: bool = True
-
-
-@dataclasses.dataclass(frozen=True)
-class FeedForwardOptions:
-    """Options of ``ffn``.
-
-    Attributes:
-      hidden: units of each layer before the last; None for the network's width.
-      batch_norm: whether these are normalised.
-    """
-
-    hidden: int | None = None
-    batch_norm: bool = True
-
-
-@dataclasses.dataclass(frozen=True)
-class TransformerOptions:
-    """Options of the transformers.
-
-    Attributes:
-      heads: attention heads, which divide the width.
-      pool: how steps become features: their mean, the last one, or a learned first token
-        (``transformer`` has no ``last``, ``conv_transformer`` no ``cls``).
-    """
-
-    heads: int = 4
-    pool: Literal["mean", "last", "cls"] = "mean"
-
-
-@dataclasses.dataclass(frozen=True)
-class TextTransformerOptions:
-    """Options of ``text_transformer``; of BERT's base model 12 heads and 12 layers.
-
-    Attributes:
-      heads: attention heads, which divide the width.
-      max_length: learned positions; None for the length of the samples.
-    """
-
-    heads: int = 4
-    max_length: int | None = None
 
 
 class _Encoder(NamedTuple):
@@ -217,6 +160,13 @@ def _text_transformer(
     )
 
 
+_FORMS = {
+    **dict.fromkeys(("image", "spectrogram"), "[H, W, C]"),
+    "vector": "[D]",
+    "frames": "[T, H, W, C]",
+    "sequence": "[T, D]",
+    "tokens": "[L]",
+}
 _PICTURES = ("image", "spectrogram")
 _ENCODERS: dict[str, _Encoder] = {
     "mlp": _Encoder(("vector",), NoEncoderOptions, _mlp),
@@ -274,10 +224,11 @@ def make_encoder(
             f"modality {modality!r} is of kind {sample.kind!r}, which the encoder {name!r} does not"
             f" take; {', '.join(fitting)} do."
         )
-    if sample.kind == "image" and len(sample.shape) != 3:
+    form = _FORMS[sample.kind]
+    if len(sample.shape) != form.count(",") + 1:
         raise ValueError(
-            f"modality {modality!r} has samples of shape {sample.shape}; an image [H, W, C] is"
-            " needed."
+            f"modality {modality!r} has samples of shape {sample.shape}; of kind {sample.kind!r}"
+            f" they are {form}."
         )
     options = read_options(entry.options, text, f"encoder {spec!r} of {modality!r}")
     factory, width = entry.build(sample, size, options)

@@ -28,9 +28,8 @@ class _Both(nnx.Module):
         values = inputs * self.scale[...]
         if self.norm is not None:
             values = normalise(self.norm, values)
-        each = [
-            x if drop is None else drop(x) for x in (values,) for drop in (self.first, self.second)
-        ]
+        drops = (self.first, self.second)
+        each = [values if drop is None else drop(values) for drop in drops]
         return jnp.concatenate(each, axis=1)
 
 
