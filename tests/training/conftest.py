@@ -1,6 +1,7 @@
 """Small problems for the tests of training."""
 
 import jax
+import jax.numpy as jnp
 import pytest
 
 from masam_jax.data import make_synthetic
@@ -14,6 +15,7 @@ from masam_jax.training.config import (
 )
 from masam_jax.training.distribution import make_placement
 from masam_jax.training.problem import build_problem
+from masam_jax.validation import is_traced
 
 
 @pytest.fixture(autouse=True)
@@ -21,6 +23,20 @@ def _standard_promotion():
     """optax's Adam mixes a Python float with an integer array, which strict promotion refuses."""
     with jax.numpy_dtype_promotion("standard"):
         yield
+
+
+@pytest.fixture
+def quick_compilation(monkeypatch):
+    """Programs that run a few times are compiled in half the time, by XLA's lowest level."""
+    compile_well = jax.jit
+
+    def quick_jit(function, **options):
+        # Inside another program, it is that one's options that count.
+        if not is_traced(jnp.zeros(())):
+            options.setdefault("compiler_options", {"xla_backend_optimization_level": 0})
+        return compile_well(function, **options)
+
+    monkeypatch.setattr(jax, "jit", quick_jit)
 
 
 @pytest.fixture(scope="session")
