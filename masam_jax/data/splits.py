@@ -138,7 +138,7 @@ def published_split(
     for name in ("train", "test"):
         if not len(parts[name]):
             raise ValueError(f"the published split has no {name} samples.")
-    strata = labels if np.ndim(labels) == 1 else np.zeros(len(labels), np.int32)
+    strata = _strata(labels)
     if not len(parts["validation"]):
         train, size = parts["train"], validation_size
         size = max(1, round(_HELD_OUT_SHARE * len(train))) if size is None else size
@@ -182,7 +182,8 @@ def hold_out(
     """Training rows in two: those to fit, and a stratified ``share`` that is held out.
 
     Args:
-      labels: integer classes ``[N]`` of all rows.
+      labels: integer classes ``[N]`` of all rows, or ``[N, K]`` of zeros and ones, which are not
+        stratified.
       train: the training rows.
       share: of them, rounded to whole rows, in [0, 1).
       seed: training seed, which draws them.
@@ -196,7 +197,7 @@ def hold_out(
     size = round(share * len(train))
     if not 0 <= size < len(train):
         raise ValueError(f"holding out {share} of {len(train)} training rows leaves none to fit.")
-    held_out = _draw(np.asarray(labels), train, size, seed, _HELD_OUT)
+    held_out = _draw(_strata(labels), train, size, seed, _HELD_OUT)
     return np.setdiff1d(train, held_out), held_out
 
 
@@ -208,6 +209,12 @@ def split_digest(split: Split) -> str:
         # Little-endian on every machine.
         digest.update(np.asarray(part).astype("<i4").tobytes())
     return digest.hexdigest()
+
+
+def _strata(labels: np.ndarray) -> np.ndarray:
+    """The classes ``[N]``; one for all rows that have several labels each."""
+    labels = np.asarray(labels)
+    return labels if labels.ndim == 1 else np.zeros(len(labels), np.int32)
 
 
 def _draw(labels: np.ndarray, rows: np.ndarray, size: int, seed: int, *part: int) -> np.ndarray:

@@ -3,7 +3,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 
-from masam_jax.data import Split, load_mfeat, make_split, split_digest
+from masam_jax.data import Split, hold_out, load_mfeat, make_split, split_digest
 
 LABELS = np.repeat(np.arange(10), 200)
 
@@ -96,3 +96,15 @@ def test_any_class_balance_is_kept_to_within_one_row(counts, shares, seed):
 def test_bad_arguments_are_refused_by_name(arguments, message):
     with pytest.raises(ValueError, match=message):
         make_split(**({"labels": LABELS, "seed": 0} | arguments))
+
+
+def test_samples_with_several_labels_are_held_out_by_chance():
+    labels = np.eye(3, dtype=np.int32)[np.arange(40) % 3]
+    train = np.arange(0, 40, 2, dtype=np.int32)
+    fit, held_out = hold_out(labels, train, share=0.25, seed=1)
+    assert len(held_out) == 5
+    np.testing.assert_array_equal(np.union1d(fit, held_out), train)
+    same = hold_out(np.zeros(40, np.int32), train, share=0.25, seed=1)
+    np.testing.assert_array_equal(same[1], held_out)
+    whole, none = hold_out(labels, train, share=0.0, seed=1)
+    assert (len(whole), len(none)) == (20, 0)
