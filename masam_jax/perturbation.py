@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from masam_jax.partition import Partition
+from masam_jax.reductions import all_finite
 from masam_jax.signals import FusionGradient
 
 CLEAN = -1
@@ -117,9 +118,7 @@ class Correction:
         leaves: list[jax.Array | None] = [None] * len(clean)
         for m, scale in scales.items():
             mine = self._partition.positions(m)
-            keep = scale != 0
-            for i in mine:
-                keep = keep & jnp.all(jnp.isfinite(gradient[i]))
+            keep = (scale != 0) & all_finite(gradient[i] for i in mine)
             for i in mine:
                 difference = gradient[i].astype(clean[i].dtype) - clean[i]
                 leaves[i] = jnp.where(keep, difference, jnp.zeros_like(difference))

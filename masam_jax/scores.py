@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from masam_jax.partition import Partition
+from masam_jax.reductions import total
 
 
 class ModalityScores(NamedTuple):
@@ -77,12 +78,14 @@ def align(
     dots = [_inner(f, u, dtype) for f, u in zip(fusion_grads, unimodal_grads, strict=True)]
     fusion_squares = [_inner(f, f, dtype) for f in fusion_grads]
     unimodal_squares = [_inner(u, u, dtype) for u in unimodal_grads]
-    fusion_square, unimodal_square = sum(fusion_squares, zero), sum(unimodal_squares, zero)
+    fusion_square, unimodal_square = (
+        total(squares, dtype) for squares in (fusion_squares, unimodal_squares)
+    )
     if per_tensor:
         terms = zip(dots, fusion_squares, unimodal_squares, strict=True)
-        cosine = sum((_cosine(*each) for each in terms), zero) / max(len(dots), 1)
+        cosine = total([_cosine(*each) for each in terms], dtype) / max(len(dots), 1)
     else:
-        cosine = _cosine(sum(dots, zero), fusion_square, unimodal_square)
+        cosine = _cosine(total(dots, dtype), fusion_square, unimodal_square)
     # Without either norm the modality has no direction, whatever single tensors say.
     usable = _is_norm(fusion_square) & _is_norm(unimodal_square)
     cosine = jnp.where(usable, jnp.clip(cosine, 0 if clip_negative else -1, 1), zero)

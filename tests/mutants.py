@@ -140,8 +140,8 @@ MUTANTS = (
     Mutant(
         "a perturbed gradient that is not finite is used",
         "perturbation.py",
-        "keep = keep & jnp.all(jnp.isfinite(gradient[i]))",
-        "keep = keep & True",
+        "keep = (scale != 0) & all_finite(gradient[i] for i in mine)",
+        "keep = scale != 0",
     ),
 )
 

@@ -14,6 +14,7 @@ from masam_jax.methods.options import format_number, require, with_weight
 from masam_jax.methods.registry import register
 from masam_jax.methods.search import Uniform
 from masam_jax.partition import resolve_partition
+from masam_jax.reductions import all_finite, total
 from masam_jax.scores import accumulation_dtype
 from masam_jax.signal_checks import require_signals, require_structure
 
@@ -111,9 +112,7 @@ def mmpareto(
                 (g - leaves["total_grads"][i].astype(g.dtype)).astype(corrected[i].dtype)
                 for g, i in zip(joined, mine, strict=True)
             ]
-            keep = jnp.ones((), bool)
-            for change in changes:
-                keep = keep & jnp.all(jnp.isfinite(change))
+            keep = all_finite(changes)
             for change, i in zip(changes, mine, strict=True):
                 corrected[i] = corrected[i] + jnp.where(keep, change, jnp.zeros_like(change))
         return jax.tree.unflatten(jax.tree.structure(updates), corrected), state
@@ -161,7 +160,7 @@ def _in_own_units(leaves: Sequence[jax.Array], dtype: Any) -> tuple[list[jax.Arr
 
 
 def _inner(left: Sequence[jax.Array], right: Sequence[jax.Array], zero: jax.Array) -> jax.Array:
-    return sum((jnp.sum(a * b) for a, b in zip(left, right, strict=True)), zero)
+    return total([jnp.sum(a * b) for a, b in zip(left, right, strict=True)], zero.dtype)
 
 
 def _check_gamma(gamma: Any) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from masam_jax.reductions import all_finite, total
 from masam_jax.scores import accumulation_dtype
 
 Normalization = Callable[[jax.Array], jax.Array]
@@ -61,9 +62,7 @@ def add_correction(
         return (param + step).astype(gradient.dtype)
 
     perturbed = signals["total_grad_fn"](jax.tree.map(move, widened, operator, normalized, clean))
-    keep = scale != 0
-    for leaf in jax.tree.leaves(perturbed):
-        keep = keep & jnp.all(jnp.isfinite(leaf))
+    keep = (scale != 0) & all_finite(jax.tree.leaves(perturbed))
 
     def correct(update: jax.Array, gradient: jax.Array, base: jax.Array) -> jax.Array:
         difference = jnp.where(keep, gradient - base, jnp.zeros_like(base))
@@ -74,7 +73,6 @@ def add_correction(
 
 def inverse_norm(leaves: list[jax.Array], dtype: Any) -> jax.Array:
     """``1 / ‖leaves‖₂``, all of them as one vector; 0 where the norm is zero or not finite."""
-    squares = [jnp.sum(jnp.square(leaf.astype(dtype))) for leaf in leaves]
-    square = sum(squares, jnp.zeros((), dtype))
+    square = total([jnp.sum(jnp.square(leaf.astype(dtype))) for leaf in leaves], dtype)
     usable = jnp.isfinite(square) & (square > 0)
     return jnp.where(usable, 1 / jnp.sqrt(jnp.where(usable, square, 1)), 0)
