@@ -24,3 +24,12 @@ def x64():
     """64-bit mode for one test."""
     with jax.enable_x64(True):
         yield
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory):
+    """Prepared copies of the published data sets, by name."""
+    # Imported late: most tests need no data set.
+    from tests.prepared import PreparedCopies
+
+    return PreparedCopies(tmp_path_factory.mktemp("prepared"))
