@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from masam_jax.data import MultimodalData
+from masam_jax.data import Modality, MultimodalData
 
 
 def _data(**changes):
@@ -48,6 +48,71 @@ def test_select_names_the_nearest_modality():
         data.select([])
 
 
+def _trees():
+    """A sequence and tokens, with masks."""
+    mask = np.arange(5) < np.array([5, 2, 1, 3])[:, None]
+    return {
+        "steps": {"values": np.ones((4, 5, 2), np.float32) * mask[..., None], "mask": mask},
+        "words": {"tokens": np.ones((4, 5), np.int32) * mask, "mask": mask},
+    }
+
+
+TREE_SPECS = {
+    "words": Modality("tokens", (5,), np.int32, vocabulary_size=2),
+    "steps": Modality("sequence", (5, 2)),
+}
+
+
+def test_features_may_be_trees_with_a_mask():
+    data = _data(features=_trees(), specs=TREE_SPECS)
+    assert data.modalities == tuple(data.modality_specs) == ("steps", "words")
+    assert data.feature_shapes == {"steps": (5, 2), "words": (5,)}
+    assert data.features["words"]["tokens"].dtype == np.int32
+    assert data.features["steps"]["mask"].dtype == np.bool_
+    with pytest.raises(ValueError, match="read-only"):
+        data.features["steps"]["values"][0] = 0
+    assert data.select(["words"]).modality_specs == {"words": TREE_SPECS["words"]}
+
+
+def test_trees_need_specs():
+    with pytest.raises(ValueError, match="features with a mask need `specs`"):
+        _data(features=_trees())
+    with pytest.raises(
+        ValueError, match=r"specs name \['steps'\], and features \['steps', 'words'"
+    ):
+        _data(features=_trees(), specs={"steps": TREE_SPECS["steps"]})
+    broken = _trees()
+    broken["steps"]["mask"] = broken["steps"]["mask"][:3]
+    with pytest.raises(ValueError, match=r"features\['steps'\]\['mask'\] have shape \(3, 5\)"):
+        _data(features=broken, specs=TREE_SPECS)
+
+
+def test_several_labels():
+    labels = np.array([[0, 1], [1, 1], [0, 0], [1, 0]], np.uint8)
+    data = _data(labels=labels, num_classes=2, metric="auprc")
+    assert data.multi_label
+    assert data.labels.dtype == np.int32
+    np.testing.assert_array_equal(data.labels, labels)
+    assert not _data().multi_label
+    assert _data(labels=labels[:, :1], num_classes=1).multi_label
+    assert data.digest() != _data().digest()
+
+
+def test_rows_present_are_of_every_modality_or_none():
+    has = np.array([True, False, True, True])
+    data = _data(present={"b": has})
+    assert data.has_missing
+    assert list(data.present) == ["a", "b"]
+    np.testing.assert_array_equal(data.present["b"], has)
+    assert data.present["a"].all()
+    with pytest.raises(ValueError, match="read-only"):
+        data.present["b"][0] = False
+    assert data.select(["b"]).has_missing
+    for nothing_lacks in (data.select(["a"]), _data(present={"a": np.ones(4, bool)}), _data()):
+        assert not nothing_lacks.has_missing
+        assert nothing_lacks.present == {}
+
+
 @pytest.mark.parametrize(
     "changes, message",
     [
@@ -56,6 +121,14 @@ def test_select_names_the_nearest_modality():
         ({"labels": np.array([0, -1, 2, 1])}, "labels run from -1"),
         ({"labels": np.array([0.0, 1.0, 2.0, 1.0])}, "float64"),
         ({"labels": np.zeros((4, 1), np.int32)}, r"shape \(4, 1\)"),
+        ({"labels": np.full((4, 3), 2)}, r"run from 2 to 2; zeros and ones \[N, 3\]"),
+        ({"labels": np.zeros((4, 1), int), "num_classes": 0}, "num_classes is 0; at least 1"),
+        (
+            {"present": {"c": np.ones(4, bool)}},
+            "present names 'c'; the modalities are",
+        ),
+        ({"present": {"a": np.ones(3, bool)}}, r"present\['a'\] has shape \(3,\)"),
+        ({"present": {"a": np.ones(4)}}, "dtype float64; booleans"),
         ({"labels": np.zeros(0, np.int32)}, "non-empty"),
         ({"features": {}}, "at least one modality"),
         ({"features": {"other": np.ones((4, 3))}}, "'other' cannot name"),
