@@ -10,6 +10,7 @@ import jax
 import pytest
 
 from masam_jax import cli
+from masam_jax.predict import load_predictor
 
 SMALL = [
     *("--dataset", "synthetic", "--train-size", "24", "--validation-size", "40"),
@@ -94,6 +95,13 @@ def test_finished_comparison_resumes_to_the_same_table(comparison, capsys):
     assert "step 6/6" not in output
     environment = json.loads((comparison / "environment.json").read_text())
     assert len(environment["resumed"]) == 1
+
+
+def test_inference_agrees_with_the_result(comparison):
+    results = json.loads((comparison / "results.json").read_text())["methods"]
+    prediction = load_predictor(comparison, method=results[2]["spec"]).of_dataset()
+    accuracy = (prediction.by_seed.argmax(-1) == prediction.labels).mean(-1)
+    assert accuracy.tolist() == pytest.approx(results[2]["test"]["accuracy"])
 
 
 def test_evaluate_agrees_with_the_result(comparison, tmp_path, capsys):

@@ -11,7 +11,7 @@ PACKAGE = ROOT / "masam_jax"
 
 # A folder imports from itself and from those before it; the core is the package's own files.
 # The package's __init__ re-exports `sam`, so it counts as the last of what it may import.
-LAYERS = ("core", "methods", "models", "data", "training", "analysis", "cli")
+LAYERS = ("core", "methods", "models", "data", "training", "predict", "analysis", "cli")
 CORE_DEPENDENCIES = {"jax", "jaxlib", "optax", "chex", "numpy"}
 
 

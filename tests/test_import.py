@@ -64,7 +64,7 @@ def test_import_adds_no_third_party_package(added_modules):
 
 
 def test_folders_with_extras_stay_unloaded(added_modules):
-    heavy = ("models", "data", "training", "analysis", "cli")
+    heavy = ("models", "data", "training", "predict", "analysis", "cli")
     loaded = [name for name in heavy if f"masam_jax.{name}" in added_modules]
     assert not loaded
 
@@ -79,4 +79,13 @@ def test_the_command_line_without_its_packages_says_what_to_install():
     assert done.returncode == 2
     assert done.stderr == (
         "error: the command line needs the package tyro: pip install 'masam_jax[train,analysis]'\n"
+    )
+
+
+def test_inference_without_its_packages_says_what_to_install():
+    program = "import sys\nsys.modules['orbax'] = None\nimport masam_jax.predict"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stderr.splitlines()[-1] == (
+        "ModuleNotFoundError: masam_jax.predict needs the package orbax:"
+        " pip install 'masam_jax[train]'"
     )

@@ -54,12 +54,13 @@ class Progress:
 class Checkpoints:
     """Saves and restores the state of one run; saving goes on in the background."""
 
-    def __init__(self, directory: Path, config: dict[str, Any]) -> None:
+    def __init__(self, directory: Path, config: dict[str, Any], read_only: bool = False) -> None:
         """Opens the checkpoints of a run.
 
         Args:
           directory: where they are; made when the first is saved.
           config: the run's configuration, kept in each checkpoint and compared on restoring.
+          read_only: whether to leave the directory alone, in which another process may be saving.
         """
         self._directory = directory.resolve()
         self._config = plain(config)
@@ -74,7 +75,8 @@ class Checkpoints:
                         ),
                     ]
                 ),
-                cleanup_tmp_directories=True,
+                cleanup_tmp_directories=not read_only,
+                read_only=read_only,
             ),
         )
 
@@ -121,12 +123,8 @@ class Checkpoints:
         Raises:
           RunError: there is none, it is damaged, or it is of another configuration or model.
         """
-        step = self.latest_step
-        if step is None:
-            raise RunError(f"{self._directory} holds no checkpoint")
-        path = self._directory / str(step)
-        content = self._read(path, step, "progress", ocp.args.JsonRestore())
-        self._check(path, content, like)
+        path, step, content = self._latest()
+        _check_arrays(path, content["arrays"], _describe(like))
         abstract = jax.tree.map(
             lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), like
         )
@@ -135,6 +133,24 @@ class Checkpoints:
         state = jax.tree.map(jnp.copy, state)
         counters = {field.name: content[field.name] for field in dataclasses.fields(Progress)}
         return state, Progress(**counters)
+
+    def restore_parts(self, like: dict[str, Any]) -> dict[str, Any]:
+        """Some fields of the last checkpoint's state; nothing else is read.
+
+        Args:
+          like: names of fields of `TrainState`, each with a tree of shapes, dtypes and shardings.
+
+        Raises:
+          RunError: as `restore`.
+        """
+        path, step, content = self._latest()
+        saved = {k: v for k, v in content["arrays"].items() if k.partition("/")[0] in like}
+        _check_arrays(path, saved, _describe(like))
+        # Orbax keeps nothing of a field without arrays.
+        wanted = {name: tree for name, tree in like.items() if jax.tree.leaves(tree)}
+        restore_args = ocp.checkpoint_utils.construct_restore_args(wanted)
+        args = ocp.args.PyTreeRestore(wanted, restore_args=restore_args, partial_restore=True)
+        return {**like, **self._read(path, step, "state", args)}
 
     def wait(self) -> None:
         """Returns when everything is on the disk.
@@ -165,7 +181,13 @@ class Checkpoints:
         except Exception as error:
             raise _damaged(path, error) from error
 
-    def _check(self, path: Path, content: Any, like: TrainState) -> None:
+    def _latest(self) -> tuple[Path, int, dict[str, Any]]:
+        """Path, step and description of the last checkpoint, which is of this configuration."""
+        step = self.latest_step
+        if step is None:
+            raise RunError(f"{self._directory} holds no checkpoint")
+        path = self._directory / str(step)
+        content = self._read(path, step, "progress", ocp.args.JsonRestore())
         found = content.get("format") if isinstance(content, dict) else None
         if not str(found).startswith(_KIND):
             raise RunError(f"{path} is not a checkpoint of masam_jax")
@@ -174,9 +196,13 @@ class Checkpoints:
         changes = changed_fields(content["config"], self._config)
         if changes:
             raise RunError(f"{path} is of another configuration: {'; '.join(changes)}")
-        changes = changed_fields(content["arrays"], _describe(like))
-        if changes:
-            raise RunError(f"{path} is of another model: {'; '.join(changes[:8])}")
+        return path, step, content
+
+
+def _check_arrays(path: Path, saved: dict[str, str], wanted: dict[str, str]) -> None:
+    changes = changed_fields(saved, wanted)
+    if changes:
+        raise RunError(f"{path} is of another model: {'; '.join(changes[:8])}")
 
 
 def _check_space(directory: Path, size: int) -> None:
@@ -194,7 +220,7 @@ def _damaged(path: Path, error: Exception) -> RunError:
     )
 
 
-def _describe(state: TrainState) -> dict[str, str]:
+def _describe(state: Any) -> dict[str, str]:
     """``{path: "dtype[shape]"}`` of every array."""
     return {
         jax.tree_util.keystr(path, simple=True, separator="/"): f"{leaf.dtype}{list(leaf.shape)}"

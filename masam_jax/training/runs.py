@@ -17,6 +17,8 @@ from masam_jax.training.config import (
     OutputConfig,
     as_json,
 )
+from masam_jax.training.context_file import write_context
+from masam_jax.training.data_facts import write_facts
 from masam_jax.training.distribution import barrier, initialize, is_primary, make_placement
 from masam_jax.training.environment import describe_environment
 from masam_jax.training.errors import InterruptedRun, RunError, user_errors
@@ -160,6 +162,8 @@ def execute(plan: Plan, output: OutputConfig, command: list[str], progress: Prog
                     write_json(places[method.slug] / "config.json", config)
                 barrier(f"directory {method.slug}")
                 task = Task(plan.problem, method)
+                if is_primary():
+                    write_context(places[method.slug], task.context)
                 finished[method.slug] = train_method(
                     task,
                     places[method.slug],
@@ -237,7 +241,7 @@ def _results(plan: Plan, baseline: BoundMethod, results: list[dict[str, Any]]) -
 
 
 def _write_surroundings(path: Path, problem: Problem, command: list[str]) -> None:
-    """Environment, splits and statistics; a session that resumes adds its own to the first's."""
+    """Environment, data, splits, statistics; a session that resumes adds its own to the first's."""
     environment = describe_environment(command)
     if (path / "environment.json").is_file():
         first = read_json(path / "environment.json")
@@ -248,6 +252,7 @@ def _write_surroundings(path: Path, problem: Problem, command: list[str]) -> Non
     buffer = io.BytesIO()
     np.savez(buffer, **_flat_statistics(problem))
     write_bytes(path / "statistics.npz", buffer.getvalue())
+    write_facts(path, problem.opened)
     write_json(path / FITTED_FILE, {"fitted": plain(problem.fitted)})
     corruption = problem.corruption
     if problem.experiment.corruption != CorruptionConfig():

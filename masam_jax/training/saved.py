@@ -70,9 +70,7 @@ def evaluate_run(
     config = read_config(path)
     if config.get("kind") == "tune":
         raise RunError(f"{path} is a tuning, which keeps no parameters; evaluate a comparison")
-    root = path.parent.parent if (path.parent.parent / "splits.json").is_file() else path
-    if not (root / "splits.json").is_file():
-        raise RunError(f"{root} has no splits.json: the run was stopped before it trained")
+    root = run_root(path)
     with user_errors():
         experiment = experiment_from_json(config)
         problem = build_problem(
@@ -93,6 +91,18 @@ def evaluate_run(
         _evaluate(place, problem, rows, predictors, which or experiment.evaluation.report)
         for place in places
     ]
+
+
+def run_root(path: Path) -> Path:
+    """Where splits and statistics are: the run itself, or the comparison that a method is part of.
+
+    Raises:
+      RunError: there are none yet.
+    """
+    root = path.parent.parent if (path.parent.parent / "splits.json").is_file() else path
+    if not (root / "splits.json").is_file():
+        raise RunError(f"{root} has no splits.json: the run was stopped before it trained")
+    return root
 
 
 def write_predictions(path: Path, evaluations: list[Evaluation]) -> None:
@@ -147,7 +157,7 @@ def _evaluate(
         method = parse_method(config["method"])
     if not (place / "checkpoints").is_dir():
         raise RunError(f"{place} holds no checkpoint: the method has not been trained yet")
-    with Checkpoints(place / "checkpoints", config) as checkpoints:
+    with Checkpoints(place / "checkpoints", config, read_only=True) as checkpoints:
         task = Task(problem, method)
         state, progress = checkpoints.restore(abstract_state(task))
     predictions = predictors.of(task)(reported_point(state, which == "best"), rows)

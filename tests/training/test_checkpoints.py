@@ -145,3 +145,44 @@ def test_a_disk_without_room_is_named_before_anything_is_written(saved, problem,
         assert checkpoints.latest_step == 4
     restored, _ = _restore(directory, problem)
     assert jax.tree.all(jax.tree.map(np.array_equal, restored, state))
+
+
+def _like(problem, *names):
+    state = abstract_state(Task(problem, parse_method("masam")))
+    return {name: getattr(state, name) for name in names}
+
+
+def test_some_fields_alone_are_restored(saved, problem):
+    directory, state = saved
+    wanted = _like(problem, "best_params", "method_state", "statistics")
+    with Checkpoints(directory, CONFIG, read_only=True) as checkpoints:
+        parts = checkpoints.restore_parts(wanted)
+    assert parts.keys() == wanted.keys()
+    assert jax.tree.all(jax.tree.map(np.array_equal, parts["best_params"], state.best_params))
+    # These have no arrays.
+    assert (parts["method_state"], parts["statistics"]) == (state.method_state, state.statistics)
+
+
+def test_fields_of_another_shape_are_refused(saved, problem):
+    directory, _ = saved
+    wanted = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct((*x.shape, 2), x.dtype), _like(problem, "params")
+    )
+    with (
+        Checkpoints(directory, CONFIG, read_only=True) as checkpoints,
+        pytest.raises(RunError, match=r"of another model: params/\S+: '.*]' -> '.*, 2]'"),
+    ):
+        checkpoints.restore_parts(wanted)
+
+
+def test_reading_leaves_the_directory_alone(saved, problem):
+    """Another process may be saving there; its unfinished checkpoint has such a name."""
+    directory, _ = saved
+    unfinished = directory / "8.orbax-checkpoint-tmp"
+    unfinished.mkdir()
+    with Checkpoints(directory, CONFIG, read_only=True) as checkpoints:
+        assert checkpoints.latest_step == 4
+        checkpoints.restore_parts(_like(problem, "params"))
+    assert unfinished.is_dir()
+    _restore(directory, problem)
+    assert not unfinished.exists()

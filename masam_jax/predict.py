@@ -1,0 +1,278 @@
+"""Inference: a run directory, and raw arrays or a data set, to probabilities.
+
+    from masam_jax.predict import load_predictor
+
+    predictor = load_predictor("runs/mine")
+    prediction = predictor({"audio": audio, "video": video})
+
+The data that the run was trained on are not needed. The package's extra ``train`` is.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+try:
+    import jax
+    import jax.numpy as jnp
+    import numpy as np
+
+    from masam_jax.data.prepared import PreparedData
+    from masam_jax.data.raw_inputs import check_inputs, slices
+    from masam_jax.data.sample_reader import Samples
+    from masam_jax.data.statistics import Statistics, standardize
+    from masam_jax.data.streaming import ReadAhead
+    from masam_jax.training.atomic_files import read_json
+    from masam_jax.training.config import CorruptionConfig, InputConfig
+    from masam_jax.training.corruption import Data, corrupt_inputs
+    from masam_jax.training.errors import RunError, user_errors
+    from masam_jax.training.evaluation import Point
+    from masam_jax.training.open_data import open_data
+    from masam_jax.training.saved import SplitName, Which, read_fitted, read_statistics
+    from masam_jax.training.saved_model import SavedModel, open_model
+    from masam_jax.training.split_samples import split_rows, split_samples
+except ModuleNotFoundError as error:
+    package = (error.name or "").partition(".")[0]
+    if package == "masam_jax":
+        raise
+    raise ModuleNotFoundError(
+        f"masam_jax.predict needs the package {package}: pip install 'masam_jax[train]'",
+        name=error.name,
+    ) from None
+
+__all__ = ["Prediction", "Predictor", "RunError", "load_predictor"]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Prediction:
+    """What the networks of a run say of n samples; NumPy arrays.
+
+    Attributes:
+      classes: names of the C classes, or of the K labels.
+      by_seed: float32 ``[S, n, C]``, softmax of each seed's fusion logits; sigmoid of K labels.
+      unimodal_by_seed: ``{m: float32 [S, n, C]}``, likewise by each modality's own head.
+      multi_label: whether samples have K labels of zero or one, rather than one class.
+      rows: int32 ``[n]``, the samples' places in their data set; None for raw arrays.
+      labels: int32 ``[n]`` or ``[n, K]``, the truth of a data set; None for raw arrays.
+    """
+
+    classes: tuple[str, ...]
+    by_seed: np.ndarray
+    unimodal_by_seed: Mapping[str, np.ndarray]
+    multi_label: bool = False
+    rows: np.ndarray | None = None
+    labels: np.ndarray | None = None
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """float32 ``[n, C]``, the mean over the seeds."""
+        return self.by_seed.mean(axis=0)
+
+    @property
+    def unimodal(self) -> dict[str, np.ndarray]:
+        """``{m: float32 [n, C]}``, the mean over the seeds of each modality's own."""
+        return {m: each.mean(axis=0) for m, each in self.unimodal_by_seed.items()}
+
+    @property
+    def predicted(self) -> np.ndarray:
+        """int32 ``[n]``, the likeliest classes; zeros and ones ``[n, K]`` of K labels."""
+        if self.multi_label:
+            return (self.probabilities >= 0.5).astype(np.int32)
+        return np.argmax(self.probabilities, axis=-1).astype(np.int32)
+
+
+class Predictor:
+    """The networks of all seeds of a method; made by `load_predictor`.
+
+    Attributes:
+      method: specification of the method.
+      seeds: its seeds, in the order of ``by_seed``.
+      modalities: modality -> kind, shape and dtype of its samples.
+      classes: names of the C classes, or of the K labels.
+    """
+
+    def __init__(
+        self,
+        model: SavedModel,
+        point: Point,
+        statistics: Statistics,
+        seeds: tuple[int, ...],
+        batch_size: int,
+    ) -> None:
+        self.method = model.method.spec
+        self.seeds = seeds
+        self.modalities = model.facts.modalities
+        self.classes = model.facts.classes
+        self._model = model
+        self._point = point
+        self._statistics = statistics
+        self._batch_size = batch_size
+        self._programs: dict[CorruptionConfig, Callable[..., Any]] = {}
+
+    def __call__(
+        self, inputs: Mapping[str, Any], *, present: Mapping[str, Any] | None = None
+    ) -> Prediction:
+        """Predicts any number n of samples.
+
+        Args:
+          inputs: modality -> samples as the data set's builder decodes them, not standardised: an
+            array ``[n, ...]``, ``{"values": [n, T, D], "mask": bool [n, T]}`` or ``{"tokens":
+            [n, L], "mask": bool [n, L]}``. None where all of them lack the modality; it may also be
+            left out if samples that the run saw may lack one. What is missing is zeros after
+            standardisation, as in training.
+          present: modality -> bool ``[n]``, the samples that have it; all do where it is not named.
+
+        Raises:
+          ValueError: inputs that are not as `modalities` says; the error names the modality, what
+            was found and what is needed.
+        """
+        config = self._model.experiment.corruption
+        may_lack = bool(self._model.facts.has_missing or config.missing or config.missing_at_test)
+        samples = check_inputs(inputs, self.modalities, present, may_lack)
+        rows = np.arange(self._batch_size, dtype=np.int32)
+        parts = ((part, rows, count) for part, count in slices(samples, self._batch_size))
+        # What is brought along is as it is: the run's corruptions are for its data set.
+        return self._predict(parts, CorruptionConfig())
+
+    def of_dataset(
+        self,
+        data: str | Data | None = None,
+        split: SplitName = "test",
+        inputs: InputConfig | None = None,
+    ) -> Prediction:
+        """Predicts a split of a data set, as ``masam evaluate`` does, corruptions included.
+
+        Args:
+          data: the data, or ``NAME[:OPTION=VALUE,...]``, with the run's modalities; the run's own
+            data set when None. They are split as the run was configured.
+          split: ``train``, ``validation`` or ``test``.
+          inputs: where prepared data are, and how they are read.
+
+        Raises:
+          RunError: no such data set or split, other modalities, the run's own data set with other
+            splits than it was trained with, or rows that differ between the seeds.
+        """
+        if split not in get_args(SplitName):
+            raise RunError(
+                f"split={split!r} is unknown; {_listed(get_args(SplitName))} are accepted"
+            )
+        inputs = InputConfig() if inputs is None else inputs
+        own = self._model.experiment.data.dataset
+        with user_errors():
+            found = own if data is None else data
+            opened = open_data(found, inputs) if isinstance(found, str) else found
+            if opened.modalities != tuple(self.modalities):
+                raise RunError(
+                    f"{opened.name} has the modalities {', '.join(opened.modalities)}; the run has"
+                    f" {', '.join(self.modalities)}"
+                )
+            chosen = split_rows(self._model.experiment, opened, split, self.seeds)
+            if found == own:
+                self._check_splits(chosen.digests)
+            if isinstance(opened, PreparedData):
+                opened.reader.fitted = read_fitted(self._model.root)
+            parts = split_samples(
+                self._model.experiment,
+                opened,
+                chosen,
+                self._batch_size,
+                ReadAhead(inputs.workers, inputs.threads),
+            )
+            checked = (
+                (Samples(check_inputs(part.inputs, self.modalities).inputs, part.present), rows, n)
+                for part, rows, n in parts
+            )
+            prediction = self._predict(checked, self._model.experiment.corruption)
+        return dataclasses.replace(prediction, rows=chosen.rows, labels=opened.labels[chosen.rows])
+
+    def _check_splits(self, digests: Mapping[str, str]) -> None:
+        saved = read_json(self._model.root / "splits.json")["seeds"]
+        if any(saved.get(seed) != digest for seed, digest in digests.items()):
+            raise RunError(
+                f"{self._model.root}/splits.json: the data are split otherwise now; predicting"
+                " a split needs the data that the run was trained on"
+            )
+
+    def _predict(
+        self, parts: Iterable[tuple[Samples, np.ndarray, int]], config: CorruptionConfig
+    ) -> Prediction:
+        if config not in self._programs:
+            self._programs[config] = _compile(self._model, config)
+        program, found = self._programs[config], []
+        for samples, rows, count in parts:
+            each = jax.device_get(program(self._point, self._statistics, *samples, rows))
+            found.append(jax.tree.map(lambda x, n=count: x[:, :n], each))
+        fused, unimodal = jax.tree.map(lambda *arrays: np.concatenate(arrays, axis=1), *found)
+        return Prediction(self.classes, fused, unimodal, self._model.facts.multi_label)
+
+
+def load_predictor(
+    run: str | os.PathLike[str],
+    *,
+    method: str | None = None,
+    checkpoint: Which | None = None,
+    seeds: Sequence[int] | None = None,
+    batch_size: int = 64,
+) -> Predictor:
+    """Loads a run for inference; its data are not needed.
+
+    Args:
+      run: a directory that ``masam train`` or ``masam compare`` wrote, or one method's directory
+        inside a comparison.
+      method: which method of a comparison, as NAME[:OPTION=VALUE,...].
+      checkpoint: parameters after the last step, or best by validation score per seed; by default
+        the ones that the run reported.
+      seeds: some of the run's seeds, in the order of the predictions; all of them by default.
+      batch_size: samples that the compiled program takes; the last ones are filled up to it.
+
+    Raises:
+      RunError: no run, no or a damaged checkpoint, a method that the comparison does not have or
+        that must be chosen, or an unknown checkpoint or seed.
+      ValueError: ``batch_size`` is less than 1.
+    """
+    if batch_size < 1:
+        raise ValueError(f"batch_size={batch_size} is out of range: expected a number >= 1")
+    if checkpoint not in (None, *get_args(Which)):
+        raise RunError(
+            f"checkpoint={checkpoint!r} is unknown; {_listed(get_args(Which))} are accepted"
+        )
+    model = open_model(Path(run), method)
+    chosen = _chosen_seeds(model.seeds, seeds)
+    best = (checkpoint or model.experiment.evaluation.report) == "best"
+    positions = np.array([model.seeds.index(seed) for seed in chosen])
+    point, statistics = jax.tree.map(
+        lambda x: jnp.asarray(x[positions]), (model.point(best), read_statistics(model.root))
+    )
+    return Predictor(model, point, statistics, chosen, batch_size)
+
+
+def _chosen_seeds(known: tuple[int, ...], asked: Sequence[int] | None) -> tuple[int, ...]:
+    chosen = known if asked is None else tuple(asked)
+    if not chosen or len(set(chosen)) < len(chosen) or not set(chosen) <= set(known):
+        raise RunError(
+            f"seeds={chosen} are not some of the run's, each once: {', '.join(map(str, known))}"
+        )
+    return chosen
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(repr(name) for name in names)
+
+
+def _compile(model: SavedModel, config: CorruptionConfig) -> Callable[..., Any]:
+    """``(point, statistics, inputs, present, rows) -> (fused, {m: own})``, each ``[S, B, C]``."""
+    scale = jax.nn.sigmoid if model.facts.multi_label else jax.nn.softmax
+
+    def one(point: Point, scales: Any, inputs: Any, present: Any, rows: Any) -> Any:
+        key = jnp.zeros(2, jnp.uint32)  # Noise at test time belongs to the row, not to a step.
+        scaled = corrupt_inputs(config, "test", standardize(inputs, scales), present, rows, key)
+        network = model.network.with_statistics(point.statistics)
+        features = {m: network.encode(point.params, m, scaled[m]) for m in network.modalities}
+        logits = model.objective.predict(network, point.params, features, point.method_state)
+        return jax.tree.map(lambda z: scale(z.astype(jnp.float32)), logits)
+
+    return jax.jit(jax.vmap(one, in_axes=(0, 0, None, None, None)))

@@ -1,0 +1,35 @@
+"""The length of a method's training, which its objective may depend on."""
+
+from pathlib import Path
+
+from masam_jax.methods import Context
+from masam_jax.training.atomic_files import read_json, write_json
+from masam_jax.training.errors import RunError
+
+_FILE = "training.json"
+
+
+def write_context(place: Path, context: Context) -> None:
+    """Writes ``training.json`` into the method's directory: steps of an epoch, and in all.
+
+    Raises:
+      OSError: it cannot be written.
+    """
+    content = {"steps_per_epoch": context.steps_per_epoch, "steps": context.steps}
+    write_json(place / _FILE, content)
+
+
+def read_context(place: Path) -> Context:
+    """What `write_context` wrote.
+
+    Raises:
+      RunError: the file is damaged or missing.
+    """
+    path = place / _FILE
+    if not path.is_file():
+        raise RunError(f"{place} has no {_FILE}: the method has not been trained yet")
+    content = read_json(path)
+    try:
+        return Context(None, int(content["steps_per_epoch"]), int(content["steps"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(f"{path} is damaged: {error!r}") from error

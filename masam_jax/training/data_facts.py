@@ -1,0 +1,104 @@
+"""What a run keeps of its data set, so that its network can be made without the data."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from masam_jax.data import Modality, Normalization
+from masam_jax.data.modality import KINDS
+from masam_jax.data.prepared import PreparedData
+from masam_jax.training.atomic_files import read_json, write_json
+from masam_jax.training.corruption import Data
+from masam_jax.training.errors import RunError
+
+DATA_FILE = "data.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class DataFacts:
+    """A data set without its samples.
+
+    Attributes:
+      name: of the data set.
+      classes: names of the C classes, or of the K labels; their numbers where they have no names.
+      multi_label: whether a sample has K labels of zero or one, rather than one class.
+      metric: what results are measured in, a name of ``masam_jax.training.metrics``.
+      has_missing: whether samples may lack a modality.
+      modalities: modality -> what its samples look like, sorted.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    multi_label: bool
+    metric: str
+    has_missing: bool
+    modalities: Mapping[str, Modality]
+
+
+def facts_of(data: Data) -> DataFacts:
+    """The facts of a data set."""
+    classes = tuple(str(number) for number in range(data.num_classes))
+    if isinstance(data, PreparedData):
+        classes = tuple(data.builder.CLASS_NAMES)
+    return DataFacts(
+        data.name,
+        classes,
+        data.multi_label,
+        data.metric,
+        data.has_missing,
+        dict(sorted(data.modality_specs.items())),
+    )
+
+
+def write_facts(root: Path, data: Data) -> None:
+    """Writes the run's ``data.json``.
+
+    Raises:
+      OSError: it cannot be written.
+    """
+    facts = facts_of(data)
+    content = {field.name: getattr(facts, field.name) for field in dataclasses.fields(facts)}
+    content["modalities"] = {
+        m: {**dataclasses.asdict(spec), "dtype": np.dtype(spec.dtype).name}
+        for m, spec in facts.modalities.items()
+    }
+    write_json(root / DATA_FILE, content)
+
+
+def read_facts(root: Path) -> DataFacts:
+    """What `write_facts` wrote.
+
+    Raises:
+      RunError: the file is damaged or missing.
+    """
+    path = root / DATA_FILE
+    if not path.is_file():
+        raise RunError(f"{root} has no {DATA_FILE}: the run was stopped before it trained")
+    content = read_json(path)
+    try:
+        modalities = {m: _modality(entry) for m, entry in content["modalities"].items()}
+        return DataFacts(
+            **{**content, "classes": tuple(content["classes"]), "modalities": modalities}
+        )
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise RunError(f"{path} is damaged: {error}") from error
+
+
+def _modality(entry: Mapping[str, Any]) -> Modality:
+    kind, normalization = entry["kind"], entry["normalization"]
+    if kind not in KINDS:
+        raise ValueError(f"kind is {kind!r}; {', '.join(KINDS)} are accepted")
+    return Modality(
+        kind,
+        tuple(entry["shape"]),
+        np.dtype(entry["dtype"]),
+        Normalization(
+            normalization["rule"], tuple(normalization["mean"]), tuple(normalization["std"])
+        ),
+        entry["vocabulary_size"],
+    )

@@ -1,0 +1,55 @@
+"""Run directories that were not trained: every array of their checkpoints is made up."""
+
+import io
+from unittest import mock
+
+import jax
+import numpy as np
+from rich.console import Console
+
+from masam_jax.training import runs
+from masam_jax.training.checkpoints import Checkpoints, Progress
+from masam_jax.training.config import DistributionConfig, InputConfig, OutputConfig
+from masam_jax.training.progress import ProgressReport
+from masam_jax.training.runs import execute, plan_comparison, plan_training
+from masam_jax.training.state import abstract_state
+
+
+def save_run(path, methods, experiment, inputs=None):
+    """A directory as ``masam train`` writes it for one method, ``masam compare`` for several.
+
+    Args:
+      path: the directory.
+      methods: specifications.
+      experiment: everything else.
+      inputs: where data are.
+    """
+    inputs = InputConfig() if inputs is None else inputs
+    if len(methods) == 1:
+        plan = plan_training(methods[0], experiment, DistributionConfig(), inputs)
+    else:
+        plan = plan_comparison(methods, None, experiment, DistributionConfig(), inputs)
+    progress = ProgressReport(Console(file=io.StringIO()))
+    with mock.patch.object(runs, "train_method", _make_up):
+        execute(plan, OutputConfig(str(path)), [], progress)
+    return path
+
+
+def _make_up(task, directory, config, **others):
+    """Takes the place of ``train_method``."""
+    del others
+    numbers = np.random.default_rng(0)
+    placement = task.problem.placement
+
+    def make(path, like):
+        if not np.issubdtype(like.dtype, np.floating):
+            return placement.put(np.zeros(like.shape, like.dtype), placement.seeds)
+        drawn = numbers.normal(scale=0.3, size=like.shape).astype(like.dtype)
+        # Some are variances.
+        positive = "statistics" in jax.tree_util.keystr(path[:1])
+        return placement.put(np.abs(drawn) if positive else drawn, placement.seeds)
+
+    state = jax.tree_util.tree_map_with_path(make, abstract_state(task))
+    with Checkpoints(directory / "checkpoints", config) as checkpoints:
+        checkpoints.save(state, Progress(1), 0.5)
+    return {"spec": task.method.spec}
