@@ -1,0 +1,81 @@
+"""Every published data set, from its raw files to an evaluated checkpoint, with its own settings.
+
+The files lie where the public release's instructions put them, and the command names nothing but
+the data set; sizes of samples and the number of epochs and seeds alone are reduced.
+"""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from masam_jax.data.builders.registry import BUILDERS, default_source
+from masam_jax.training.settings import settings_of
+from tests.data.builders.sources import fixture_spec, make_any_source
+
+PUBLISHED = sorted(set(BUILDERS) - {"av_digits"})
+
+
+def _masam(data_dir, *words):
+    # Code that runs for seconds is not worth minutes of compilation.
+    flags = "--xla_backend_optimization_level=0"
+    environment = {**os.environ, "MASAM_DATA_DIR": str(data_dir), "XLA_FLAGS": flags}
+    done = subprocess.run(
+        [sys.executable, "-m", "masam_jax", *words],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_from_raw_files_to_an_evaluated_checkpoint(name, tmp_path):
+    data_dir, run = tmp_path / "data", tmp_path / "run"
+    make_any_source(name, default_source(name, data_dir))
+    spec = fixture_spec(name)
+    tiny = ("--epochs", "1", "--seeds", "1", "--batch-size", "10", "--no-plots")
+    words = ("--dataset", spec, "--method", "masam", *tiny, "--output", str(run))
+    printed = _masam(data_dir, "train", *words)
+    assert "preparing" in printed
+
+    result = json.loads((run / "result.json").read_text())
+    config = json.loads((run / "config.json").read_text())
+    published = settings_of(name)
+    assert config["method"] == published.method("masam")
+    model = published.experiment.model
+    assert config["model"]["encoders"] == list(model.encoders)
+    assert config["model"]["width"] == model.width
+    assert config["optimization"]["learning_rate"] == 1e-4
+    assert config["evaluation"]["patience"] == 10
+    assert 0 <= result["test"][result["metric"]][0] <= 1
+    assert result["test"]["fusion_loss"][0] < 20
+
+    predictions = tmp_path / "predictions.csv"
+    _masam(data_dir, "evaluate", str(run), "--predictions", str(predictions))
+    with predictions.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    # What the checkpoint predicts is what the run reported.
+    hits = [
+        sum(a == b for a, b in zip(one, other, strict=True)) / len(one)
+        for row in rows
+        for one, other in [(row["label"].split("|"), row["prediction"].split("|"))]
+    ]
+    assert sum(hits) / len(hits) == pytest.approx(result["test"]["accuracy"][0], abs=1e-9)
+
+
+def test_without_its_files_a_data_set_says_what_is_needed(tmp_path, monkeypatch, capsys):
+    from masam_jax.cli import main
+
+    monkeypatch.setenv("MASAM_DATA_DIR", str(tmp_path))
+    assert main(["train", "--dataset", "crema_d", "--output", str(tmp_path / "run")]) == 2
+    error = capsys.readouterr().err
+    assert "crema_d" in error
+    assert str(default_source("crema_d", tmp_path)) in error
+    assert "masam datasets info crema_d" in error
+    assert not (tmp_path / "run").exists()
