@@ -128,10 +128,11 @@ def cross_entropy(
         averaged.
       where: bool ``[B]``, the samples that count; None for all.
     """
-    losses = sample_cross_entropy(logits, labels)
     if where is None:
-        return losses.mean()
-    total = jnp.sum(jnp.where(where, losses, 0))
+        return sample_cross_entropy(logits, labels).mean()
+    # Before the loss as well, whose gradient would bring NaN back.
+    counted = jnp.where(where[:, None], logits, 0)
+    total = jnp.sum(jnp.where(where, sample_cross_entropy(counted, labels), 0))
     return total / jnp.maximum(jnp.sum(where), 1).astype(total.dtype)
 
 

@@ -48,7 +48,7 @@ class MultimodalData:
         ``[N, H, W, C]``, each standardised by feature or channel.
       present: modality name -> bool ``[N]``, the rows that have it; all do where it is not named.
       metric: what results are measured in, a name of ``masam_jax.training.metrics``.
-      splitter: draws the parts; stratified at random when None.
+      splitter: draws the parts; at random when None, stratified where rows have one class.
 
     The arrays are made read-only: every seed and every method sees the same rows.
 
@@ -156,7 +156,8 @@ class MultimodalData:
                 " must be given."
             )
         return make_split(
-            self.labels,
+            # Several labels are no class to stratify by.
+            np.zeros(len(self), np.int32) if self.multi_label else self.labels,
             seed=seed,
             split_seed=split_seed,
             train_size=train_size,

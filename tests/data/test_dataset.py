@@ -98,6 +98,18 @@ def test_several_labels():
     assert data.digest() != _data().digest()
 
 
+def test_rows_of_several_labels_are_split_at_random():
+    labels = np.random.default_rng(0).integers(0, 2, (20, 3))
+    data = MultimodalData("toy", {"a": np.ones((20, 1))}, labels, 3)
+    sizes = {"train_size": 8, "validation_size": 4, "test_size": 6}
+    split = data.split(seed=1, **sizes)
+    assert [len(part) for part in (split.train, split.validation, split.test)] == [8, 4, 6]
+    assert len(set(np.concatenate(split).tolist())) == 18
+    np.testing.assert_array_equal(data.split(seed=2, **sizes).test, split.test)
+    with pytest.raises(ValueError, match="'toy' has no published split"):
+        data.split(seed=1)
+
+
 def test_rows_present_are_of_every_modality_or_none():
     has = np.array([True, False, True, True])
     data = _data(present={"b": has})
