@@ -5,7 +5,7 @@
 #   make lint    formatter, linter and type checker
 #   make tune    search every method's options, on validation samples and other seeds
 #   make radii   choose the radii of the demo from a grid, likewise
-#   make bench   cost of a step of each method, × late fusion
+#   make bench   cost of a step of each method, × late fusion; speed of the input pipeline
 #   make setup   only install what the others need
 #   make clean   remove .venv, builds and caches (runs/ stays)
 
@@ -71,7 +71,7 @@ $(VENV)/.created:
 
 # Both wait on the same environment; pip must not run in it twice at once.
 $(run_stamp): $(definition) | $(VENV)/.created
-	$(python) -m pip install --quiet --disable-pip-version-check --editable '.[train,analysis,tune]'
+	$(python) -m pip install --quiet --disable-pip-version-check --editable '.[train,analysis,tune,data]'
 	touch $@
 
 $(dev_stamp): $(definition) | $(run_stamp)

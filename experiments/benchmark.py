@@ -9,14 +9,17 @@ of each round's ratio to late fusion, so that a machine that drifts does not fav
 from ``multimodal_value_and_grad`` and reads no signal. MASAM's rows below "plain loss_fn" use a
 `LateFusion`. "One jitted step" and "training loop" are what the defaults do on this backend.
 
-The last tables have one row for each registered method with its defaults, in one jitted step of
-the training loop (MASAM's default on CPU with convolutions is the host's choice, above). G-Blend's
-trials between steps are not in its row: each super-epoch of n steps has two of n steps, so it costs
-three times that.
+The tables of the zoo have one row for each registered method with its defaults, in one jitted step
+of the training loop (MASAM's default on CPU with convolutions is the host's choice, above).
+G-Blend's trials between steps are not in its row: each super-epoch of n steps has two of n steps,
+so it costs three times that.
 
-    .venv/bin/python -m experiments.benchmark --encoders conv --modalities 2 --rounds 30
+The last tables are those of ``experiments.benchmark_input``: how fast samples are read from disk,
+and how fast the published networks take them.
 
-Takes about five minutes on two CPU cores, most of it compilation; ``--quick`` about one.
+    .venv/bin/python -m experiments.benchmark --encoders conv --modalities 2 --rounds 30 --no-input
+
+Takes about ten minutes on two CPU cores, most of it compilation; ``--quick --no-input`` about one.
 """
 
 import dataclasses
@@ -31,6 +34,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from experiments.benchmark_input import InputReport, InputSettings, measure_input, print_report
 from experiments.benchmark_measure import Cost, Timing, cost, time_interleaved
 from experiments.benchmark_models import make_problem
 from experiments.benchmark_variants import (
@@ -58,6 +62,9 @@ class Settings:
     """How often every step has its turn."""
     quick: bool = False
     """Few rounds of two modalities alone, to see that everything runs."""
+    pipeline: InputSettings = dataclasses.field(default_factory=InputSettings)
+    no_input: bool = False
+    """Leave out the input pipeline."""
     output: Path = Path("benchmarks.json")
     """The file that the numbers are written to."""
 
@@ -180,7 +187,8 @@ def main(settings: Settings) -> None:
     """Measures, prints and writes."""
     console = Console()
     if settings.quick:
-        settings = dataclasses.replace(settings, modalities=(2,), rounds=3)
+        brief = dataclasses.replace(settings.pipeline, seconds=1.0, steps=1)
+        settings = dataclasses.replace(settings, modalities=(2,), rounds=3, pipeline=brief)
     rows: list[Row] = []
     for encoder in settings.encoders:
         for modalities in settings.modalities:
@@ -197,11 +205,16 @@ def main(settings: Settings) -> None:
         if (row.encoder, row.modalities) == ("conv", 2) and row.variant in _TARGETS:
             ratio = f"{row.variant} × {row.seconds_ratio:.2f}"
             console.print(f"conv, M = 2: {ratio} ({_TARGETS[row.variant]})", highlight=False)
+    pipeline: InputReport | None = None
+    if not settings.no_input:
+        pipeline = measure_input(settings.pipeline, console)
+        print_report(pipeline, console)
     document = {
         "environment": environment(),
         "settings": dataclasses.asdict(settings) | {"output": str(settings.output)},
         "rows": [dataclasses.asdict(row) for row in rows],
         "zoo": [dataclasses.asdict(row) for row in zoo],
+        "input": None if pipeline is None else dataclasses.asdict(pipeline),
     }
     settings.output.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     console.print(f"Written to {settings.output}")

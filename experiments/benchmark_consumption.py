@@ -1,5 +1,6 @@
 """How fast the published network of CREMA-D trains, and whether it waits for its batches."""
 
+import contextlib
 import dataclasses
 import statistics
 import time
@@ -24,8 +25,8 @@ class Consumption:
       method: its name.
       seconds: the median step on one batch that is on the device already.
       per_second: samples.
-      waiting: for each number of workers, the median seconds that a step waited for its batch in
-        a loop that reads ahead and trains at once, as a run does.
+      waiting: for each number of workers asked for, the median seconds that a step waited for its
+        batch in a loop that reads ahead and trains at once, as a run does.
     """
 
     method: str
@@ -35,15 +36,15 @@ class Consumption:
 
 
 def measure_consumption(
-    problem: Problem, method: str, workers: Sequence[int], steps: int
+    problem: Problem, method: str, steps: int, workers: Sequence[int] = ()
 ) -> Consumption:
-    """Samples/s of a method's training step, on all of the machine.
+    """Samples/s of a method's training step, with the machine to itself.
 
     Args:
       problem: data, network and order of batches, of one seed.
       method: ``NAME[:OPTION=VALUE,...]``.
-      workers: numbers of processes that read ahead.
-      steps: how many are timed each time.
+      steps: how many are timed, each time.
+      workers: numbers of processes that read ahead, with which its waiting is measured.
     """
     task = Task(problem, parse_method(method))
     advance, state = SeedStep(task), init_state(task)
@@ -61,13 +62,14 @@ def measure_consumption(
     waiting = {}
     for processes in workers:
         ahead = ReadAhead(processes, problem.ahead.threads)
-        waiting[processes] = statistics.median(_waits(task.batches.start(0, ahead), step, steps))
+        with contextlib.closing(task.batches.start(0, ahead)) as batches:
+            waiting[processes] = statistics.median(_waits(batches, step, steps))
     size = problem.experiment.optimization.batch_size
     return Consumption(task.method.name, seconds, size / seconds, waiting)
 
 
 def _waits(batches: Iterator[Any], step: Callable[[Any], None], steps: int) -> list[float]:
-    step(next(batches))
+    step(next(batches))  # Waits for the readers to start.
     waits = []
     for _ in range(steps):
         start = time.perf_counter()

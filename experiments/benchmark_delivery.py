@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import itertools
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,7 +17,7 @@ from masam_jax.data.sample_reader import SampleReader, Samples
 from masam_jax.data.streaming import ReadAhead, training_batches
 from masam_jax.training.problem import Problem
 
-Batches = Callable[[SampleReader, ReadAhead], Iterator[Samples]]
+Batches = Callable[[SampleReader, ReadAhead], Generator[Samples, None, None]]
 
 # Batches that are compared for any number of workers; enough that each of them made one.
 _COMPARED = 4
@@ -116,7 +116,7 @@ def measure_delivery(
     rows = []
     for processes, each in itertools.product(workers, threads):
         ahead = ReadAhead(processes, each)
-        with _closed(batches(reader, ahead)) as samples:
+        with contextlib.closing(batches(reader, ahead)) as samples:
             start = time.perf_counter()
             found = [next(samples)]
             first_batch = time.perf_counter() - start
@@ -124,7 +124,7 @@ def measure_delivery(
             expected = expected or found
             _check_same(found, expected, ahead)
             decoded = _batch_rate(samples, seconds)
-        with _closed(batches(kept, ahead)) as samples:
+        with contextlib.closing(batches(kept, ahead)) as samples:
             all(itertools.islice(samples, _COMPARED))
             rows.append(
                 Delivery(processes, each, decoded, _batch_rate(samples, seconds), first_batch)
@@ -150,15 +150,6 @@ def _reader(problem: Problem) -> SampleReader:
 def _training(problem: Problem) -> Batches:
     seeds = problem.experiment.seeds.values
     return lambda reader, ahead: training_batches(reader, problem.batches, seeds, ahead=ahead)
-
-
-@contextlib.contextmanager
-def _closed(samples: Iterator[Samples]) -> Iterator[Iterator[Samples]]:
-    """Ends the threads and processes behind an iterator, which would disturb the next one."""
-    try:
-        yield samples
-    finally:
-        cast(Any, samples).close()
 
 
 def _rate(step: Callable[[], Any], seconds: float) -> float:
