@@ -156,18 +156,6 @@ class Runs:
     """Where to look."""
 
 
-PUBLISHED_METHODS = (
-    "fusion_only",
-    "late_fusion",
-    "sam",
-    "masam",
-    "masam:select=all",
-    "masam:select=random",
-    "masam:scale_by_alignment=false",
-)
-"""What is compared on a published data set where no methods are named."""
-
-
 def default_command(kind: type, settings: Settings) -> "Train | Compare | Tune":
     """A command whose defaults are a data set's own settings.
 
@@ -179,7 +167,7 @@ def default_command(kind: type, settings: Settings) -> "Train | Compare | Tune":
     if kind is Train:
         return Train(experiment=experiment)
     if kind is Compare:
-        return Compare(methods=PUBLISHED_METHODS, experiment=experiment)
+        return Compare(methods=settings.compared, experiment=experiment)
     evaluation = {
         name: getattr(experiment.evaluation, name)
         for name in ("log_every", "evaluate_every", "patience", "report")

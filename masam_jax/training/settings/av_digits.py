@@ -21,8 +21,9 @@ SETTINGS = Settings(
     experiment=Experiment(
         data=DataConfig("av_digits", train_size=None, validation_size=None, test_size=None),
         model=ModelConfig(width=32),
-        optimization=OptimizationConfig(epochs=20, batch_size=64, learning_rate=2e-3),
+        optimization=OptimizationConfig(epochs=10, batch_size=64, learning_rate=2e-3),
         seeds=SeedConfig(seeds=4),
         evaluation=EvaluationConfig(evaluate_every=None, checkpoint_every=None),
     ),
+    compared=("late_fusion", "sam", "masam", "masam:rho=3"),
 )

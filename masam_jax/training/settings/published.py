@@ -15,6 +15,17 @@ from masam_jax.training.config import (
     SeedConfig,
 )
 
+PUBLISHED_METHODS = (
+    "fusion_only",
+    "late_fusion",
+    "sam",
+    "masam",
+    "masam:select=all",
+    "masam:select=random",
+    "masam:scale_by_alignment=false",
+)
+"""The paper's baseline, SAM, MASAM and its ablations."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
@@ -24,11 +35,13 @@ class Settings:
       experiment: data, model, optimization, seeds and evaluation.
       methods: method -> options that were published for these data, where they are not the
         method's defaults.
+      compared: methods that are compared where none are named.
       published: method -> the published result, in the data set's own metric, mean of 4 seeds.
     """
 
     experiment: Experiment
     methods: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    compared: tuple[str, ...] = PUBLISHED_METHODS
     published: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     def method(self, spec: str) -> str:
