@@ -186,9 +186,7 @@ def _best(plan: TuningPlan, tuned: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "format": TUNING_FORMAT,
         "methods": list(dict.fromkeys(row["best"] for row in tuned)),
-        "score": {
-            row["best"]: sum(row["best_score"]) / len(row["best_score"]) for row in tuned
-        },
+        "score": {row["best"]: sum(row["best_score"]) / len(row["best_score"]) for row in tuned},
         "trials": plan.trials,
         "seeds": list(plan.problem.experiment.seeds.values),
         "dataset": plan.problem.data.name,
