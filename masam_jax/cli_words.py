@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import itertools
 import shlex
 import sys
 from collections.abc import Mapping
@@ -98,7 +99,7 @@ def _read(kind: type, command: list[str], words: list[str], about: str) -> Any:
 def _dataset(words: list[str]) -> str:
     """The data set that is asked for, which decides the defaults of all other options."""
     found = ""
-    for word, following in zip(words, [*words[1:], ""], strict=True):
+    for word, following in itertools.pairwise([*words, ""]):
         name, equals, value = word.partition("=")
         if name == "--dataset":
             found = value if equals else following

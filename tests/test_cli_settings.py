@@ -1,0 +1,106 @@
+"""The command line starts from what was published for the data set that it names."""
+
+import dataclasses
+
+import pytest
+
+from masam_jax import cli
+from masam_jax.cli_words import parse
+from masam_jax.training import runs
+from masam_jax.training.commands import Compare, Train, Tune
+from masam_jax.training.config import Experiment
+from masam_jax.training.errors import RunError
+from masam_jax.training.settings import settings_of
+
+
+@pytest.mark.parametrize(
+    "words", [["--dataset", "crema_d:frames=3"], ["--dataset=crema_d:frames=3"]]
+)
+def test_a_data_set_brings_its_settings(words):
+    settings = settings_of("crema_d")
+    data = dataclasses.replace(settings.experiment.data, dataset="crema_d:frames=3")
+    expected = dataclasses.replace(settings.experiment, data=data)
+    assert parse(["train", *words]) == Train(experiment=expected)
+    compare = parse(["compare", *words])
+    assert compare == Compare(methods=settings.compared, experiment=expected)
+    tune = parse(["tune", *words])
+    assert isinstance(tune, Tune)
+    assert tune.experiment.model == expected.model
+    assert tune.experiment.data == data
+
+
+def test_without_them_it_has_its_own():
+    assert parse(["train"]).experiment == Experiment()
+    synthetic = parse(["train", "--dataset", "synthetic"]).experiment
+    assert dataclasses.replace(synthetic, data=Experiment().data) == Experiment()
+
+
+def test_what_is_typed_counts_more():
+    words = ["train", "--dataset", "ur_funny", "--seeds", "2", "--batch-size", "8", "--epochs"]
+    words += ["3", "--encoders", "text=transformer", "--patience", "None", "--report", "last"]
+    command = parse([*words, "--label-noise", "0.2", "--missing-at-test", "audio", "text"])
+    settings = settings_of("ur_funny").experiment
+    found = command.experiment
+    assert found.optimization == dataclasses.replace(settings.optimization, batch_size=8, epochs=3)
+    assert found.seeds.values == (0, 1)
+    assert found.model == dataclasses.replace(settings.model, encoders=("text=transformer",))
+    assert (found.evaluation.patience, found.evaluation.report) == (None, "last")
+    assert found.corruption.label_noise == 0.2
+    assert found.corruption.missing_at_test == ("audio", "text")
+
+
+def test_steps_may_take_the_place_of_epochs():
+    words = ["train", "--dataset", "adni", "--epochs", "None", "--steps", "7"]
+    optimization = parse(words).experiment.optimization
+    assert (optimization.epochs, optimization.steps) == (None, 7)
+
+
+@pytest.mark.parametrize(
+    "words, methods",
+    [
+        (["train", "--dataset", "ur_funny"], ["masam:rho=0.5,alpha=0.5,beta=0.9"]),
+        (
+            ["train", "--dataset", "ur_funny", "--method", "masam:rho=3,select=all"],
+            ["masam:rho=3,alpha=0.5,beta=0.9,select=all"],
+        ),
+        (["train", "--dataset", "crema_d"], ["masam"]),
+        (
+            ["compare", "--dataset", "mimic_mortality", "--methods", "sam", "masam"],
+            ["sam", "masam:rho=0.5,alpha=0.5,beta=0.9"],
+        ),
+        (["train", "--dataset", "mfeat"], ["masam"]),
+    ],
+)
+def test_methods_get_the_options_that_were_published(monkeypatch, capsys, words, methods):
+    asked = []
+
+    def refuse(method, *rest):
+        asked.extend([method] if isinstance(method, str) else method)
+        raise RunError("far enough")
+
+    monkeypatch.setattr(runs, "plan_training", refuse)
+    monkeypatch.setattr(runs, "plan_comparison", refuse)
+    assert cli.main(words) == 2
+    assert "far enough" in capsys.readouterr().err
+    assert asked == methods
+
+
+def test_help_shows_the_defaults_of_the_data_set(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["train", "--dataset", "crema_d", "--help"])
+    output = capsys.readouterr().out
+    for text in ("(default: crema_d)", "(default: 200)", "audio=resnet18:project=false"):
+        assert text in output
+
+
+def test_data_that_are_not_there_are_told_with_the_command_that_describes_them(
+    tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setenv("MASAM_DATA_DIR", str(tmp_path / "data"))
+    output = str(tmp_path / "run")
+    assert cli.main(["train", "--dataset", "crema_d", "--output", output]) == 2
+    errors = capsys.readouterr().err
+    assert "data set 'crema_d' is not prepared in" in errors
+    assert "--source DIR" in errors
+    assert "masam datasets info crema_d" in errors
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,108 @@
+"""Published settings: the numbers, and that every network fits its data set."""
+
+import pytest
+
+from masam_jax.data.builders.registry import BUILDERS, builder_class
+from masam_jax.methods import get_method, parse_method
+from masam_jax.training.commands import Compare, Train, Tune, default_command
+from masam_jax.training.config import Experiment
+from masam_jax.training.metrics import METRICS
+from masam_jax.training.networks import build_network
+from masam_jax.training.settings import Settings, settings_of
+
+PAPER = sorted(set(BUILDERS) - {"av_digits"})
+# ρ, α, β.
+FIRST, SECOND = (0.3, 0.8, 0.91), (0.5, 0.5, 0.9)
+MASAM = {
+    **dict.fromkeys(("adni", "crema_d", "food101", "kinetics_sounds"), FIRST),
+    **dict.fromkeys(("mimic_mortality", "mimic_phenotype", "ur_funny"), SECOND),
+}
+
+
+def test_every_published_data_set_has_settings_and_no_other():
+    assert set(MASAM) == set(PAPER)
+    for name in BUILDERS:
+        settings = settings_of(name)
+        assert settings.experiment.data.dataset == name
+        assert settings_of(f"{name}:anything=1") is settings
+    for name in ("mfeat", "synthetic", "nothing", ""):
+        assert settings_of(name) is None
+
+
+@pytest.mark.parametrize("name", PAPER)
+def test_the_settings_of_the_paper(name):
+    settings = settings_of(name)
+    experiment = settings.experiment
+    optimization, evaluation = experiment.optimization, experiment.evaluation
+    assert (optimization.epochs, optimization.batch_size) == (200, 16)
+    assert (optimization.learning_rate, optimization.weight_decay) == (1e-4, 0.01)
+    assert (evaluation.patience, evaluation.report) == (10, "best")
+    assert evaluation.evaluate_every is evaluation.checkpoint_every is None
+    assert experiment.seeds.values == (0, 1, 2, 3)
+    assert experiment.model.width == (256 if name.startswith("mimic") else 512)
+    assert experiment.model.fusion == "concat"
+    data = experiment.data
+    assert data.train_size is data.validation_size is data.test_size is None
+    options = parse_method(settings.method("masam")).options
+    assert (options.rho, options.alpha, options.beta) == MASAM[name]
+    # Each method that has a published number exists, and MASAM's is the best.
+    for method, score in settings.published.items():
+        assert get_method(method)
+        assert 0 < score <= settings.published["masam"] < 1
+
+
+@pytest.mark.parametrize("name", [name for name in BUILDERS if name != "mimic_phenotype"])
+def test_the_network_fits_the_samples(tmp_path, name):
+    builder = builder_class(name)(data_dir=tmp_path)
+    assert builder.METRIC in METRICS
+    model = settings_of(name).experiment.model
+    network = build_network(
+        builder.modalities, builder.num_classes, builder.MULTI_LABEL, model, model.fusion
+    )
+    assert network.modalities == tuple(sorted(builder.modalities))
+    assert set(network.feature_sizes.values()) == {model.width}
+    assert network.is_random == (model.dropout > 0)
+
+
+def test_both_tasks_of_mimic_have_one_network():
+    models = {settings_of(f"mimic_{task}").experiment.model for task in ("mortality", "phenotype")}
+    assert len(models) == 1
+
+
+SETTINGS = Settings(Experiment(), {"masam": "rho=0.5,alpha=0.5", "sam": "rho=2"})
+
+
+@pytest.mark.parametrize(
+    "spec, expected",
+    [
+        ("masam", "masam:rho=0.5,alpha=0.5"),
+        ("masam:rho=2", "masam:rho=2,alpha=0.5"),
+        ("masam:select=all", "masam:rho=0.5,alpha=0.5,select=all"),
+        ("sam", "sam:rho=2"),
+        ("late_fusion", "late_fusion"),
+        ("late_fusion:weight=2", "late_fusion:weight=2"),
+        # Mistakes, which the method's own parser explains.
+        ("masam:rho", "masam:rho"),
+        ("masm", "masm"),
+        ("masam:roh=1", "masam:rho=0.5,alpha=0.5,roh=1"),
+    ],
+)
+def test_published_options_give_way_to_those_that_are_asked_for(spec, expected):
+    assert SETTINGS.method(spec) == expected
+
+
+def test_commands_start_from_the_settings():
+    settings = settings_of("mimic_phenotype")
+    experiment = settings.experiment
+    assert default_command(Train, settings) == Train(experiment=experiment)
+    compare = default_command(Compare, settings)
+    assert (compare.methods, compare.experiment) == (settings.compared, experiment)
+    tune = default_command(Tune, settings)
+    assert (tune.tune_seeds, tune.seed_offset) == (4, 100)
+    tuned = tune.experiment
+    for part in ("data", "model", "optimization", "corruption"):
+        assert getattr(tuned, part) == getattr(experiment, part)
+    assert tuned.seeds.values == (100, 101, 102, 103)
+    assert tuned.evaluation.report_split == "validation"
+    for name in ("log_every", "evaluate_every", "patience", "report"):
+        assert getattr(tuned.evaluation, name) == getattr(experiment.evaluation, name)
