@@ -100,6 +100,7 @@ class AugObjective(Objective):
 
     # Confidences of modalities are compared, which must be of the same samples.
     takes_missing: ClassVar[bool] = False
+    takes_tokens: ClassVar[bool] = False
 
     hidden: int = 256
     residual: float = 0.5

@@ -3,7 +3,7 @@
 import dataclasses
 import numbers
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -205,6 +205,8 @@ class MlaObjective(Objective):
       - In its torch (1.8) gradients are zeroed between phases, not dropped: momentum and weight
         decay move an encoder again in the later phases of its batch.
     """
+
+    takes_tokens: ClassVar[bool] = False
 
     def init_params(self, network: Network, key: jax.Array) -> dict[str, Any]:
         """``{"head": {"kernel": [H, C], "bias": [C]}}``, Glorot normal and zero.

@@ -65,9 +65,11 @@ class Objective:
 
     Attributes:
       takes_missing: whether samples may lack a modality.
+      takes_tokens: whether features may be tokens, as of an early-fusion network, and not vectors.
     """
 
     takes_missing: ClassVar[bool] = True
+    takes_tokens: ClassVar[bool] = True
 
     def init_params(self, network: Network, key: jax.Array) -> dict[str, Any]:
         """Further trainable parameters; the network's own have them as ``params["method"]``.

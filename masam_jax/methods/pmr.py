@@ -104,6 +104,7 @@ class PmrObjective(Objective):
 
     # A prototype would be one of what stands in for the missing.
     takes_missing: ClassVar[bool] = False
+    takes_tokens: ClassVar[bool] = False
 
     alpha: float = 1.0
     mu: float = 0.01

@@ -226,7 +226,8 @@ class LateFusionNetwork:
         """Each modality's own part ``{m: z_m [B, C]}`` of the fusion logits, from f_m alone.
 
         ``"concat"``: ``W_m f_m + b/M``; ``"sum"``: ``W_m f_m + b_m``; these add up to the fusion
-        logits. ``"film"`` and ``"gated"``: the fusion logits where all other features are zero.
+        logits. ``"film"`` and ``"gated"``: the fusion logits where all other features are zero;
+        ``"attention"``: where their tokens are left out.
 
         Args:
           params: as drawn by :meth:`init`; only the fusion head is read.

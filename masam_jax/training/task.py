@@ -221,11 +221,16 @@ class Task:
 
         Raises:
           ValueError: its objective does not take samples that lack a modality, and there are some;
-            or too few samples are left to fit.
+            or features that are tokens; or too few samples are left to fit.
         """
         _ = self.row_batches
         if self.problem.lacks("train") and not self.objective.takes_missing:
             raise ValueError("it does not take samples that lack a modality")
+        architecture = self.problem.experiment.model.architecture
+        if architecture != "late_fusion" and not self.objective.takes_tokens:
+            raise ValueError(
+                f"it needs vectors for features; architecture={architecture} has tokens"
+            )
 
     def _late_fusion(self, modalities: tuple[str, ...]) -> LateFusion | Callable[..., Any]:
         """Encoders and objective; the encoders' running statistics travel beside the features."""
