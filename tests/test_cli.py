@@ -347,7 +347,7 @@ def test_damaged_checkpoint_is_named(tmp_path, capsys):
 @pytest.mark.parametrize("architecture", ["early_fusion", "shared_backbone"])
 def test_methods_on_vectors_refuse_tokens_by_name(tmp_path, capsys, architecture):
     words = ["--method", "pmr", "--architecture", architecture, "--output", str(tmp_path / "run")]
-    assert main(["train", *words]) == 2
+    assert cli.main(["train", *words]) == 2
     assert f"'pmr': it needs vectors for features; architecture={architecture}" in _flat(
         capsys.readouterr().err
     )
