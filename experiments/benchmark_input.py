@@ -151,8 +151,8 @@ def stage_table(report: InputReport) -> Table:
 def consumption_table(report: InputReport) -> Table:
     """Training steps, and their wait for batches by the number of workers."""
     workers = list(report.consumption[0].waiting)
-    waits = [f"ms, {count} workers" for count in workers]
-    title = "training steps of ResNet-18 pairs, and how long they wait"
+    waits = [f"waits, {count}" for count in workers]
+    title = "training steps of the ResNet-18 pair, and ms that one waits, by workers"
     table = _table(title, "step", "ms", "samples/s", *waits)
     for row in report.consumption:
         waited = [f"{row.waiting[w] * 1e3:.1f}" if row.waiting else "" for w in workers]
@@ -185,8 +185,8 @@ def print_report(report: InputReport, console: Console) -> None:
     slowest = min(report.delivery, key=lambda row: row.decoded)
     console.print(
         f"Delivered at least × {slowest.decoded / fastest.per_second:.1f} as fast as taken"
-        f" ({slowest.workers} workers, {slowest.threads} threads; {fastest.method}); the first"
-        " batches were the same for all numbers of workers and threads",
+        f" (workers={slowest.workers}, threads={slowest.threads}; {fastest.method}). The first"
+        " batches were the same for all numbers of workers and threads.",
         highlight=False,
     )
 

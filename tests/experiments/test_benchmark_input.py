@@ -117,7 +117,7 @@ def test_tables_say_rates_and_ratios():
         ["1", "2", "200", "50.0", "100.0", "1000", "1.5"],
     ]
     # The least of all: with a worker, by late fusion.
-    assert "at least × 50.0 as fast as taken (1 workers, 2 threads; late_fusion)" in " ".join(lines)
+    assert "at least × 50.0 as fast as taken (workers=1, threads=2; late_fusion)" in " ".join(lines)
     assert max(map(len, lines)) <= 80
 
 
