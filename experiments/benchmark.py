@@ -17,9 +17,9 @@ so it costs three times that.
 The last tables are those of ``experiments.benchmark_input``: how fast samples are read from disk,
 and how fast the published networks take them.
 
-    .venv/bin/python -m experiments.benchmark --encoders conv --modalities 2 --rounds 30 --no-input
+    .venv/bin/python -m experiments.benchmark --encoders conv --modalities 2 --rounds 30 --skip-input
 
-Takes about ten minutes on two CPU cores, most of it compilation; ``--quick --no-input`` about one.
+Takes about ten minutes on two CPU cores, most of it compilation; ``--quick --skip-input`` about one.
 """
 
 import dataclasses
@@ -63,7 +63,7 @@ class Settings:
     quick: bool = False
     """Few rounds of two modalities alone, to see that everything runs."""
     pipeline: InputSettings = dataclasses.field(default_factory=InputSettings)
-    no_input: bool = False
+    skip_input: bool = False
     """Leave out the input pipeline."""
     output: Path = Path("benchmarks.json")
     """The file that the numbers are written to."""
@@ -206,7 +206,7 @@ def main(settings: Settings) -> None:
             ratio = f"{row.variant} × {row.seconds_ratio:.2f}"
             console.print(f"conv, M = 2: {ratio} ({_TARGETS[row.variant]})", highlight=False)
     pipeline: InputReport | None = None
-    if not settings.no_input:
+    if not settings.skip_input:
         pipeline = measure_input(settings.pipeline, console)
         print_report(pipeline, console)
     document = {
