@@ -17,9 +17,10 @@ so it costs three times that.
 The last tables are those of ``experiments.benchmark_input``: how fast samples are read from disk,
 and how fast the published networks take them.
 
-    .venv/bin/python -m experiments.benchmark --encoders conv --modalities 2 --rounds 30 --skip-input
+    .venv/bin/python -m experiments.benchmark --encoders conv --modalities 2 --skip-input
 
-Takes about ten minutes on two CPU cores, most of it compilation; ``--quick --skip-input`` about one.
+Takes about ten minutes on two CPU cores, most of it compilation; with ``--quick --skip-input``,
+about one.
 """
 
 import dataclasses
