@@ -85,7 +85,7 @@ def test_the_encoder_of_each_kind():
 
 @pytest.mark.parametrize(
     "name, kind",
-    [(name, kinds[0]) for name, kinds in ENCODERS.items() if name != "resnet34"]
+    [(name, kinds[0]) for name, kinds in ENCODERS.items() if name not in ("resnet34", "resnet50")]
     + [("resnet18", "spectrogram"), ("resnet18", "frames"), ("conv", "spectrogram")],
 )
 def test_every_encoder_by_its_name(name, kind):

@@ -9,7 +9,6 @@ import pytest
 from flax import nnx
 
 from masam_jax.models import FeedForwardEncoder, LateFusionNetwork, MLPEncoder
-from tests.models.quick_jit import quick_jit
 
 SIZE, BATCH = 4, 12
 KEY = jax.random.key(5)
@@ -98,25 +97,6 @@ def test_training_without_a_key_is_refused(network, state):
     with pytest.raises(ValueError, match="needs a PRNG key"):
         network.encode_training(params, "a", INPUTS, statistics)
     network.encode_training(params, "c", INPUTS, statistics)
-
-
-def test_seeds_stacked_are_seeds_alone(network):
-    keys = jax.random.split(jax.random.key(1), 2)
-    params = jax.vmap(network.init)(keys)
-    statistics = jax.tree.map(lambda x: jnp.stack([x, x + 0.5]), network.init_statistics())
-    encode = partial(network.encode_training, modality="b", inputs=INPUTS)
-
-    def train(params, statistics, key):
-        return encode(params, statistics=statistics, key=key)
-
-    together = quick_jit(jax.vmap(train))(params, statistics, keys)
-    for seed in range(2):
-        own = jax.tree.map(lambda x, s=seed: x[s], (params, statistics, keys))
-        jax.tree.map(
-            lambda x, y, s=seed: np.testing.assert_allclose(x[s], y, rtol=1e-4, atol=1e-5),
-            together,
-            train(*own),
-        )
 
 
 @pytest.mark.parametrize("labels", [1, 3])

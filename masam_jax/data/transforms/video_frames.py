@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -104,14 +105,16 @@ def choose_frames(count: int, wanted: int, draws: Draws | None) -> list[int]:
     return chosen
 
 
-def prepare_frames(frames: np.ndarray, wanted: int, size: int, draws: Draws | None) -> np.ndarray:
+def prepare_frames(
+    frames: Sequence[np.ndarray] | np.ndarray, wanted: int, size: int, draws: Draws | None
+) -> np.ndarray:
     """What a network sees of a clip.
 
     With draws: frames by `choose_frames`, one random part for all of them (`random_box`), all
     flipped or none. Without: the middle frames, the whole image made square.
 
     Args:
-      frames: uint8 ``[F, H, W, 3]``, F >= 1.
+      frames: F >= 1 of them, each uint8 ``[H, W, 3]``; only those that are chosen are looked at.
       wanted: number of frames.
       size: side of the result.
       draws: for augmentation; None for none.
