@@ -23,7 +23,6 @@ from masam_jax.data.builders.source import Listing, Record, file_digest
 from masam_jax.data.draws import Draws
 from masam_jax.data.modality import Modality
 from masam_jax.data.permutation import seeded_permutation
-from masam_jax.data.splits import Split, published_split
 
 # Of `seeded_permutation`; `masam_jax.data.splits` and the pipeline use 0 to 5.
 _FOLDS = 6
@@ -223,17 +222,8 @@ ST101SV_UCSFFSX_11_02_15_UCSFFSX51_08_01_16. Missing values are empty or NA."""
             decoded[name] = filled[[COLUMNS[name].index(column) for column in columns]]
         return decoded
 
-    def split(
-        self,
-        index: Index,
-        *,
-        seed: int,
-        split_seed: int,
-        train_size: int | None,
-        validation_size: int | None,
-        test_size: int | None,
-    ) -> Split:
-        """Rows of the fold's three parts; ``split_seed`` draws the tenths (see the class)."""
+    def parts(self, index: Index, split_seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """The fold's three parts; ``split_seed`` draws the tenths (see the class)."""
         parts = np.full(10, "train", "<U10")
         first = 2 * self.options.fold
         parts[[first, first + 1]] = "test"
@@ -241,16 +231,7 @@ ST101SV_UCSFFSX_11_02_15_UCSFFSX51_08_01_16. Missing values are empty or NA."""
         names = parts[_tenths(index.labels, index.groups, split_seed)]
         if self.options.visit == "bl":
             names[[not key.endswith("_bl") for key in index.keys]] = "none"
-        return published_split(
-            names,
-            index.labels,
-            index.groups,
-            seed=seed,
-            split_seed=split_seed,
-            train_size=train_size,
-            validation_size=validation_size,
-            test_size=test_size,
-        )
+        return names, index.groups
 
 
 def _tenths(labels: np.ndarray, groups: np.ndarray, seed: int) -> np.ndarray:

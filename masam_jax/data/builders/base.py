@@ -141,6 +141,22 @@ class PublishedBuilder(tfds.core.GeneratorBasedBuilder):
         """
         del examples
 
+    def parts(self, index: Index, split_seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """Which part every row belongs to, and whose it is; a data set with folds overrides it.
+
+        Args:
+          index: what is known of the rows.
+          split_seed: for what is drawn.
+
+        Returns:
+          ``[N]`` of ``"train"``, ``"validation"``, ``"test"``, or ``"none"`` for rows that are left
+          out; and ``[N]`` names of groups, as of `Index`.
+        """
+        del split_seed
+        return index.splits, index.groups
+
+    # What follows from it.
+
     def split(
         self,
         index: Index,
@@ -151,19 +167,18 @@ class PublishedBuilder(tfds.core.GeneratorBasedBuilder):
         validation_size: int | None,
         test_size: int | None,
     ) -> Split:
-        """Rows of the three parts, for one training seed; a data set with folds overrides it."""
+        """Rows of the three parts, for one training seed."""
+        splits, groups = self.parts(index, split_seed)
         return published_split(
-            index.splits,
+            splits,
             index.labels,
-            index.groups,
+            groups,
             seed=seed,
             split_seed=split_seed,
             train_size=train_size,
             validation_size=validation_size,
             test_size=test_size,
         )
-
-    # What follows from it.
 
     @property
     def num_classes(self) -> int:

@@ -16,7 +16,6 @@ from masam_jax.data.builders.index import Index
 from masam_jax.data.builders.source import Listing, Record, file_digest, need
 from masam_jax.data.draws import Draws
 from masam_jax.data.modality import IMAGENET, Modality, Normalization
-from masam_jax.data.splits import Split, published_split
 from masam_jax.data.transforms import audio_clip, fbank, spectrogram, video_frames
 
 SplitName = Literal["published", "actor"]
@@ -197,17 +196,8 @@ Without the lists, choose the option split="actor"."""
         )
         return {"audio": np.ascontiguousarray(audio)[..., np.newaxis], "video": video}
 
-    def split(
-        self,
-        index: Index,
-        *,
-        seed: int,
-        split_seed: int,
-        train_size: int | None,
-        validation_size: int | None,
-        test_size: int | None,
-    ) -> Split:
-        """Rows of the three parts by the option ``split``, whichever the data were prepared with.
+    def parts(self, index: Index, split_seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """Parts and actors by the option ``split``, whichever the data were prepared with.
 
         Raises:
           ValueError: the published split of data that were prepared without its lists.
@@ -222,16 +212,7 @@ Without the lists, choose the option split="actor"."""
         if self.options.split == "actor" and not by_actor:
             groups = np.array([_actor(key) for key in index.keys])
             splits = np.array([_part_of(actor) for actor in groups.tolist()])
-        return published_split(
-            splits,
-            index.labels,
-            groups,
-            seed=seed,
-            split_seed=split_seed,
-            train_size=train_size,
-            validation_size=validation_size,
-            test_size=test_size,
-        )
+        return splits, groups
 
     def _listing_by_actor(self, source: Path) -> Listing:
         names = sorted(path.stem for path in (source / "AudioWAV").glob("*.wav"))

@@ -9,7 +9,8 @@ text is BERT's features, prepared beforehand, and its encoder must be a ``transf
 
 Published accuracy: .935 MASAM, .928 MLA, .907 late fusion (p = .0046 against the best previous).
 
-Cost: 61,000 training pairs are about 3,800 steps an epoch. It was not run here on the real data.
+Cost: as many steps an epoch as there are training pairs (some 61,000), over 16. It was not run here
+on the real data.
 
 Not stated where it was published, and chosen here: which encoders (published results on these data
 mostly start from ImageNet and BERT weights: see ``--weights``), weight decay 0.01, validation pairs

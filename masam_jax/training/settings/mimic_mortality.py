@@ -8,8 +8,8 @@ of 256, concatenated. MASAM with ρ = .5, α = .5, β = .9.
 
 Published AUPRC: .603 MASAM, .585 MMPareto, .567 late fusion.
 
-Cost: depends on the extraction; some 5,000 paired stays are 300 steps an epoch. It was not run here
-on the real data.
+Cost: as many steps an epoch as there are paired stays in three of five folds, over 16; most of a
+step is the ResNet. It was not run here on the real data.
 
 Not stated where it was published, and chosen here: depth and heads of the transformer, ResNet-34
 (as MedFuse has it) from random weights (see ``--weights``), dropout 0.3, weight decay 0.01, and no

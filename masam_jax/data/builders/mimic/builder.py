@@ -27,7 +27,6 @@ from masam_jax.data.builders.mimic.variables import COLUMNS, VARIABLES
 from masam_jax.data.builders.source import Listing, Record, file_digest, need
 from masam_jax.data.draws import Draws
 from masam_jax.data.modality import IMAGENET, IMAGENET_MEAN, IMAGENET_STD, Modality, Normalization
-from masam_jax.data.splits import Split, published_split
 from masam_jax.data.transforms import chest_xray
 from masam_jax.data.transforms.image_augmentation import center_crop, resize_shorter
 
@@ -235,32 +234,14 @@ class MimicBuilder(PublishedBuilder):
             sample["cxr"] = self._image(np.asarray(stored)[..., 0], draws)
         return sample
 
-    def split(
-        self,
-        index: Index,
-        *,
-        seed: int,
-        split_seed: int,
-        train_size: int | None,
-        validation_size: int | None,
-        test_size: int | None,
-    ) -> Split:
-        """Rows of the three parts, by the options ``split``, ``fold`` and ``pairs``."""
+    def parts(self, index: Index, split_seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """Parts and patients, by the options ``split``, ``fold`` and ``pairs``."""
         names = index.splits
         if self.options.split == "folds":
             names = fold_splits(index.groups, self.options.fold, split_seed)
         if self.options.pairs == "paired":
             names = np.where([_WITH in key for key in index.keys], names, "none")
-        return published_split(
-            names,
-            index.labels,
-            index.groups,
-            seed=seed,
-            split_seed=split_seed,
-            train_size=train_size,
-            validation_size=validation_size,
-            test_size=test_size,
-        )
+        return names, index.groups
 
     def _image(self, pixels: np.ndarray, draws: Draws | None) -> np.ndarray:
         """The middle of an X-ray, uint8 ``[size, size, channels]``."""
