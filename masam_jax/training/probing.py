@@ -19,9 +19,9 @@ class LinearProbes:
     """Logistic regression on the frozen features of each encoder, fitted on the training samples.
 
     Unlike the accuracy of the unimodal heads it means the same for methods that train no such
-    heads. Labels are the right ones, also where training has wrong ones. Features are standardised by
-    the training samples'; the regression is scikit-learn's
-    ``LogisticRegression`` with its defaults (L2 penalty, C = 1).
+    heads. Labels are the right ones, also where training has wrong ones. Features are standardised
+    by the training samples'; the regression is scikit-learn's ``LogisticRegression`` with its
+    defaults (L2 penalty, C = 1).
     """
 
     def __init__(self, problem: Problem) -> None:

@@ -9,8 +9,8 @@ weights, features of 512, concatenated. MASAM with ρ = .3, α = .8, β = .91.
 Published accuracy: .740 MASAM, .689 AUG, .636 late fusion; ablations .724 (w/o APS), .723 (w/o
 MDPS), .689 (SAM only).
 
-Cost: as many steps an epoch as there are training clips left on the web (some 15,000), over 16, each
-as one of CREMA-D, whose cost ``make bench`` measures. It was not run here on the real data.
+Cost: as many steps an epoch as there are training clips left on the web (some 15,000), over 16,
+each as one of CREMA-D, whose cost ``make bench`` measures. It was not run here on the real data.
 
 Not stated where it was published, and chosen here: weight decay 0.01, and no schedule of the
 learning rate.
