@@ -26,6 +26,7 @@ class LinearNetwork:
     dimensions: Mapping[str, int]
     feature_sizes: dict[str, int]
     num_classes: int = 3
+    multi_label: bool = False
 
     @property
     def modalities(self) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ class ReferenceNetwork:
     """What comes after its encoders, as an objective sees it."""
 
     num_classes = CLASSES
+    multi_label = False
 
     def __init__(self, *modalities: str) -> None:
         self.modalities = tuple(sorted(modalities))
