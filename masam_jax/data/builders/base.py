@@ -19,7 +19,6 @@ from masam_jax.data.builders.index import Index
 from masam_jax.data.builders.parallel import Encode, EncodedCache, encode_in_order
 from masam_jax.data.builders.quiet_tfds import quiet_tfds
 from masam_jax.data.builders.source import DamagedMedia, Listing, Record
-from masam_jax.data.builders.tfds_advice import ignore_advice
 from masam_jax.data.draws import Draws
 from masam_jax.data.modality import Modality
 from masam_jax.data.splits import Split, published_split
@@ -83,7 +82,6 @@ class PublishedBuilder(tfds.core.GeneratorBasedBuilder):
         del file_format
         self.options = self.OPTIONS() if options is None else options
         self._job: BuildJob | None = None
-        ignore_advice()
         super().__init__(data_dir=data_dir, file_format="array_record")
 
     # What a data set states.

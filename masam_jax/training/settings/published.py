@@ -50,7 +50,7 @@ class Settings:
         Examples:
           >>> settings = Settings(Experiment(), {"masam": "rho=0.5,alpha=0.5"})
           >>> settings.method("masam"), settings.method("masam:rho=2"), settings.method("sam")
-          ('masam:rho=2,alpha=0.5', 'masam:rho=2,alpha=0.5', 'sam')
+          ('masam:rho=0.5,alpha=0.5', 'masam:rho=2,alpha=0.5', 'sam')
         """
         name, given = cut_specification(spec)
         options = dict(item.split("=", 1) for item in self.methods.get(name, "").split(",") if item)
