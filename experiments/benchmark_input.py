@@ -16,7 +16,7 @@ and × how much faster they are delivered than taken, each with the machine to i
 share it: "waits" is how long a late-fusion step then waits for its batch. The first batches of all
 numbers of workers and threads are compared, and must be the same bit by bit.
 
-Takes about five minutes on two CPU cores, most of it compilation and steps of the network.
+Takes about six minutes on two CPU cores, most of it compilation and steps of the network.
 """
 
 import dataclasses

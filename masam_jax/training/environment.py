@@ -27,6 +27,14 @@ _PACKAGES = (
     "matplotlib",
     "tensorboardX",
     "tyro",
+    # What decodes and stores samples, where it is installed.
+    "tensorflow-datasets",
+    "array-record",
+    "av",
+    "espeakng-loader",
+    "kaldi-native-fbank",
+    "pillow",
+    "soundfile",
 )
 
 
