@@ -121,7 +121,7 @@ def _by_scikit_learn(labels, probabilities):
     }
 
 
-def _agree(labels, probabilities):
+def assert_agreement(labels, probabilities):
     found = all_scores(labels, probabilities)
     assert list(found) == list(METRICS)
     assert all(type(value) is float for value in found.values())
@@ -144,7 +144,7 @@ def _agree(labels, probabilities):
 def test_classes_are_scored_as_defined_and_as_scikit_learn_does(rows, classes, steps, seed):
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, rng.integers(1, classes + 1), rows)
-    _agree(labels, _softmax(rng, rows, classes, steps=steps))
+    assert_agreement(labels, _softmax(rng, rows, classes, steps=steps))
 
 
 @hypothesis.settings(max_examples=60)
@@ -158,7 +158,7 @@ def test_many_labels_are_scored_as_defined_and_as_scikit_learn_does(rows, count,
     rng = np.random.default_rng(seed)
     # Rates of 0 and 1 give labels without positives, and without negatives.
     labels = (rng.random((rows, count)) < rng.choice([0.0, 0.3, 1.0], count)).astype(np.float32)
-    _agree(labels, _sigmoid(rng, rows, count, steps=steps))
+    assert_agreement(labels, _sigmoid(rng, rows, count, steps=steps))
 
 
 @pytest.mark.parametrize("classes", [3, 31])

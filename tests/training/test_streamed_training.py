@@ -38,7 +38,7 @@ def _steps(task, state, step, start, stop):
     return state, losses
 
 
-def _close(left, right, rtol=1e-4):
+def assert_close(left, right, rtol=1e-4):
     assert jax.tree.structure(left) == jax.tree.structure(right)
     jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=rtol, atol=1e-5), left, right)
 
@@ -62,7 +62,7 @@ def test_on_disk_and_in_memory_training_is_the_same(prepared):
         point = Point(state.params, state.statistics, ())
         predictions = Predictors(problem).of(task)(point, problem.indices("test"))
         found.append((losses, state.params, state.statistics, predictions))
-    _close(*found)
+    assert_close(*found)
 
 
 @pytest.mark.parametrize("corruption", [CorruptionConfig(), MISSING], ids=["own", "more"])
@@ -83,7 +83,7 @@ def test_batches_and_statistics_are_the_same(prepared, name, options, corruption
         )
         for in_memory in (False, True)
     )
-    _close(streamed.host_statistics, resident.host_statistics, rtol=1e-6)
+    assert_close(streamed.host_statistics, resident.host_statistics, rtol=1e-6)
     lacks = bool(options) or corruption is MISSING
     for problem in (streamed, resident):
         assert problem.lacks("train") == problem.lacks("test") == lacks
@@ -141,11 +141,11 @@ def test_rows_that_seeds_share_are_predicted_as_others_are(prepared, monkeypatch
     predict, point = Predictors(problem).of(task), Point(params, statistics, ())
     together, apart = predict(point, shared), predict(point, own)
     apart = jax.tree.map(lambda x: np.stack([x[0], x[1][::-1]]), apart)
-    _close(together, apart)
+    assert_close(together, apart)
     np.testing.assert_array_equal(together.labels, problem.data.labels[shared])
     monkeypatch.setattr(batches_module, "_STREAMED_CHUNK", 4)
-    _close(predict(point, shared), together)
-    _close(jax.tree.map(lambda x: np.stack([x[0], x[1][::-1]]), predict(point, own)), together)
+    assert_close(predict(point, shared), together)
+    assert_close(jax.tree.map(lambda x: np.stack([x[0], x[1][::-1]]), predict(point, own)), together)
 
 
 @pytest.mark.parametrize("seeds, words", [(1, "batch sharded"), (4, "seeds sharded")])
@@ -171,7 +171,7 @@ def test_devices_that_share_a_batch_normalise_by_the_whole(prepared):
         task = _task(problem)
         state, losses = _steps(task, init_state(task), SeedStep(task), 0, 2)
         found.append((losses, jax.device_get((state.params, state.statistics))))
-    _close(*found, rtol=1e-3)
+    assert_close(*found, rtol=1e-3)
 
 
 def test_trials_of_g_blend_read_samples_too(prepared, tmp_path):
