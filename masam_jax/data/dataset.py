@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -279,6 +279,3 @@ def _read_only(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
         array = array.astype(dtype)
         array.setflags(write=False)
     return array
-
-
-Loader = Callable[[], MultimodalData]
