@@ -1,10 +1,13 @@
 """MASAM, multimodal adaptive sharpness-aware minimization, in JAX."""
 
-from masam_jax import schedules
-from masam_jax.gradients import multimodal_value_and_grad
-from masam_jax.late_fusion import LateFusion
-from masam_jax.losses import Losses
-from masam_jax.masam import MasamState, masam
+from masam_jax.core import schedules
+from masam_jax.core.gradients import multimodal_value_and_grad
+from masam_jax.core.late_fusion import LateFusion
+from masam_jax.core.losses import Losses
+from masam_jax.core.masam import MasamState, masam
+from masam_jax.core.metrics import masam_metrics
+from masam_jax.core.partition import label_by_path
+from masam_jax.core.scores import ModalityScores
 from masam_jax.methods.agm import agm
 from masam_jax.methods.asam import asam
 from masam_jax.methods.info_reg import info_reg
@@ -12,9 +15,6 @@ from masam_jax.methods.m_sam import m_sam
 from masam_jax.methods.mmpareto import mmpareto
 from masam_jax.methods.ogm_ge import ogm_ge
 from masam_jax.methods.sam import SamState, sam
-from masam_jax.metrics import masam_metrics
-from masam_jax.partition import label_by_path
-from masam_jax.scores import ModalityScores
 
 __version__ = "0.1.0"
 

@@ -19,13 +19,13 @@ ROOT = Path(__file__).resolve().parents[1]
 
 # From the quickest to the slowest: pytest stops at the first failure.
 TESTS = (
-    "tests/test_masam_arguments.py",
-    "tests/test_gradients.py",
-    "tests/test_late_fusion.py",
-    "tests/test_masam_properties.py",
-    "tests/test_masam_degenerate.py",
-    "tests/test_masam_reference.py",
-    "tests/test_contract.py",
+    "tests/core/test_masam_arguments.py",
+    "tests/core/test_gradients.py",
+    "tests/core/test_late_fusion.py",
+    "tests/core/test_masam_properties.py",
+    "tests/core/test_masam_degenerate.py",
+    "tests/core/test_masam_reference.py",
+    "tests/contract/test_contract.py",
 )
 
 
@@ -164,7 +164,7 @@ def main(numbers: list[int]) -> int:
 
 
 def _first_failure(copy: Path, mutant: Mutant) -> str | None:
-    target = copy / "masam_jax" / mutant.file
+    target = copy / "masam_jax" / "core" / mutant.file
     original = target.read_text()
     if original.count(mutant.line) != 1:
         raise ValueError(f"{mutant.file} has {mutant.line!r} {original.count(mutant.line)} times")

@@ -15,7 +15,7 @@ from rich.console import Console
 from experiments.integrations.integration import Integration
 from experiments.integrations.patients import Patients, make_patients
 from masam_jax import Losses, masam, masam_metrics, multimodal_value_and_grad
-from masam_jax.validation import check_fraction, check_radius
+from masam_jax.core.validation import check_fraction, check_radius
 
 Step = Callable[..., tuple[Any, Any, Losses]]
 

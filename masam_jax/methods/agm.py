@@ -7,6 +7,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from masam_jax.core.partition import resolve_partition
+from masam_jax.core.scores import accumulation_dtype
+from masam_jax.core.validation import check_choice
 from masam_jax.methods.method import Context, Labels, Method
 from masam_jax.methods.modulation import (
     TENSORS,
@@ -19,9 +22,6 @@ from masam_jax.methods.modulation import (
 from masam_jax.methods.options import format_number, require
 from masam_jax.methods.registry import register
 from masam_jax.methods.search import LogUniform
-from masam_jax.partition import resolve_partition
-from masam_jax.scores import accumulation_dtype
-from masam_jax.validation import check_choice
 
 Reference = Literal["mean_loss", "mean_ratio"]
 _REFERENCES = ("mean_loss", "mean_ratio")

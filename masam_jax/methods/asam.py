@@ -8,13 +8,13 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from masam_jax.core.partition import check_unmasked
+from masam_jax.core.validation import check_radius
 from masam_jax.methods.method import Method
 from masam_jax.methods.options import format_number, require, with_weight
 from masam_jax.methods.registry import register
 from masam_jax.methods.search import LogUniform
 from masam_jax.methods.whole_model import add_correction
-from masam_jax.partition import check_unmasked
-from masam_jax.validation import check_radius
 
 
 class AsamState(NamedTuple):

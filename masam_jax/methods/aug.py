@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from masam_jax.core.scores import accumulation_dtype
 from masam_jax.methods.aug_classifier import AugLogits, classify, init_classifier
 from masam_jax.methods.method import Context, Method
 from masam_jax.methods.objective import (
@@ -23,7 +24,6 @@ from masam_jax.methods.options import format_number, require
 from masam_jax.methods.registry import register
 from masam_jax.methods.schedule import Schedule
 from masam_jax.methods.search import Integers, Uniform
-from masam_jax.scores import accumulation_dtype
 
 
 class AugState(NamedTuple):

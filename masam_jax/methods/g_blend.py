@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from masam_jax.core.scores import accumulation_dtype
 from masam_jax.methods.method import Context, Method
 from masam_jax.methods.objective import Features, Network, Objective, Outcome, Params, Present
 from masam_jax.methods.options import format_number, require
 from masam_jax.methods.registry import register
 from masam_jax.methods.schedule import Probe, Schedule
 from masam_jax.methods.search import Integers
-from masam_jax.scores import accumulation_dtype
 
 FUSION = "fusion"
 

@@ -9,13 +9,13 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from masam_jax.core.partition import Partition, resolve_partition
+from masam_jax.core.scores import accumulation_dtype, partition_leaves
+from masam_jax.core.signal_checks import require_entries, require_signals, require_structure
 from masam_jax.methods.method import Labels, Method
 from masam_jax.methods.options import format_number, require
 from masam_jax.methods.registry import register
 from masam_jax.methods.search import LogUniform
-from masam_jax.partition import Partition, resolve_partition
-from masam_jax.scores import accumulation_dtype, partition_leaves
-from masam_jax.signal_checks import require_entries, require_signals, require_structure
 
 _INFINITY = float("inf")
 _NON_NEGATIVE = "a number >= 0"

@@ -7,22 +7,22 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from masam_jax.methods.method import Method
-from masam_jax.methods.options import format_number, require
-from masam_jax.methods.registry import register
-from masam_jax.methods.search import LogUniform
-from masam_jax.methods.whole_model import inverse_norm
-from masam_jax.partition import Labels, Partition, resolve_partition
-from masam_jax.perturbation import CLEAN, Correction
-from masam_jax.scores import accumulation_dtype, partition_leaves
-from masam_jax.signal_checks import (
+from masam_jax.core.partition import Labels, Partition, resolve_partition
+from masam_jax.core.perturbation import CLEAN, Correction
+from masam_jax.core.scores import accumulation_dtype, partition_leaves
+from masam_jax.core.signal_checks import (
     check_present,
     require_callable,
     require_entries,
     require_signals,
 )
-from masam_jax.signals import FusionGradient
-from masam_jax.validation import check_choice, check_radius
+from masam_jax.core.signals import FusionGradient
+from masam_jax.core.validation import check_choice, check_radius
+from masam_jax.methods.method import Method
+from masam_jax.methods.options import format_number, require
+from masam_jax.methods.registry import register
+from masam_jax.methods.search import LogUniform
+from masam_jax.methods.whole_model import inverse_norm
 
 _SIGNALS = ("shapley_values", "fusion_grads", "fusion_grad_fn")
 

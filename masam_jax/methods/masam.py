@@ -5,7 +5,7 @@ from typing import Literal
 
 import optax
 
-from masam_jax.masam import masam
+from masam_jax.core.masam import masam
 from masam_jax.methods.method import Context, Labels, Method
 from masam_jax.methods.options import format_number, require, with_weight
 from masam_jax.methods.registry import register

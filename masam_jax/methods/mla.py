@@ -9,6 +9,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from masam_jax.core.partition import Labels, path_name, resolve_partition
+from masam_jax.core.scores import accumulation_dtype
+from masam_jax.core.signal_checks import require_entries
 from masam_jax.methods.method import Method
 from masam_jax.methods.mla_projection import absorb, project
 from masam_jax.methods.objective import (
@@ -26,9 +29,6 @@ from masam_jax.methods.options import format_number, require
 from masam_jax.methods.registry import register
 from masam_jax.methods.schedule import Schedule
 from masam_jax.methods.search import LogUniform
-from masam_jax.partition import Labels, path_name, resolve_partition
-from masam_jax.scores import accumulation_dtype
-from masam_jax.signal_checks import require_entries
 
 HEAD = "method/head/kernel"
 """Where the shared head's kernel is among a network's parameters."""

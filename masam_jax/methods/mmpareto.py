@@ -9,14 +9,14 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from masam_jax.core.partition import resolve_partition
+from masam_jax.core.reductions import all_finite, total
+from masam_jax.core.scores import accumulation_dtype
+from masam_jax.core.signal_checks import require_signals, require_structure
 from masam_jax.methods.method import Labels, Method
 from masam_jax.methods.options import format_number, require, with_weight
 from masam_jax.methods.registry import register
 from masam_jax.methods.search import Uniform
-from masam_jax.partition import resolve_partition
-from masam_jax.reductions import all_finite, total
-from masam_jax.scores import accumulation_dtype
-from masam_jax.signal_checks import require_signals, require_structure
 
 _ACCEPTED = "a positive number"
 

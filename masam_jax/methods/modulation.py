@@ -8,8 +8,8 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 
-from masam_jax.partition import Partition
-from masam_jax.signal_checks import require_entries
+from masam_jax.core.partition import Partition
+from masam_jax.core.signal_checks import require_entries
 
 Tensors = Literal["all", "matrices", "convolutions"]
 TENSORS: tuple[str, ...] = typing.get_args(Tensors)

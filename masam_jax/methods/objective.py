@@ -6,7 +6,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 
 import jax
 
-from masam_jax.losses import cross_entropy
+from masam_jax.core.losses import cross_entropy
 
 Params = Any
 Features = Mapping[str, jax.Array]

@@ -7,6 +7,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from masam_jax.core.partition import Partition, resolve_partition
+from masam_jax.core.random_keys import raw_key, split_raw
+from masam_jax.core.scores import accumulation_dtype
+from masam_jax.core.validation import check_choice, check_flag
 from masam_jax.methods.method import Context, Labels, Method
 from masam_jax.methods.modulation import (
     TENSORS,
@@ -20,10 +24,6 @@ from masam_jax.methods.modulation import (
 from masam_jax.methods.options import format_number, require
 from masam_jax.methods.registry import register
 from masam_jax.methods.search import Uniform
-from masam_jax.partition import Partition, resolve_partition
-from masam_jax.random_keys import raw_key, split_raw
-from masam_jax.scores import accumulation_dtype
-from masam_jax.validation import check_choice, check_flag
 
 # Where the others have no confidence at all; tanh is 1 long before.
 _LARGEST_RATIO = 1e30

@@ -7,6 +7,8 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from masam_jax.core.scores import accumulation_dtype
+from masam_jax.core.validation import check_choice
 from masam_jax.methods.method import Context, Method
 from masam_jax.methods.objective import (
     Features,
@@ -20,8 +22,6 @@ from masam_jax.methods.objective import (
 from masam_jax.methods.options import format_number, require
 from masam_jax.methods.registry import register
 from masam_jax.methods.search import LogUniform, Uniform
-from masam_jax.scores import accumulation_dtype
-from masam_jax.validation import check_choice
 
 Coefficients = Literal["ratio", "binary"]
 

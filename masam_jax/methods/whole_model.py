@@ -6,8 +6,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from masam_jax.reductions import all_finite, total
-from masam_jax.scores import accumulation_dtype
+from masam_jax.core.reductions import all_finite, total
+from masam_jax.core.scores import accumulation_dtype
 
 Normalization = Callable[[jax.Array], jax.Array]
 

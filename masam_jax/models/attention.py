@@ -9,8 +9,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 
+from masam_jax.core.scores import accumulation_dtype
 from masam_jax.models.dropout import make_dropout
-from masam_jax.scores import accumulation_dtype
 
 
 class SelfAttention(nnx.Module):

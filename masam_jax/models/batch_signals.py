@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from masam_jax.losses import cross_entropy
+from masam_jax.core.losses import cross_entropy
 from masam_jax.methods.shapley import shapley_values
 from masam_jax.models.contributions import (
     blank_features,

@@ -7,9 +7,9 @@ from collections.abc import Collection, Mapping
 import jax
 import jax.numpy as jnp
 
+from masam_jax.core.scores import accumulation_dtype
 from masam_jax.methods.shapley import shapley_values
 from masam_jax.models.network import LateFusionNetwork, Params
-from masam_jax.scores import accumulation_dtype
 
 Features = Mapping[str, jax.Array]
 

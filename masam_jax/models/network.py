@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from masam_jax.late_fusion import LateFusion
+from masam_jax.core.late_fusion import LateFusion
 from masam_jax.models.conv import ConvEncoder
 from masam_jax.models.fusion import UnimodalHead, get_fusion
 from masam_jax.models.mlp import MLPEncoder

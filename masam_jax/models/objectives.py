@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 
-from masam_jax.losses import cross_entropy
+from masam_jax.core.losses import cross_entropy
 
 
 def cross_entropy_objective(

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 
+from masam_jax.core.validation import check_choice, check_flag
 from masam_jax.models.normalization import make_norm
 from masam_jax.models.resnet_blocks import (
     BOTTLENECK_EXPANSION,
@@ -16,7 +17,6 @@ from masam_jax.models.resnet_blocks import (
     convolve_and_normalise,
     make_conv,
 )
-from masam_jax.validation import check_choice, check_flag
 
 # Blocks of each stage, and whether they are bottlenecks.
 _ARCHITECTURES = {

@@ -7,8 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from masam_jax import masam_metrics
-from masam_jax.metrics import has_masam_metrics
+from masam_jax.core.metrics import has_masam_metrics, masam_metrics
 
 
 class DominanceState(NamedTuple):

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from masam_jax.losses import sample_cross_entropy
+from masam_jax.core.losses import sample_cross_entropy
 from masam_jax.training import metrics
 from masam_jax.training.batches import Batch, evaluation_batches, network_inputs, shares_samples
 from masam_jax.training.problem import Problem

@@ -4,7 +4,7 @@ import dataclasses
 import typing
 from typing import Any, Literal
 
-from masam_jax.validation import check_choice
+from masam_jax.core.validation import check_choice
 
 
 def check_literals(config: Any) -> None:

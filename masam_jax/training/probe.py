@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from masam_jax.losses import sample_cross_entropy
+from masam_jax.core.losses import sample_cross_entropy
 from masam_jax.training.batches import Batch, network_inputs, shares_samples
 from masam_jax.training.evaluation import batch_axes, in_parts
 from masam_jax.training.seeds import SeedStep

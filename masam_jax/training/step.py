@@ -6,8 +6,8 @@ from typing import Any, Literal
 import jax
 import optax
 
-from masam_jax.metrics import has_masam_metrics, masam_metrics
-from masam_jax.validation import is_traced
+from masam_jax.core.metrics import has_masam_metrics, masam_metrics
+from masam_jax.core.validation import is_traced
 
 Dispatch = Literal["auto", "jit", "host"]
 Step = Callable[..., tuple[Any, Any, Any]]

@@ -10,7 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from masam_jax import LateFusion, multimodal_value_and_grad
+from masam_jax.core.gradients import multimodal_value_and_grad
+from masam_jax.core.late_fusion import LateFusion
 from masam_jax.data import hold_out, index_batches
 from masam_jax.methods import BoundMethod, Context, Objective, Outcome, Schedule
 from masam_jax.models import LateFusionNetwork, batch_signals

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from masam_jax import masam_metrics
+from masam_jax.core.metrics import masam_metrics
 from masam_jax.training.dominance import DominanceState
 from masam_jax.training.problem import Problem
 

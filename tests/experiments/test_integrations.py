@@ -23,7 +23,7 @@ from experiments.integrations.patients import (
 )
 from experiments.integrations.train import Settings, main, make_step
 from masam_jax import masam, masam_metrics, multimodal_value_and_grad
-from masam_jax.partition import path_name, resolve_partition
+from masam_jax.core.partition import path_name, resolve_partition
 from tests.experiments.numpy_layers import convolution
 from tests.experiments.small_integrations import INTEGRATIONS, WIDTH, integrated
 

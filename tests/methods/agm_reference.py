@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tests.reference_network import (
+from tests.core.reference_network import (
     Array,
     Batch,
     Parameters,

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from tests.core.reference import Momentum
+from tests.core.reference_network import Batch, Parameters
 from tests.methods.phased_training import Array, softmax
-from tests.reference import Momentum
-from tests.reference_network import Batch, Parameters
 
 KERNEL, BIAS = ("method", "head", "kernel"), ("method", "head", "bias")
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tests.reference_network import (
+from tests.core.reference_network import (
     Batch,
     Parameters,
     fusion_value_and_gradient,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.reference_network import (
+from tests.core.reference_network import (
     Array,
     Batch,
     Parameters,

@@ -1,4 +1,4 @@
-"""Training steps of ``tests.networks`` with the signals that OGM-GE and AGM read."""
+"""Training steps of ``tests.core.networks`` with the signals that OGM-GE and AGM read."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import numpy as np
 import optax
 
 from masam_jax import multimodal_value_and_grad
-from masam_jax.losses import cross_entropy
+from masam_jax.core.losses import cross_entropy
 from masam_jax.methods.ogm_ge import ogm_ge
-from tests.contract import jit
-from tests.networks import encode, labels_of, late_fusion
-from tests.reference_network import Batch, Parameters, nested
+from tests.contract.contract import jit
+from tests.core.networks import encode, labels_of, late_fusion
+from tests.core.reference_network import Batch, Parameters, nested
 
 
 def _batch_signals(params: Any, batch: Batch) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tests.reference_network import (
+from tests.core.reference_network import (
     Array,
     Batch,
     Parameters,

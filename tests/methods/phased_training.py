@@ -14,7 +14,7 @@ import optax
 from masam_jax import multimodal_value_and_grad
 from masam_jax.methods import Objective
 from masam_jax.training.by_partition import by_partition
-from tests.contract import jit
+from tests.contract.contract import jit
 
 Array = np.ndarray
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from tests import reference_network
-from tests.reference_network import Array, Batch, Parameters, modalities_of
+from tests.core import reference_network
+from tests.core.reference_network import Array, Batch, Parameters, modalities_of
 
 
 def encode(parameters: Parameters, m: str, x: Array) -> tuple[Array, Array]:

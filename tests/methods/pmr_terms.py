@@ -11,9 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from masam_jax.methods.pmr import PmrObjective, PmrState
-from tests.contract import jit
+from tests.contract.contract import jit
+from tests.core.reference_network import Array
 from tests.methods.reference_objective import CLASSES, SIZE, ReferenceNetwork
-from tests.reference_network import Array
 
 
 def make_state(

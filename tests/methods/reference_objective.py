@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from masam_jax import LateFusion, multimodal_value_and_grad
 from masam_jax.methods import Objective
-from tests.networks import encode
+from tests.core.networks import encode
 
 CLASSES, SIZE = 3, 4
 

@@ -16,11 +16,11 @@ import pytest
 
 from masam_jax.methods import Context
 from masam_jax.methods.agm import AGM, AgmOptions, agm
-from tests.contract import jit
+from tests.contract.contract import jit
+from tests.core.networks import labels_of
+from tests.core.reference_network import draw_batches, initialise, nested
 from tests.methods.agm_reference import AgmReference
 from tests.methods.modulation_training import make_step
-from tests.networks import labels_of
-from tests.reference_network import draw_batches, initialise, nested
 
 NAMES = ("audio", "text", "video")
 DIMENSIONS = {"audio": 5, "text": 4, "video": 3}

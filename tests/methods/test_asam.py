@@ -16,9 +16,9 @@ import pytest
 from masam_jax import multimodal_value_and_grad, sam
 from masam_jax.methods import Context, parse_method
 from masam_jax.methods.asam import asam
+from tests.core.networks import labels_of, late_fusion, loss_fn
+from tests.core.reference_network import Batch, draw_batches, initialise, nested
 from tests.methods.asam_reference import reference_step
-from tests.networks import labels_of, late_fusion, loss_fn
-from tests.reference_network import Batch, draw_batches, initialise, nested
 
 STEPS = 6
 RATE = 0.05

@@ -15,7 +15,8 @@ import pytest
 
 from masam_jax.methods import Context, parse_method
 from masam_jax.methods.aug import AugObjective, AugOptions, AugState
-from tests.contract import jit
+from tests.contract.contract import jit
+from tests.core.reference_network import Parameters, draw_batches, nested
 from tests.methods.aug_reference import Reference
 from tests.methods.phased_training import (
     LinearNetwork,
@@ -24,7 +25,6 @@ from tests.methods.phased_training import (
     make_step,
     start,
 )
-from tests.reference_network import Parameters, draw_batches, nested
 
 STEPS, HIDDEN = 14, 5
 _KEY = jax.random.key(0)

@@ -19,9 +19,9 @@ from masam_jax.methods.g_blend import (
     Measured,
     blend_weights,
 )
+from tests.core.reference_network import Array
 from tests.methods.g_blend_reference import reference_weights
 from tests.methods.reference_objective import ReferenceNetwork
-from tests.reference_network import Array
 
 
 def _state(seeds: int, *names: str, dtype: Any = jnp.float32) -> GBlendState:

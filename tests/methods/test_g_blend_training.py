@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from masam_jax.losses import cross_entropy
+from masam_jax.core.losses import cross_entropy
 from masam_jax.methods import parse_method
 from masam_jax.methods.g_blend import GBlendObjective, GBlendSchedule, GBlendState
 from masam_jax.training.errors import InterruptedRun
@@ -19,12 +19,12 @@ from masam_jax.training.probe import TrainingProbe
 from masam_jax.training.seeds import SeedStep
 from masam_jax.training.state import init_state
 from masam_jax.training.task import Task
-from tests.contract import jit
+from tests.contract.contract import jit
+from tests.core.networks import encode
+from tests.core.reference_network import Batch, draw_batches, initialise, nested
 from tests.methods import small_runs
 from tests.methods.g_blend_reference import train
 from tests.methods.reference_objective import ReferenceNetwork, value_and_grad
-from tests.networks import encode
-from tests.reference_network import Batch, draw_batches, initialise, nested
 
 RATE = 0.1
 SPEC = "g_blend:super_epoch=1,held_out=0.25"

@@ -15,7 +15,7 @@ import pytest
 
 from masam_jax.methods import Context, get_method, parse_method
 from masam_jax.methods.info_reg import InfoRegOptions, info_reg
-from tests.contract import jit
+from tests.contract.contract import jit
 from tests.methods.info_reg_reference import InfoRegReference
 
 NAMES = ("text", "audio", "video")

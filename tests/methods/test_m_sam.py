@@ -17,10 +17,10 @@ from masam_jax import multimodal_value_and_grad
 from masam_jax.methods import Context, parse_method
 from masam_jax.methods.m_sam import m_sam
 from masam_jax.methods.shapley import shapley_values
-from tests.made_up_signals import CURVATURE, World, quadratic_gradient, vector
+from tests.core.made_up_signals import CURVATURE, World, quadratic_gradient, vector
+from tests.core.networks import encode, labels_of, late_fusion, loss_fn, objective
+from tests.core.reference_network import Batch, draw_batches, initialise, nested
 from tests.methods.m_sam_reference import reference_step, shapley
-from tests.networks import encode, labels_of, late_fusion, loss_fn, objective
-from tests.reference_network import Batch, draw_batches, initialise, nested
 
 STEPS = 6
 RATE = 0.1

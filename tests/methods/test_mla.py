@@ -15,7 +15,9 @@ import pytest
 from masam_jax.methods import Context, parse_method
 from masam_jax.methods.mla import MlaObjective, MlaOptions, mla
 from masam_jax.methods.mla_projection import absorb, project
-from tests.contract import jit
+from tests.contract.contract import jit
+from tests.core.reference import Momentum
+from tests.core.reference_network import Batch, Parameters, draw_batches, nested
 from tests.methods.phased_training import (
     Array,
     LinearNetwork,
@@ -26,8 +28,6 @@ from tests.methods.phased_training import (
     softmax,
     start,
 )
-from tests.reference import Momentum
-from tests.reference_network import Batch, Parameters, draw_batches, nested
 
 STEPS, SIZE, BATCHES_PER_EPOCH = 12, 4, 5
 HEAD, BIAS = ("method", "head", "kernel"), ("method", "head", "bias")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from masam_jax.methods.mla import MlaObjective
-from tests.contract import jit
+from tests.contract.contract import jit
 from tests.methods.phased_training import LinearNetwork, assert_close, softmax
 
 SIZE, CLASSES = 4, 3

@@ -15,11 +15,11 @@ import pytest
 from masam_jax import multimodal_value_and_grad
 from masam_jax.methods import Context, get_method, parse_method
 from masam_jax.methods.mmpareto import MMParetoOptions, mmpareto
-from tests.contract import jit
+from tests.contract.contract import jit
+from tests.core.networks import labels_of, loss_fn
+from tests.core.reference import Momentum
+from tests.core.reference_network import Array, draw_batches, initialise, nested
 from tests.methods.mmpareto_reference import join, reference_gradient
-from tests.networks import labels_of, loss_fn
-from tests.reference import Momentum
-from tests.reference_network import Array, draw_batches, initialise, nested
 
 GAMMA = 1.5
 STEPS = 12

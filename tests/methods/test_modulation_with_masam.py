@@ -13,12 +13,12 @@ import pytest
 from masam_jax import masam
 from masam_jax.methods.agm import agm
 from masam_jax.methods.ogm_ge import ogm_ge
-from tests.contract import jit
+from tests.contract.contract import jit
+from tests.core.networks import labels_of
+from tests.core.optimizers import lenient
+from tests.core.reference_network import draw_batches, initialise, nested
 from tests.methods import ogm_ge_reference as reference
 from tests.methods.modulation_training import make_gradient, make_step
-from tests.networks import labels_of
-from tests.optimizers import lenient
-from tests.reference_network import draw_batches, initialise, nested
 
 DIMENSIONS = {"audio": 5, "video": 3}
 PARAMETERS = initialise(0, DIMENSIONS)

@@ -15,11 +15,11 @@ import pytest
 
 from masam_jax.methods import Context
 from masam_jax.methods.ogm_ge import OGM_GE, OgmGeOptions, ogm_ge
-from tests.contract import jit
+from tests.contract.contract import jit
+from tests.core.networks import labels_of
+from tests.core.reference_network import draw_batches, initialise, nested
 from tests.methods import ogm_ge_reference as reference
 from tests.methods.modulation_training import make_step, unit_noise
-from tests.networks import labels_of
-from tests.reference_network import draw_batches, initialise, nested
 
 NAMES = ("audio", "text", "video")
 DIMENSIONS = {"audio": 5, "text": 4, "video": 3}

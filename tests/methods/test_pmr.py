@@ -13,7 +13,8 @@ import pytest
 from masam_jax.methods import Context, parse_method
 from masam_jax.methods.pmr import PmrObjective, PmrOptions
 from masam_jax.training.errors import InterruptedRun
-from tests.contract import jit
+from tests.contract.contract import jit
+from tests.core.reference_network import draw_batches, initialise, nested
 from tests.methods import small_runs
 from tests.methods.pmr_reference import (
     ReferencePmr,
@@ -24,7 +25,6 @@ from tests.methods.pmr_reference import (
 )
 from tests.methods.pmr_terms import draw, make_state, terms
 from tests.methods.reference_objective import CLASSES, SIZE, ReferenceNetwork, value_and_grad
-from tests.reference_network import draw_batches, initialise, nested
 
 # --- the paper's rule, step by step ---
 

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from masam_jax.methods.pmr import PmrObjective
-from tests.contract import jit
+from tests.contract.contract import jit
+from tests.core.reference_network import Array
 from tests.methods.pmr_reference import coefficients, cross_entropy, probabilities
 from tests.methods.pmr_terms import advance, draw, make_state, terms
 from tests.methods.reference_objective import CLASSES, SIZE, ReferenceNetwork
-from tests.reference_network import Array
 
 
 @hypothesis.given(

@@ -9,10 +9,10 @@ from masam_jax import multimodal_value_and_grad
 from masam_jax.methods import Context, parse_method
 from masam_jax.methods.unimodal import UnimodalObjective
 from masam_jax.models import mlp_network
-from tests.contract import jit
+from tests.contract.contract import jit
+from tests.core.reference_network import draw_batches, initialise, nested
 from tests.methods.g_blend_reference import descend
 from tests.methods.reference_objective import ReferenceNetwork, value_and_grad
-from tests.reference_network import draw_batches, initialise, nested
 
 NETWORK = mlp_network({"audio": 3, "video": 4}, num_classes=3, width=5, depth=1)
 PARAMS = NETWORK.init(jax.random.key(0))

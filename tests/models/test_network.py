@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from masam_jax.gradients import multimodal_value_and_grad
+from masam_jax.core.gradients import multimodal_value_and_grad
 from masam_jax.models import (
     FUSIONS,
     LateFusionNetwork,

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
+from masam_jax.core.validation import is_traced
 from masam_jax.data import make_synthetic
 from masam_jax.training.config import (
     DataConfig,
@@ -15,7 +16,6 @@ from masam_jax.training.config import (
 )
 from masam_jax.training.distribution import make_placement
 from masam_jax.training.problem import build_problem
-from masam_jax.validation import is_traced
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import sklearn.metrics
 
-from masam_jax.losses import cross_entropy, sample_cross_entropy
+from masam_jax.core.losses import cross_entropy, sample_cross_entropy
 from masam_jax.methods import method_names, parse_method
 from masam_jax.models.batch_signals import batch_signals
 from masam_jax.training.batches import network_inputs

@@ -10,7 +10,7 @@ import optax
 import pytest
 from rich.console import Console
 
-from masam_jax.losses import cross_entropy
+from masam_jax.core.losses import cross_entropy
 from masam_jax.methods import BoundMethod, Method, Objective, Outcome, Schedule, parse_method
 from masam_jax.training.checkpoints import Checkpoints
 from masam_jax.training.errors import InterruptedRun

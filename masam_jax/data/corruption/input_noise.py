@@ -10,8 +10,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from masam_jax.core.validation import is_traced
 from masam_jax.data.corruption.argument_checks import check_modalities
-from masam_jax.validation import is_traced
 
 
 def add_noise(

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tests.reference_network import (
+from tests.core.reference_network import (
     Array,
     Batch,
     Parameters,

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 from jax.interpreters import partial_eval
 
-from masam_jax.partition import Partition, path_name
+from masam_jax.core.partition import Partition, path_name
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

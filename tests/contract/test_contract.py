@@ -10,12 +10,12 @@ import optax
 import pytest
 from jax.sharding import AxisType, PartitionSpec
 
-import tests.contract_composition
-import tests.contract_jax  # noqa: F401  (registers its checks)
+import tests.contract.contract_composition
+import tests.contract.contract_jax  # noqa: F401  (registers its checks)
 from masam_jax import masam, sam
 from masam_jax.methods import Context, method_names, parse_method
 from masam_jax.methods.mla import mla
-from tests.contract import (
+from tests.contract.contract import (
     CHECKS,
     DEVICES,
     LATE_FUSION,

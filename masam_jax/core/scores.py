@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from masam_jax.partition import Partition
-from masam_jax.reductions import total
+from masam_jax.core.partition import Partition
+from masam_jax.core.reductions import total
 
 
 class ModalityScores(NamedTuple):

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from masam_jax import masam
-from tests.contract import jit
+from tests.contract.contract import jit
 
 CURVATURE = 0.5
 NAMES = ("audio", "text", "video")

@@ -5,10 +5,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from masam_jax.collectives import average, vary
-from masam_jax.microbatches import mean_over_microbatches, split_microbatches
-from masam_jax.partition import Partition
-from masam_jax.passes import Passes
+from masam_jax.core.collectives import average, vary
+from masam_jax.core.microbatches import mean_over_microbatches, split_microbatches
+from masam_jax.core.partition import Partition
+from masam_jax.core.passes import Passes
 
 
 class _GradientSignal:

@@ -19,7 +19,7 @@ from optax import (
     warmup_cosine_decay_schedule,
 )
 
-from masam_jax.validation import check_radius
+from masam_jax.core.validation import check_radius
 
 if TYPE_CHECKING:
     import chex  # importing it takes as long as all of masam_jax

@@ -8,9 +8,9 @@ import numpy as np
 import optax
 import pytest
 
-from tests.optimizers import lenient
-from tests.reference import Adam, Base, Momentum
-from tests.reference_network import (
+from tests.core.optimizers import lenient
+from tests.core.reference import Adam, Base, Momentum
+from tests.core.reference_network import (
     Batch,
     Parameters,
     draw_batches,

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from masam_jax.collectives import vary
+from masam_jax.core.collectives import vary
 
 
 def split_microbatches(args: Any, count: int) -> Any:

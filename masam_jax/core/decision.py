@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from masam_jax.partition import Partition
-from masam_jax.perturbation import CLEAN
-from masam_jax.random_keys import split_raw
-from masam_jax.scores import ModalityScores, advance, align, partition_leaves
-from masam_jax.signals import FusionGradient
+from masam_jax.core.partition import Partition
+from masam_jax.core.perturbation import CLEAN
+from masam_jax.core.random_keys import split_raw
+from masam_jax.core.scores import ModalityScores, advance, align, partition_leaves
+from masam_jax.core.signals import FusionGradient
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple, Protocol
 import jax
 import jax.numpy as jnp
 
-from masam_jax.late_fusion import LateFusion, check_separate_encoders
-from masam_jax.losses import (
+from masam_jax.core.late_fusion import LateFusion, check_separate_encoders
+from masam_jax.core.losses import (
     Losses,
     Weights,
     check_losses,
@@ -18,7 +18,7 @@ from masam_jax.losses import (
     weighted_total,
     weights_by_modality,
 )
-from masam_jax.partition import Partition
+from masam_jax.core.partition import Partition
 
 # Below it the difference of two gradients, divided by the weight, has lost too many digits.
 _SMALL_WEIGHT = 0.01

@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from typing import Any, Literal
 
-from masam_jax.collectives import average, vary
-from masam_jax.late_fusion import LateFusion
-from masam_jax.losses import Losses, Weights, common_weight, weights_by_modality
-from masam_jax.microbatches import mean_over_microbatches, split_microbatches
-from masam_jax.passes import LateFusionPasses, Passes, PlainPasses, scaled_difference
-from masam_jax.signals import FusionGradient, TotalGradient
+from masam_jax.core.collectives import average, vary
+from masam_jax.core.late_fusion import LateFusion
+from masam_jax.core.losses import Losses, Weights, common_weight, weights_by_modality
+from masam_jax.core.microbatches import mean_over_microbatches, split_microbatches
+from masam_jax.core.passes import LateFusionPasses, Passes, PlainPasses, scaled_difference
+from masam_jax.core.signals import FusionGradient, TotalGradient
 
 ValueAndGrad = Callable[..., tuple[Losses, Any, dict[str, Any]]]
 

@@ -26,7 +26,7 @@ import optax
 import pytest
 
 from masam_jax import LateFusion, masam, multimodal_value_and_grad, sam
-from tests.optimizers import lenient
+from tests.core.optimizers import lenient
 
 DEPTH = 8
 WIDTH = 64

@@ -12,7 +12,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from tests.contract import (
+from tests.contract.contract import (
     DEVICES,
     Factory,
     Run,

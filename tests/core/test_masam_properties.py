@@ -15,8 +15,8 @@ import optax
 import pytest
 
 from masam_jax import masam, masam_metrics, multimodal_value_and_grad, sam
-from tests import contract
-from tests.made_up_signals import (
+from tests.contract import contract
+from tests.core.made_up_signals import (
     NAMES,
     SEEDS,
     SELECTIONS,

@@ -12,7 +12,7 @@ import pytest
 from flax import nnx
 
 from masam_jax import label_by_path, masam
-from masam_jax.partition import resolve_partition
+from masam_jax.core.partition import resolve_partition
 
 PARAMS = {"enc": {"a": {"k": jnp.ones(2), "b": jnp.ones(1)}, "v": jnp.ones(3)}, "head": jnp.ones(1)}
 EXPECTED = ("a", "a", "v", "other")

@@ -7,9 +7,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from masam_jax.partition import Partition
-from masam_jax.reductions import all_finite
-from masam_jax.signals import FusionGradient
+from masam_jax.core.partition import Partition
+from masam_jax.core.reductions import all_finite
+from masam_jax.core.signals import FusionGradient
 
 CLEAN = -1
 """The index that stands for no modality: the step is a clean one."""

@@ -6,7 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from masam_jax import masam, masam_metrics, microbatches, multimodal_value_and_grad
+from masam_jax import masam, masam_metrics, multimodal_value_and_grad
+from masam_jax.core import microbatches
 
 PARAMS = {"a": jnp.asarray([0.5, -1.0]), "v": jnp.asarray([0.2, 0.8]), "h": jnp.asarray(0.7)}
 X = jnp.asarray(np.random.default_rng(0).normal(size=(12, 2)), jnp.float32)

@@ -8,24 +8,30 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from masam_jax.decision import Decision, Settings, Step, decide
-from masam_jax.partition import Labels, Partition, resolve_partition
-from masam_jax.perturbation import CLEAN, Correction
-from masam_jax.random_keys import raw_key
-from masam_jax.scores import (
+from masam_jax.core.decision import Decision, Settings, Step, decide
+from masam_jax.core.partition import Labels, Partition, resolve_partition
+from masam_jax.core.perturbation import CLEAN, Correction
+from masam_jax.core.random_keys import raw_key
+from masam_jax.core.scores import (
     ModalityScores,
     accumulation_dtype,
     initial_scores,
 )
-from masam_jax.signal_checks import (
+from masam_jax.core.signal_checks import (
     check_present,
     require_callable,
     require_entries,
     require_signals,
     require_structure,
 )
-from masam_jax.signals import FusionGradient
-from masam_jax.validation import check_choice, check_flag, check_fraction, check_radius, is_traced
+from masam_jax.core.signals import FusionGradient
+from masam_jax.core.validation import (
+    check_choice,
+    check_flag,
+    check_fraction,
+    check_radius,
+    is_traced,
+)
 
 Dispatch = Literal["auto", "switch", "dense", "host"]
 

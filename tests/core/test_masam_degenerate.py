@@ -13,8 +13,8 @@ import optax
 import pytest
 
 from masam_jax import masam, masam_metrics
-from tests import contract
-from tests.made_up_signals import NAMES, SEEDS, SELECTIONS, World, assert_close, few, vector
+from tests.contract import contract
+from tests.core.made_up_signals import NAMES, SEEDS, SELECTIONS, World, assert_close, few, vector
 
 
 @pytest.fixture(autouse=True, scope="module")

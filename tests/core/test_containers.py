@@ -14,8 +14,8 @@ import pytest
 from flax import nnx
 
 from masam_jax import label_by_path, masam, sam
-from masam_jax.partition import resolve_partition
-from tests.contract import (
+from masam_jax.core.partition import resolve_partition
+from tests.contract.contract import (
     assert_same,
     jit,
     loss_fn,

@@ -15,10 +15,10 @@ import optax
 import pytest
 
 from masam_jax import masam, masam_metrics, multimodal_value_and_grad, sam
-from tests.networks import labels_of, late_fusion, loss_fn
-from tests.optimizers import lenient
-from tests.reference import Adam, Base, MasamReference, Momentum, Record, SamReference
-from tests.reference_network import Batch, Parameters, draw_batches, initialise, nested
+from tests.core.networks import labels_of, late_fusion, loss_fn
+from tests.core.optimizers import lenient
+from tests.core.reference import Adam, Base, MasamReference, Momentum, Record, SamReference
+from tests.core.reference_network import Batch, Parameters, draw_batches, initialise, nested
 
 STEPS = 60
 TOLERANCE = 1e-10

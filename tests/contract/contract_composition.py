@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 
 from masam_jax import label_by_path
-from tests.contract import (
+from tests.contract.contract import (
     Factory,
     assert_same,
     batches,

@@ -1,0 +1,1 @@
+"""The transformation and what it is given: importing it needs jax, optax, chex and numpy alone."""

@@ -1,0 +1,1 @@
+"""The contract of every gradient transformation of the library."""
