@@ -37,12 +37,12 @@ from experiments.benchmark_delivery import (
     measure_stages,
 )
 from experiments.benchmark_media import FRAME_SIZE, make_media
+from masam_jax.config.experiment import SeedConfig
+from masam_jax.config.published.crema_d import SETTINGS
 from masam_jax.data.builders.crema_d import CremaD, CremaDOptions
 from masam_jax.data.prepared import PreparedData
-from masam_jax.training.config import SeedConfig
 from masam_jax.training.distribution import make_placement
 from masam_jax.training.problem import Problem, build_problem
-from masam_jax.training.settings.crema_d import SETTINGS
 
 
 @dataclasses.dataclass(frozen=True)

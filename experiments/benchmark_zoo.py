@@ -7,15 +7,15 @@ import numpy as np
 
 from experiments.benchmark_models import IMAGE_SHAPE, NUM_CLASSES, VECTOR_SIZE
 from experiments.benchmark_variants import Variant
-from masam_jax.data import MultimodalData
-from masam_jax.methods import method_names, parse_method
-from masam_jax.training.config import (
+from masam_jax.config.experiment import (
     DataConfig,
     Experiment,
     ModelConfig,
     OptimizationConfig,
     SeedConfig,
 )
+from masam_jax.data import MultimodalData
+from masam_jax.methods import method_names, parse_method
 from masam_jax.training.distribution import make_placement
 from masam_jax.training.problem import Problem, build_problem
 from masam_jax.training.seeds import SeedStep

@@ -20,12 +20,12 @@ from masam_jax.cli_datasets import execute_datasets
 from masam_jax.cli_interrupt import Terminated
 from masam_jax.cli_sample_progress import SampleProgress
 from masam_jax.cli_words import parse, program, typed
+from masam_jax.config.experiment import OutputConfig
+from masam_jax.config.published import Settings, settings_of
 from masam_jax.data.commands import DatasetCommand, PrepareDataset
 from masam_jax.training.commands import Command, Compare, Evaluate, Runs, Train, Tune
-from masam_jax.training.config import OutputConfig
 from masam_jax.training.errors import InterruptedRun, RunError, user_errors
 from masam_jax.training.method_list import expand_methods
-from masam_jax.training.settings import Settings, settings_of
 
 # Of tables that go to a file or a pipe.
 _WIDTH = 140

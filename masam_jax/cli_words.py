@@ -11,6 +11,7 @@ from typing import Annotated, Any, Union
 
 import tyro
 
+from masam_jax.config.published import settings_of
 from masam_jax.data.builders.registry import BUILDERS
 from masam_jax.data.commands import DATASET_COMMANDS, DatasetCommand
 from masam_jax.data.registry import SHIPPED
@@ -24,7 +25,6 @@ from masam_jax.training.commands import (
     Tune,
     default_command,
 )
-from masam_jax.training.settings import settings_of
 
 # The word before those of `DATASET_COMMANDS`.
 DATASETS = "datasets"

@@ -21,13 +21,13 @@ try:
     import jax.numpy as jnp
     import numpy as np
 
+    from masam_jax.config.experiment import CorruptionConfig, InputConfig
     from masam_jax.data.prepared import PreparedData
     from masam_jax.data.raw_inputs import check_inputs, slices
     from masam_jax.data.sample_reader import Samples
     from masam_jax.data.statistics import Statistics, standardize
     from masam_jax.data.streaming import ReadAhead
     from masam_jax.training.atomic_files import read_json
-    from masam_jax.training.config import CorruptionConfig, InputConfig
     from masam_jax.training.corruption import Data, corrupt_inputs
     from masam_jax.training.errors import RunError, user_errors
     from masam_jax.training.evaluation import Point

@@ -7,9 +7,9 @@ import jax
 import numpy as np
 from rich.console import Console
 
+from masam_jax.config.experiment import DistributionConfig, InputConfig, OutputConfig
 from masam_jax.training import runs
 from masam_jax.training.checkpoints import Checkpoints, Progress
-from masam_jax.training.config import DistributionConfig, InputConfig, OutputConfig
 from masam_jax.training.progress import ProgressReport
 from masam_jax.training.runs import execute, plan_comparison, plan_training
 from masam_jax.training.state import abstract_state

@@ -6,11 +6,11 @@ import pytest
 
 from masam_jax import cli
 from masam_jax.cli_words import parse
+from masam_jax.config.experiment import Experiment
+from masam_jax.config.published import settings_of
 from masam_jax.training import runs
 from masam_jax.training.commands import Compare, Train, Tune
-from masam_jax.training.config import Experiment
 from masam_jax.training.errors import RunError
-from masam_jax.training.settings import settings_of
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,17 @@ PACKAGE = ROOT / "masam_jax"
 
 # A folder imports from itself and from those before it.
 # The package's __init__ re-exports `sam`, so it counts as the last of what it may import.
-LAYERS = ("core", "methods", "models", "data", "training", "predict", "analysis", "cli")
+LAYERS = (
+    "core",
+    "methods",
+    "models",
+    "data",
+    "config",
+    "training",
+    "predict",
+    "analysis",
+    "cli",
+)
 CORE_DEPENDENCIES = {"jax", "jaxlib", "optax", "chex", "numpy"}
 
 

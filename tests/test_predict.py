@@ -8,9 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from masam_jax.data import load_mfeat, make_synthetic
-from masam_jax.predict import RunError, load_predictor
-from masam_jax.training.config import (
+from masam_jax.config.experiment import (
     CorruptionConfig,
     DataConfig,
     EvaluationConfig,
@@ -20,6 +18,8 @@ from masam_jax.training.config import (
     OptimizationConfig,
     SeedConfig,
 )
+from masam_jax.data import load_mfeat, make_synthetic
+from masam_jax.predict import RunError, load_predictor
 from masam_jax.training.open_data import open_data
 from masam_jax.training.saved import evaluate_run
 from tests.data.builders.sources import make_any_source

@@ -12,8 +12,8 @@ import sys
 
 import pytest
 
+from masam_jax.config.published import settings_of
 from masam_jax.data.builders.registry import BUILDERS, default_source
-from masam_jax.training.settings import settings_of
 from tests.data.builders.sources import fixture_spec, make_any_source
 
 PUBLISHED = sorted(set(BUILDERS) - {"av_digits"})

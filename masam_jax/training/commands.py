@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from masam_jax.training.config import (
+from masam_jax.config.experiment import (
     CorruptionConfig,
     DataConfig,
     DistributionConfig,
@@ -18,7 +18,7 @@ from masam_jax.training.config import (
     OutputConfig,
     SeedConfig,
 )
-from masam_jax.training.settings import Settings
+from masam_jax.config.published import Settings
 
 # The published radius, and those that `make radii` chose on validation samples and other seeds.
 DEMO_METHODS = (

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from masam_jax.config.experiment import CorruptionConfig
 from masam_jax.data import MultimodalData, Split
 from masam_jax.data.corruption import add_noise, drop, labelled_rows, noisy_labels, present_rows
 from masam_jax.data.prepared import PreparedData
-from masam_jax.training.config import CorruptionConfig
 
 Data = MultimodalData | PreparedData
 

@@ -14,7 +14,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from masam_jax.training.config import DistributionConfig
+from masam_jax.config.experiment import DistributionConfig
 from masam_jax.training.errors import RunError
 
 _AXIS = "devices"

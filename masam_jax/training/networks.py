@@ -9,11 +9,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from masam_jax.config.experiment import ModelConfig, by_modality
 from masam_jax.data import Modality
 from masam_jax.models import EarlyFusionNetwork, LateFusionNetwork
 from masam_jax.models.encoders import EncoderSize, SampleShape, make_encoder, make_tokenizer
 from masam_jax.models.names import unknown_name
-from masam_jax.training.config import ModelConfig, by_modality
 
 _DTYPES = {"float32": None, "bfloat16": jnp.bfloat16}
 

@@ -9,6 +9,7 @@ import grain
 import jax
 import numpy as np
 
+from masam_jax.config.experiment import CorruptionConfig, Experiment, InputConfig
 from masam_jax.data import (
     SPLIT_RULE,
     MultimodalData,
@@ -21,7 +22,6 @@ from masam_jax.data.prepared import PreparedData
 from masam_jax.data.statistics import Statistics, streamed_statistics
 from masam_jax.data.streaming import ReadAhead, row_batches
 from masam_jax.models import LateFusionNetwork
-from masam_jax.training.config import CorruptionConfig, Experiment, InputConfig
 from masam_jax.training.corruption import Corruption, Data, corrupt, still_present
 from masam_jax.training.distribution import Placement
 from masam_jax.training.networks import apply_pretrained, build_network, pretrained

@@ -7,9 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from masam_jax.methods import BoundMethod, parse_method
-from masam_jax.training.atomic_files import plain, read_json, write_bytes, write_json
-from masam_jax.training.config import (
+from masam_jax.config.experiment import (
     CorruptionConfig,
     DistributionConfig,
     Experiment,
@@ -17,6 +15,8 @@ from masam_jax.training.config import (
     OutputConfig,
     as_json,
 )
+from masam_jax.methods import BoundMethod, parse_method
+from masam_jax.training.atomic_files import plain, read_json, write_bytes, write_json
 from masam_jax.training.context_file import write_context
 from masam_jax.training.data_facts import write_facts
 from masam_jax.training.distribution import barrier, initialize, is_primary, make_placement

@@ -10,11 +10,11 @@ from typing import Any, Literal
 
 import numpy as np
 
+from masam_jax.config.experiment import InputConfig, changed_fields, experiment_from_json
 from masam_jax.data.statistics import Statistics
 from masam_jax.methods import BoundMethod, parse_method
 from masam_jax.training.atomic_files import read_json, write_text
 from masam_jax.training.checkpoints import Checkpoints
-from masam_jax.training.config import InputConfig, changed_fields, experiment_from_json
 from masam_jax.training.distribution import make_placement
 from masam_jax.training.errors import RunError, user_errors
 from masam_jax.training.evaluation import Predictions, Predictors, measure

@@ -8,10 +8,10 @@ from typing import Any
 
 import jax
 
+from masam_jax.config.experiment import Experiment, experiment_from_json
 from masam_jax.methods import BoundMethod, Objective, parse_method
 from masam_jax.models import LateFusionNetwork
 from masam_jax.training.checkpoints import Checkpoints
-from masam_jax.training.config import Experiment, experiment_from_json
 from masam_jax.training.context_file import read_context
 from masam_jax.training.data_facts import DataFacts, read_facts
 from masam_jax.training.errors import RunError, user_errors

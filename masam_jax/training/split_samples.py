@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from masam_jax.config.experiment import Experiment
 from masam_jax.data.prepared import PreparedData
 from masam_jax.data.sample_reader import Samples
 from masam_jax.data.splits import split_digest
 from masam_jax.data.streaming import ReadAhead, row_batches
-from masam_jax.training.config import Experiment
 from masam_jax.training.corruption import Corruption, Data, corrupt, still_present
 
 

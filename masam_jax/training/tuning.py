@@ -8,15 +8,15 @@ from typing import Any
 
 from rich.console import Console
 
-from masam_jax.methods import parse_method
-from masam_jax.training.atomic_files import plain, write_json
-from masam_jax.training.config import (
+from masam_jax.config.experiment import (
     DistributionConfig,
     Experiment,
     InputConfig,
     OutputConfig,
     as_json,
 )
+from masam_jax.methods import parse_method
+from masam_jax.training.atomic_files import plain, write_json
 from masam_jax.training.environment import describe_environment
 from masam_jax.training.errors import InterruptedRun, RunError, user_errors
 from masam_jax.training.evaluation import Predictors

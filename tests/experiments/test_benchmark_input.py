@@ -14,11 +14,11 @@ from experiments.benchmark_consumption import Consumption, measure_consumption
 from experiments.benchmark_input import InputSettings, measure_input, print_report
 from experiments.benchmark_media import FRAME_RATE, SOUND_RATE, make_media
 from experiments.benchmark_zoo import make_zoo_problem
+from masam_jax.config.published.crema_d import SETTINGS
 from masam_jax.data.sample_reader import Samples
 from masam_jax.data.streaming import ReadAhead
 from masam_jax.data.transforms.audio_clip import read_wave
 from masam_jax.data.transforms.video_frames import read_frames
-from masam_jax.training.settings.crema_d import SETTINGS
 from tests.experiments.input_report import REPORT
 
 

@@ -4,9 +4,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from masam_jax.core.validation import is_traced
-from masam_jax.data import make_synthetic
-from masam_jax.training.config import (
+from masam_jax.config.experiment import (
     DataConfig,
     EvaluationConfig,
     Experiment,
@@ -14,6 +12,8 @@ from masam_jax.training.config import (
     OptimizationConfig,
     SeedConfig,
 )
+from masam_jax.core.validation import is_traced
+from masam_jax.data import make_synthetic
 from masam_jax.training.distribution import make_placement
 from masam_jax.training.problem import build_problem
 

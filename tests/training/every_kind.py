@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from masam_jax.config.experiment import ModelConfig
 from masam_jax.data import Modality, MultimodalData, Normalization
-from masam_jax.training.config import ModelConfig
 
 ROWS = 60
 SPECS = {

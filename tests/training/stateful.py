@@ -3,8 +3,7 @@
 import jax
 import numpy as np
 
-from masam_jax.data import MultimodalData
-from masam_jax.training.config import (
+from masam_jax.config.experiment import (
     CorruptionConfig,
     DataConfig,
     EvaluationConfig,
@@ -13,6 +12,7 @@ from masam_jax.training.config import (
     OptimizationConfig,
     SeedConfig,
 )
+from masam_jax.data import MultimodalData
 from masam_jax.training.distribution import make_placement
 from masam_jax.training.problem import build_problem
 

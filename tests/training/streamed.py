@@ -10,8 +10,7 @@ from typing import Any
 import jax
 from rich.console import Console
 
-from masam_jax.methods import parse_method
-from masam_jax.training.config import (
+from masam_jax.config.experiment import (
     CorruptionConfig,
     DataConfig,
     EvaluationConfig,
@@ -21,6 +20,7 @@ from masam_jax.training.config import (
     OptimizationConfig,
     SeedConfig,
 )
+from masam_jax.methods import parse_method
 from masam_jax.training.distribution import make_placement
 from masam_jax.training.evaluation import Predictors
 from masam_jax.training.interrupt import InterruptRequest

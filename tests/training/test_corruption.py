@@ -7,16 +7,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from masam_jax.methods import parse_method
-from masam_jax.training import runs
-from masam_jax.training.atomic_files import read_json
-from masam_jax.training.batches import evaluation_batches, network_inputs
-from masam_jax.training.config import (
+from masam_jax.config.experiment import (
     CorruptionConfig,
     DistributionConfig,
     ModelConfig,
     OutputConfig,
 )
+from masam_jax.methods import parse_method
+from masam_jax.training import runs
+from masam_jax.training.atomic_files import read_json
+from masam_jax.training.batches import evaluation_batches, network_inputs
 from masam_jax.training.corruption import corrupt
 from masam_jax.training.progress import ProgressReport
 from masam_jax.training.seeds import SeedStep

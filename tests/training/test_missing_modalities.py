@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 
 from masam_jax import masam, masam_metrics
-from masam_jax.methods import parse_method
-from masam_jax.training.batches import NetworkInputs, network_inputs
-from masam_jax.training.config import (
+from masam_jax.config.experiment import (
     CorruptionConfig,
     DataConfig,
     DistributionConfig,
@@ -17,6 +15,8 @@ from masam_jax.training.config import (
     OptimizationConfig,
     SeedConfig,
 )
+from masam_jax.methods import parse_method
+from masam_jax.training.batches import NetworkInputs, network_inputs
 from masam_jax.training.corruption import still_present
 from masam_jax.training.errors import RunError
 from masam_jax.training.probe import TrainingProbe

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from masam_jax.training.config import OutputConfig
+from masam_jax.config.experiment import OutputConfig
 from masam_jax.training.errors import RunError
 from masam_jax.training.run_directory import is_locked, open_run, read_config
 

@@ -9,9 +9,9 @@ import numpy as np
 import optax
 import pytest
 
+from masam_jax.config.experiment import CorruptionConfig, ModelConfig
 from masam_jax.methods import parse_method
 from masam_jax.training import batches as batches_module
-from masam_jax.training.config import CorruptionConfig, ModelConfig
 from masam_jax.training.errors import InterruptedRun
 from masam_jax.training.evaluation import Point, Predictors
 from masam_jax.training.seeds import SeedStep

@@ -6,10 +6,7 @@ import signal
 import jax
 import pytest
 
-from masam_jax.training import tuning
-from masam_jax.training.atomic_files import read_json
-from masam_jax.training.commands import Compare, Tune
-from masam_jax.training.config import (
+from masam_jax.config.experiment import (
     DataConfig,
     DistributionConfig,
     EvaluationConfig,
@@ -19,6 +16,9 @@ from masam_jax.training.config import (
     OutputConfig,
     SeedConfig,
 )
+from masam_jax.training import tuning
+from masam_jax.training.atomic_files import read_json
+from masam_jax.training.commands import Compare, Tune
 from masam_jax.training.errors import InterruptedRun, PrunedRun, RunError
 from masam_jax.training.interrupt import InterruptRequest
 from masam_jax.training.problem import Problem

@@ -2,7 +2,7 @@
 
 import pytest
 
-from masam_jax.training.config import (
+from masam_jax.config.experiment import (
     DataConfig,
     DistributionConfig,
     EvaluationConfig,

@@ -17,8 +17,8 @@ mostly start from ImageNet and BERT weights: see ``--weights``), weight decay 0.
 (a tenth of train), and no schedule of the learning rate.
 """
 
-from masam_jax.training.config import ModelConfig
-from masam_jax.training.settings.published import Settings, published_experiment
+from masam_jax.config.experiment import ModelConfig
+from masam_jax.config.published.settings import Settings, published_experiment
 
 SETTINGS = Settings(
     experiment=published_experiment(

@@ -15,8 +15,8 @@ Not stated where it was published, and chosen here: weight decay 0.01, one frame
 clips (a tenth of train), and no schedule of the learning rate.
 """
 
-from masam_jax.training.config import ModelConfig
-from masam_jax.training.settings.published import Settings, published_experiment
+from masam_jax.config.experiment import ModelConfig
+from masam_jax.config.published.settings import Settings, published_experiment
 
 SETTINGS = Settings(
     experiment=published_experiment(

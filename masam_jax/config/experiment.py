@@ -9,7 +9,7 @@ import dataclasses
 import math
 from typing import Any, Literal
 
-from masam_jax.training.literals import check_literals
+from masam_jax.config.literals import check_literals
 
 
 @dataclasses.dataclass(frozen=True)

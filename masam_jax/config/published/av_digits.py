@@ -7,7 +7,7 @@ A small convolutional network for the image and one for the log-mel spectrogram.
 of the paper, and has no published number.
 """
 
-from masam_jax.training.config import (
+from masam_jax.config.experiment import (
     DataConfig,
     EvaluationConfig,
     Experiment,
@@ -15,7 +15,7 @@ from masam_jax.training.config import (
     OptimizationConfig,
     SeedConfig,
 )
-from masam_jax.training.settings.published import Settings
+from masam_jax.config.published.settings import Settings
 
 SETTINGS = Settings(
     experiment=Experiment(

@@ -2,13 +2,13 @@
 
 import pytest
 
+from masam_jax.config.experiment import Experiment
+from masam_jax.config.published import Settings, settings_of
 from masam_jax.data.builders.registry import BUILDERS, builder_class
 from masam_jax.methods import get_method, parse_method
 from masam_jax.training.commands import Compare, Train, Tune, default_command
-from masam_jax.training.config import Experiment
 from masam_jax.training.metrics import METRICS
 from masam_jax.training.networks import build_network
-from masam_jax.training.settings import Settings, settings_of
 
 PAPER = sorted(set(BUILDERS) - {"av_digits"})
 # ρ, α, β.

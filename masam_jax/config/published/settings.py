@@ -5,8 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 
-from masam_jax.methods.option_grammar import cut_specification
-from masam_jax.training.config import (
+from masam_jax.config.experiment import (
     DataConfig,
     EvaluationConfig,
     Experiment,
@@ -14,6 +13,7 @@ from masam_jax.training.config import (
     OptimizationConfig,
     SeedConfig,
 )
+from masam_jax.methods.option_grammar import cut_specification
 
 PUBLISHED_METHODS = (
     "fusion_only",

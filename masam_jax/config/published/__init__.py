@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import importlib
 
+from masam_jax.config.published.settings import Settings
 from masam_jax.methods.option_grammar import cut_specification
-from masam_jax.training.settings.published import Settings
 
 _NAMES = (
     "adni",
@@ -28,7 +28,7 @@ def settings_of(dataset: str) -> Settings | None:
     name, _ = cut_specification(dataset)
     if name not in _NAMES:
         return None
-    module = importlib.import_module(f"masam_jax.training.settings.{name}")
+    module = importlib.import_module(f"masam_jax.config.published.{name}")
     settings: Settings = module.SETTINGS
     return settings
 

@@ -1,0 +1,1 @@
+"""Configurations: typed, frozen dataclasses that check themselves, and published settings."""
