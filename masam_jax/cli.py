@@ -143,7 +143,7 @@ def _train(command: Train | Compare, console: Console, line: list[str]) -> None:
 
 def _tune(command: Tune, console: Console, line: list[str]) -> None:
     try:
-        from masam_jax.training.tuning import execute_tuning, plan_tuning
+        from masam_jax.tuning.tune import execute_tuning, plan_tuning
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in ("optuna", "sqlalchemy"):
             raise

@@ -18,6 +18,7 @@ LAYERS = (
     "data",
     "config",
     "training",
+    "tuning",
     "predict",
     "analysis",
     "cli",

@@ -16,13 +16,9 @@ from masam_jax.core.validation import is_traced
 from masam_jax.data import make_synthetic
 from masam_jax.training.distribution import make_placement
 from masam_jax.training.problem import build_problem
+from tests.promotion import standard_promotion
 
-
-@pytest.fixture(autouse=True)
-def _standard_promotion():
-    """optax's Adam mixes a Python float with an integer array, which strict promotion refuses."""
-    with jax.numpy_dtype_promotion("standard"):
-        yield
+__all__ = ["standard_promotion"]
 
 
 @pytest.fixture

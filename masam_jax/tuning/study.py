@@ -23,7 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from masam_jax.methods import Choice, Integers, LogUniform, Search
 from masam_jax.training.errors import PrunedRun, RunError
 from masam_jax.training.loop import OnEvaluation
-from masam_jax.training.search_space import SearchSpace
+from masam_jax.tuning.search_space import SearchSpace
 
 # Trials that are drawn at random, and trials that no other is pruned before.
 _STARTUP = 4

@@ -27,9 +27,9 @@ from masam_jax.training.problem import Problem
 from masam_jax.training.progress import ProgressReport
 from masam_jax.training.run_directory import open_run
 from masam_jax.training.runs import plan_comparison
-from masam_jax.training.search_space import SearchSpace, search_space
-from masam_jax.training.study import MethodStudy, Outcome, open_storage
 from masam_jax.training.task import Task
+from masam_jax.tuning.search_space import SearchSpace, search_space
+from masam_jax.tuning.study import MethodStudy, Outcome, open_storage
 
 
 @dataclasses.dataclass(frozen=True)

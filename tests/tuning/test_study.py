@@ -8,9 +8,9 @@ import sqlalchemy.exc
 
 from masam_jax.methods import Choice, LogUniform, parse_method, registry
 from masam_jax.training.errors import RunError
-from masam_jax.training.search_space import search_space
-from masam_jax.training.study import MethodStudy, open_storage
-from tests.training.tunable import make_method, tunable  # noqa: F401
+from masam_jax.tuning.search_space import search_space
+from masam_jax.tuning.study import MethodStudy, open_storage
+from tests.tuning.tunable import make_method, tunable  # noqa: F401
 
 STEPS, TRIALS = 12, 8
 

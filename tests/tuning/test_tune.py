@@ -16,14 +16,14 @@ from masam_jax.config.experiment import (
     OutputConfig,
     SeedConfig,
 )
-from masam_jax.training import tuning
 from masam_jax.training.atomic_files import read_json
 from masam_jax.training.commands import Compare, Tune
 from masam_jax.training.errors import InterruptedRun, PrunedRun, RunError
 from masam_jax.training.interrupt import InterruptRequest
 from masam_jax.training.problem import Problem
 from masam_jax.training.runs import plan_comparison
-from masam_jax.training.tuning import execute_tuning, plan_tuning
+from masam_jax.tuning import tune
+from masam_jax.tuning.tune import execute_tuning, plan_tuning
 
 METHODS = ("fusion_only", "late_fusion")
 
@@ -77,7 +77,7 @@ def tuned(tmp_path_factory):
 @pytest.fixture
 def undisturbed(tmp_path, monkeypatch):
     """``best.json`` and the lines of a tuning with fake training, which stays in place."""
-    monkeypatch.setattr(tuning, "train_method", _fake_training)
+    monkeypatch.setattr(tune, "train_method", _fake_training)
     lines = []
     _, best = _tune(tmp_path / "undisturbed", lines.append)
     return best, lines
@@ -136,7 +136,7 @@ def test_interrupted_in_a_trial(undisturbed, tmp_path, monkeypatch):
     path = tmp_path / "parts"
     lines = []
     with monkeypatch.context() as patch:
-        patch.setattr(tuning, "train_method", interrupted)
+        patch.setattr(tune, "train_method", interrupted)
         with pytest.raises(InterruptedRun) as raised:
             _tune(path, lines.append)
     assert raised.value.step is None
@@ -193,7 +193,7 @@ def test_a_pruned_trial_ends_there_and_leaves_nothing(tmp_path):
         assert 0 <= score <= 1
         raise PrunedRun
 
-    trials = tuning._Trials(_plan().problem, tmp_path / "trial", InterruptRequest())
+    trials = tune._Trials(_plan().problem, tmp_path / "trial", InterruptRequest())
     with jax.numpy_dtype_promotion("standard"), pytest.raises(PrunedRun):
         trials.train("fusion_only", prune)
     assert not list(tmp_path.iterdir())

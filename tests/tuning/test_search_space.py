@@ -3,8 +3,8 @@
 import pytest
 
 from masam_jax.methods import LogUniform, Uniform, parse_method
-from masam_jax.training.search_space import search_space
-from tests.training.tunable import SEARCH, tunable  # noqa: F401
+from masam_jax.tuning.search_space import search_space
+from tests.tuning.tunable import SEARCH, tunable  # noqa: F401
 
 
 @pytest.mark.usefixtures("tunable")

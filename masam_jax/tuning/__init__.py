@@ -1,0 +1,1 @@
+"""The search of methods' options, on validation samples and other seeds (extra ``tune``)."""

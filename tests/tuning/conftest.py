@@ -1,0 +1,5 @@
+"""Tuning trains."""
+
+from tests.promotion import standard_promotion
+
+__all__ = ["standard_promotion"]
