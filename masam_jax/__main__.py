@@ -6,7 +6,7 @@ import sys
 def main() -> int:
     """Runs the command line; without its packages it says what to install, and returns 2."""
     try:
-        from masam_jax import cli
+        from masam_jax.cli import command_line
     except ModuleNotFoundError as error:
         print(
             f"error: the command line needs the package {error.name}:"
@@ -14,7 +14,7 @@ def main() -> int:
             file=sys.stderr,
         )
         return 2
-    return cli.main()
+    return command_line.main()
 
 
 if __name__ == "__main__":

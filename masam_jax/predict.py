@@ -21,20 +21,20 @@ try:
     import jax.numpy as jnp
     import numpy as np
 
+    from masam_jax.config.errors import RunError, user_errors
     from masam_jax.config.experiment import CorruptionConfig, InputConfig
-    from masam_jax.data.prepared import PreparedData
+    from masam_jax.data.prepared import Data, PreparedData
     from masam_jax.data.raw_inputs import check_inputs, slices
     from masam_jax.data.sample_reader import Samples
     from masam_jax.data.statistics import Statistics, standardize
     from masam_jax.data.streaming import ReadAhead
-    from masam_jax.training.atomic_files import read_json
-    from masam_jax.training.corruption import Data, corrupt_inputs
-    from masam_jax.training.errors import RunError, user_errors
+    from masam_jax.training.corruption import corrupt_inputs
     from masam_jax.training.evaluation import Point
     from masam_jax.training.open_data import open_data
     from masam_jax.training.saved import SplitName, Which, read_fitted, read_statistics
     from masam_jax.training.saved_model import SavedModel, open_model
     from masam_jax.training.split_samples import split_rows, split_samples
+    from masam_jax.training.storage.atomic_files import read_json
 except ModuleNotFoundError as error:
     package = (error.name or "").partition(".")[0]
     if package == "masam_jax":

@@ -9,10 +9,10 @@ from rich.console import Console
 
 from masam_jax.config.experiment import DistributionConfig, InputConfig, OutputConfig
 from masam_jax.training import runs
-from masam_jax.training.checkpoints import Checkpoints, Progress
 from masam_jax.training.progress import ProgressReport
 from masam_jax.training.runs import execute, plan_comparison, plan_training
 from masam_jax.training.state import abstract_state
+from masam_jax.training.storage.checkpoints import Checkpoints, Progress
 
 
 def save_run(path, methods, experiment, inputs=None):

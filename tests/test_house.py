@@ -1,95 +1,125 @@
 """Rules of the house that no linter knows, read off the syntax tree."""
 
 import ast
+import functools
+import graphlib
 import sys
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "masam_jax"
 
-# A folder imports from itself and from those before it.
-# The package's __init__ re-exports `sam`, so it counts as the last of what it may import.
-LAYERS = (
-    "core",
-    "methods",
-    "models",
-    "data",
-    "config",
-    "training",
-    "tuning",
-    "predict",
-    "analysis",
-    "cli",
+# A room imports from itself and from those of earlier lines; rooms of one line do not import each
+# other. `docs/architecture.md` says why.
+ORDER = (
+    ("core",),
+    ("methods",),
+    ("models",),
+    ("data",),
+    ("config",),
+    ("training.storage",),
+    ("training",),
+    ("tuning",),
+    ("predict", "analysis"),
+    ("cli",),
 )
+FLOOR = {room: floor for floor, rooms in enumerate(ORDER) for room in rooms}
+# What `pip install masam_jax` brings, and so what the core and the methods may import.
 CORE_DEPENDENCIES = {"jax", "jaxlib", "optax", "chex", "numpy"}
 
 
-def _layer(first: str) -> str:
-    """The layer of a module, given by the first name after ``masam_jax.``."""
-    if first == "__main__" or first.startswith("cli_"):
-        return "cli"
-    if first == "__init__":
-        return "methods"
-    return first
+@functools.cache
+def modules() -> dict[str, Path]:
+    """Every module of the package, by its dotted name."""
+    paths = sorted(PACKAGE.rglob("*.py"))
+    return {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in paths
+    }
 
 
-def _layer_of(path: Path) -> str:
-    return _layer(path.relative_to(PACKAGE).with_suffix("").parts[0])
-
-
-def _sources() -> list[Path]:
-    return sorted(PACKAGE.rglob("*.py"))
-
-
-def _imported(path: Path) -> list[tuple[str, int]]:
-    """Absolute names of the modules a file imports anywhere, and their lines."""
-    package = path.relative_to(ROOT).with_suffix("").parts
-    names = []
+@functools.cache
+def imports(path: Path) -> tuple[tuple[str, int], ...]:
+    """Absolute names of what a file imports anywhere, and their lines."""
+    found = []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            names += [(alias.name, node.lineno) for alias in node.names]
+            found += [(alias.name, node.lineno) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            base = package[: len(package) - node.level] if node.level else ()
-            module = ".".join([*base, *([node.module] if node.module else [])])
+            assert not node.level, f"{path}:{node.lineno}: imports are absolute here"
             # `from masam_jax import training` names a module as well.
-            names += [(f"{module}.{alias.name}", node.lineno) for alias in node.names]
-    return names
+            found += [(f"{node.module}.{alias.name}", node.lineno) for alias in node.names]
+    return tuple(found)
 
 
-def _identifier(path: Path) -> str:
-    return str(path.relative_to(ROOT))
+def imported_module(name: str) -> str:
+    """The module that an imported name is, or is part of."""
+    while name not in modules():
+        name = name.rpartition(".")[0]
+    return name
 
 
-@pytest.mark.parametrize("path", _sources(), ids=_identifier)
-def test_imports_follow_the_order_of_the_folders(path):
-    own = _layer_of(path)
-    below = LAYERS[: LAYERS.index(own) + 1]
-    for name, line in _imported(path):
-        if not name.startswith("masam_jax."):
-            continue
-        other = _layer(name.split(".")[1])
-        assert other in below, f"{_identifier(path)}:{line} ({own}) imports {name} ({other})"
+def room(module: str) -> str:
+    """The room of a module; the package itself re-exports what core and methods define."""
+    parts = module.split(".")[1:] or ["methods"]
+    if parts[:2] == ["training", "storage"]:
+        return "training.storage"
+    return "cli" if parts[0] == "__main__" else parts[0]
 
 
-@pytest.mark.parametrize(
-    "path",
-    [path for path in _sources() if _layer_of(path) in ("core", "methods")],
-    ids=_identifier,
-)
-def test_core_and_methods_import_jax_optax_and_chex_alone(path):
+def own_imports(module: str) -> list[tuple[str, int]]:
+    """What a module imports of the package."""
+    names = [(n, line) for n, line in imports(modules()[module]) if n.split(".")[0] == "masam_jax"]
+    return [(imported_module(name), line) for name, line in names]
+
+
+def test_every_room_has_its_place():
+    rooms = {path.stem for path in PACKAGE.iterdir() if not path.name.startswith(("_", "."))}
+    rooms -= {"py"}
+    assert rooms == {name.split(".")[0] for name in FLOOR}
+
+
+def test_rooms_import_from_rooms_below():
+    against = []
+    for module in modules():
+        own = room(module)
+        for other, line in own_imports(module):
+            below = room(other) == own or FLOOR[room(other)] < FLOOR[own]
+            if not below:
+                against.append(f"{module}:{line} ({own}) imports {other} ({room(other)})")
+    assert not against, "\n".join(against)
+
+
+def test_no_module_imports_itself_through_others():
+    graph = {module: {m for m, _ in own_imports(module)} - {module} for module in modules()}
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        raise AssertionError(f"a cycle of imports: {' <- '.join(error.args[1])}") from None
+
+
+def test_core_and_methods_import_their_dependencies_alone():
     allowed = CORE_DEPENDENCIES | {"masam_jax"} | sys.stdlib_module_names
-    for name, line in _imported(path):
-        top = name.split(".")[0]
-        assert top in allowed, f"{_identifier(path)}:{line} imports {name}"
+    foreign = [
+        f"{module}:{line} imports {name}"
+        for module, path in modules().items()
+        if room(module) in ("core", "methods")
+        for name, line in imports(path)
+        if name.split(".")[0] not in allowed
+    ]
+    assert not foreign, "\n".join(foreign)
 
 
-@pytest.mark.parametrize(
-    "path",
-    [*_sources(), *sorted((ROOT / "experiments").rglob("*.py"))],
-    ids=_identifier,
-)
-def test_tensorflow_is_never_imported(path):
-    tensorflow = [line for name, line in _imported(path) if name.split(".")[0] == "tensorflow"]
-    assert not tensorflow, f"{_identifier(path)} imports TensorFlow on lines {tensorflow}"
+def test_tensorflow_is_never_imported():
+    paths = [path for folder in ("masam_jax", "experiments", "tests") for path in _python(folder)]
+    found = [
+        f"{path}:{line}"
+        for path in paths
+        for name, line in imports(path)
+        if name.split(".")[0] == "tensorflow"
+    ]
+    assert not found, "\n".join(found)
+
+
+def _python(folder: str) -> list[Path]:
+    return sorted((ROOT / folder).rglob("*.py"))

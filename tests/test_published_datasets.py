@@ -70,7 +70,7 @@ def test_from_raw_files_to_an_evaluated_checkpoint(name, tmp_path):
 
 
 def test_without_its_files_a_data_set_says_what_is_needed(tmp_path, monkeypatch, capsys):
-    from masam_jax.cli import main
+    from masam_jax.cli.command_line import main
 
     monkeypatch.setenv("MASAM_DATA_DIR", str(tmp_path))
     assert main(["train", "--dataset", "crema_d", "--output", str(tmp_path / "run")]) == 2

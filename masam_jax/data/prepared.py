@@ -140,3 +140,7 @@ class PreparedData:
             metric=self.metric,
             splitter=self.split,
         )
+
+
+Data = MultimodalData | PreparedData
+"""A data set, in memory or on disk."""

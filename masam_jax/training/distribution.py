@@ -11,11 +11,10 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from masam_jax.config.errors import RunError
 from masam_jax.config.experiment import DistributionConfig
-from masam_jax.training.errors import RunError
 
 _AXIS = "devices"
 
@@ -41,17 +40,6 @@ def initialize(config: DistributionConfig) -> None:
             f"process {config.process_id} of {config.num_processes} found no coordinator at"
             f" {config.coordinator_address}: {error}"
         ) from error
-
-
-def is_primary() -> bool:
-    """Whether this process is the one that writes files and talks to the user."""
-    return jax.process_index() == 0
-
-
-def barrier(name: str) -> None:
-    """Waits until every process is here."""
-    if jax.process_count() > 1:
-        multihost_utils.sync_global_devices(name)
 
 
 @functools.cache

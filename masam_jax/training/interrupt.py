@@ -7,6 +7,20 @@ from types import FrameType
 import jax
 
 
+class InterruptedRun(Exception):
+    """A signal stopped the run after it was saved.
+
+    Attributes:
+      step: the step of the checkpoint that was saved, None between two methods.
+      signal_number: the signal.
+    """
+
+    def __init__(self, step: int | None, signal_number: int) -> None:
+        super().__init__(f"interrupted by signal {signal_number} at step {step}")
+        self.step = step
+        self.signal_number = signal_number
+
+
 class InterruptRequest:
     """While entered, the first SIGINT or SIGTERM is kept for the loop; the second SIGINT kills.
 

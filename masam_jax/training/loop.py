@@ -10,14 +10,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from masam_jax.training.atomic_files import plain, write_json
-from masam_jax.training.checkpoints import Checkpoints, Progress
-from masam_jax.training.distribution import barrier, is_primary
-from masam_jax.training.errors import InterruptedRun
 from masam_jax.training.evaluation import Point, Predict, measure
-from masam_jax.training.interrupt import InterruptRequest
+from masam_jax.training.interrupt import InterruptedRun, InterruptRequest
 from masam_jax.training.metrics import phrase
-from masam_jax.training.metrics_log import MetricsLog
 from masam_jax.training.probe import TrainingProbe
 from masam_jax.training.probing import LinearProbes
 from masam_jax.training.progress import ProgressReport
@@ -29,6 +24,10 @@ from masam_jax.training.state import (
     keep_stopped,
     record_evaluation,
 )
+from masam_jax.training.storage.atomic_files import plain, write_json
+from masam_jax.training.storage.checkpoints import Checkpoints, Progress
+from masam_jax.training.storage.metrics_log import MetricsLog
+from masam_jax.training.storage.processes import barrier, is_primary
 from masam_jax.training.task import Task
 from masam_jax.training.train_metrics import leading_modality, make_train_record
 

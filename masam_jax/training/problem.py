@@ -18,11 +18,11 @@ from masam_jax.data import (
     index_batches,
     split_digest,
 )
-from masam_jax.data.prepared import PreparedData
+from masam_jax.data.prepared import Data, PreparedData
 from masam_jax.data.statistics import Statistics, streamed_statistics
 from masam_jax.data.streaming import ReadAhead, row_batches
 from masam_jax.models import LateFusionNetwork
-from masam_jax.training.corruption import Corruption, Data, corrupt, still_present
+from masam_jax.training.corruption import Corruption, corrupt, still_present
 from masam_jax.training.distribution import Placement
 from masam_jax.training.networks import apply_pretrained, build_network, pretrained
 from masam_jax.training.open_data import open_data

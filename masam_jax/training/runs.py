@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from masam_jax.config.errors import RunError, user_errors
 from masam_jax.config.experiment import (
     CorruptionConfig,
     DistributionConfig,
@@ -16,21 +17,21 @@ from masam_jax.config.experiment import (
     as_json,
 )
 from masam_jax.methods import BoundMethod, parse_method
-from masam_jax.training.atomic_files import plain, read_json, write_bytes, write_json
-from masam_jax.training.context_file import write_context
-from masam_jax.training.data_facts import write_facts
-from masam_jax.training.distribution import barrier, initialize, is_primary, make_placement
-from masam_jax.training.environment import describe_environment
-from masam_jax.training.errors import InterruptedRun, RunError, user_errors
+from masam_jax.training.distribution import initialize, make_placement
 from masam_jax.training.evaluation import Predictors
-from masam_jax.training.interrupt import InterruptRequest
+from masam_jax.training.interrupt import InterruptedRun, InterruptRequest
 from masam_jax.training.loop import train_method
 from masam_jax.training.open_data import Report, prepare_if_needed
 from masam_jax.training.probing import LinearProbes
 from masam_jax.training.problem import Problem, build_problem
 from masam_jax.training.progress import ProgressReport
-from masam_jax.training.run_directory import FITTED_FILE, FORMAT, open_run
 from masam_jax.training.state import abstract_state
+from masam_jax.training.storage.atomic_files import plain, read_json, write_bytes, write_json
+from masam_jax.training.storage.context_file import write_context
+from masam_jax.training.storage.data_facts import write_facts
+from masam_jax.training.storage.environment import describe_environment
+from masam_jax.training.storage.processes import barrier, is_primary
+from masam_jax.training.storage.run_directory import FITTED_FILE, FORMAT, open_run
 from masam_jax.training.task import Task
 
 

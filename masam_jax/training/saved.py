@@ -10,18 +10,18 @@ from typing import Any, Literal
 
 import numpy as np
 
+from masam_jax.config.errors import RunError, user_errors
 from masam_jax.config.experiment import InputConfig, changed_fields, experiment_from_json
 from masam_jax.data.statistics import Statistics
 from masam_jax.methods import BoundMethod, parse_method
-from masam_jax.training.atomic_files import read_json, write_text
-from masam_jax.training.checkpoints import Checkpoints
 from masam_jax.training.distribution import make_placement
-from masam_jax.training.errors import RunError, user_errors
 from masam_jax.training.evaluation import Predictions, Predictors, measure
 from masam_jax.training.loop import reported_point
 from masam_jax.training.problem import Problem, build_problem
-from masam_jax.training.run_directory import FITTED_FILE, read_config
 from masam_jax.training.state import abstract_state
+from masam_jax.training.storage.atomic_files import read_json, write_text
+from masam_jax.training.storage.checkpoints import Checkpoints
+from masam_jax.training.storage.run_directory import FITTED_FILE, read_config
 from masam_jax.training.task import Task
 
 SplitName = Literal["train", "validation", "test"]

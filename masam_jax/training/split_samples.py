@@ -9,11 +9,11 @@ import jax
 import numpy as np
 
 from masam_jax.config.experiment import Experiment
-from masam_jax.data.prepared import PreparedData
+from masam_jax.data.prepared import Data, PreparedData
 from masam_jax.data.sample_reader import Samples
 from masam_jax.data.splits import split_digest
 from masam_jax.data.streaming import ReadAhead, row_batches
-from masam_jax.training.corruption import Corruption, Data, corrupt, still_present
+from masam_jax.training.corruption import Corruption, corrupt, still_present
 
 
 class SplitRows(NamedTuple):

@@ -20,8 +20,8 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
+from masam_jax.config.errors import RunError
 from masam_jax.methods import Choice, Integers, LogUniform, Search
-from masam_jax.training.errors import PrunedRun, RunError
 from masam_jax.training.loop import OnEvaluation
 from masam_jax.tuning.search_space import SearchSpace
 
@@ -37,6 +37,10 @@ Train = Callable[[str, OnEvaluation], list[float]]
 
 # Its notices on every trial are not for the user of a command line.
 optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+
+class PrunedRun(Exception):
+    """A run that is not worth finishing, given how others did at the same step."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
+from masam_jax.config.errors import RunError, user_errors
 from masam_jax.config.experiment import (
     DistributionConfig,
     Experiment,
@@ -16,18 +17,17 @@ from masam_jax.config.experiment import (
     as_json,
 )
 from masam_jax.methods import parse_method
-from masam_jax.training.atomic_files import plain, write_json
-from masam_jax.training.environment import describe_environment
-from masam_jax.training.errors import InterruptedRun, RunError, user_errors
 from masam_jax.training.evaluation import Predictors
-from masam_jax.training.interrupt import InterruptRequest
+from masam_jax.training.interrupt import InterruptedRun, InterruptRequest
 from masam_jax.training.loop import OnEvaluation, train_method
-from masam_jax.training.method_list import BEST_FILE, TUNING_FORMAT
 from masam_jax.training.problem import Problem
 from masam_jax.training.progress import ProgressReport
-from masam_jax.training.run_directory import open_run
 from masam_jax.training.runs import plan_comparison
+from masam_jax.training.storage.atomic_files import plain, write_json
+from masam_jax.training.storage.environment import describe_environment
+from masam_jax.training.storage.run_directory import open_run
 from masam_jax.training.task import Task
+from masam_jax.tuning.best_file import BEST_FILE, TUNING_FORMAT
 from masam_jax.tuning.search_space import SearchSpace, search_space
 from masam_jax.tuning.study import MethodStudy, Outcome, open_storage
 

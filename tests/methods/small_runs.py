@@ -20,7 +20,6 @@ from masam_jax.config.experiment import (
 )
 from masam_jax.data import make_synthetic
 from masam_jax.methods import parse_method
-from masam_jax.training.checkpoints import Checkpoints
 from masam_jax.training.distribution import make_placement
 from masam_jax.training.evaluation import Predictors
 from masam_jax.training.interrupt import InterruptRequest
@@ -28,6 +27,7 @@ from masam_jax.training.loop import train_method
 from masam_jax.training.problem import Problem, build_problem
 from masam_jax.training.progress import ProgressReport
 from masam_jax.training.state import TrainState, abstract_state
+from masam_jax.training.storage.checkpoints import Checkpoints
 from masam_jax.training.task import Task
 
 

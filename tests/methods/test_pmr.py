@@ -12,7 +12,7 @@ import pytest
 
 from masam_jax.methods import Context, parse_method
 from masam_jax.methods.pmr import PmrObjective, PmrOptions
-from masam_jax.training.errors import InterruptedRun
+from masam_jax.training.interrupt import InterruptedRun
 from tests.contract.contract import jit
 from tests.core.reference_network import draw_batches, initialise, nested
 from tests.methods import small_runs

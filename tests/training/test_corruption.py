@@ -15,12 +15,12 @@ from masam_jax.config.experiment import (
 )
 from masam_jax.methods import parse_method
 from masam_jax.training import runs
-from masam_jax.training.atomic_files import read_json
 from masam_jax.training.batches import evaluation_batches, network_inputs
 from masam_jax.training.corruption import corrupt
 from masam_jax.training.progress import ProgressReport
 from masam_jax.training.seeds import SeedStep
 from masam_jax.training.state import init_state
+from masam_jax.training.storage.atomic_files import read_json
 from masam_jax.training.task import Task
 from tests.models.quick_jit import quick_jit
 from tests.training.every_kind import KINDS, MODEL, SPECS, every_kind

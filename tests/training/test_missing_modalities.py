@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from masam_jax import masam, masam_metrics
+from masam_jax.config.errors import RunError
 from masam_jax.config.experiment import (
     CorruptionConfig,
     DataConfig,
@@ -18,7 +19,6 @@ from masam_jax.config.experiment import (
 from masam_jax.methods import parse_method
 from masam_jax.training.batches import NetworkInputs, network_inputs
 from masam_jax.training.corruption import still_present
-from masam_jax.training.errors import RunError
 from masam_jax.training.probe import TrainingProbe
 from masam_jax.training.runs import plan_training
 from masam_jax.training.seeds import SeedStep

@@ -12,14 +12,13 @@ from rich.console import Console
 
 from masam_jax.core.losses import cross_entropy
 from masam_jax.methods import BoundMethod, Method, Objective, Outcome, Schedule, parse_method
-from masam_jax.training.checkpoints import Checkpoints
-from masam_jax.training.errors import InterruptedRun
 from masam_jax.training.evaluation import Predictors
-from masam_jax.training.interrupt import InterruptRequest
+from masam_jax.training.interrupt import InterruptedRun, InterruptRequest
 from masam_jax.training.loop import train_method
 from masam_jax.training.progress import ProgressReport
 from masam_jax.training.seeds import SeedStep
 from masam_jax.training.state import abstract_state, init_state
+from masam_jax.training.storage.checkpoints import Checkpoints
 from masam_jax.training.task import Task
 
 

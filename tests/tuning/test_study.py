@@ -6,8 +6,8 @@ import optuna
 import pytest
 import sqlalchemy.exc
 
+from masam_jax.config.errors import RunError
 from masam_jax.methods import Choice, LogUniform, parse_method, registry
-from masam_jax.training.errors import RunError
 from masam_jax.tuning.search_space import search_space
 from masam_jax.tuning.study import MethodStudy, open_storage
 from tests.tuning.tunable import make_method, tunable  # noqa: F401

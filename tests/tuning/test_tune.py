@@ -6,6 +6,8 @@ import signal
 import jax
 import pytest
 
+from masam_jax.cli.commands import Compare, Tune
+from masam_jax.config.errors import RunError
 from masam_jax.config.experiment import (
     DataConfig,
     DistributionConfig,
@@ -16,13 +18,12 @@ from masam_jax.config.experiment import (
     OutputConfig,
     SeedConfig,
 )
-from masam_jax.training.atomic_files import read_json
-from masam_jax.training.commands import Compare, Tune
-from masam_jax.training.errors import InterruptedRun, PrunedRun, RunError
-from masam_jax.training.interrupt import InterruptRequest
+from masam_jax.training.interrupt import InterruptedRun, InterruptRequest
 from masam_jax.training.problem import Problem
 from masam_jax.training.runs import plan_comparison
+from masam_jax.training.storage.atomic_files import read_json
 from masam_jax.tuning import tune
+from masam_jax.tuning.study import PrunedRun
 from masam_jax.tuning.tune import execute_tuning, plan_tuning
 
 METHODS = ("fusion_only", "late_fusion")

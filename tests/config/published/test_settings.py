@@ -2,11 +2,11 @@
 
 import pytest
 
+from masam_jax.cli.commands import Compare, Train, Tune, default_command
 from masam_jax.config.experiment import Experiment
 from masam_jax.config.published import Settings, settings_of
 from masam_jax.data.builders.registry import BUILDERS, builder_class
 from masam_jax.methods import get_method, parse_method
-from masam_jax.training.commands import Compare, Train, Tune, default_command
 from masam_jax.training.metrics import METRICS
 from masam_jax.training.networks import build_network
 

@@ -11,13 +11,7 @@ from typing import Annotated, Any, Union
 
 import tyro
 
-from masam_jax.config.published import settings_of
-from masam_jax.data.builders.registry import BUILDERS
-from masam_jax.data.commands import DATASET_COMMANDS, DatasetCommand
-from masam_jax.data.registry import SHIPPED
-from masam_jax.methods import get_method, method_names
-from masam_jax.methods.options import write_value
-from masam_jax.training.commands import (
+from masam_jax.cli.commands import (
     COMMANDS,
     Command,
     Compare,
@@ -25,6 +19,12 @@ from masam_jax.training.commands import (
     Tune,
     default_command,
 )
+from masam_jax.cli.dataset_commands import DATASET_COMMANDS, DatasetCommand
+from masam_jax.config.published import settings_of
+from masam_jax.data.builders.registry import BUILDERS
+from masam_jax.data.registry import SHIPPED
+from masam_jax.methods import get_method, method_names
+from masam_jax.methods.options import write_value
 
 # The word before those of `DATASET_COMMANDS`.
 DATASETS = "datasets"

@@ -6,10 +6,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from masam_jax.config.errors import RunError
 from masam_jax.config.experiment import OutputConfig, changed_fields
-from masam_jax.training.atomic_files import plain, read_json, write_json
-from masam_jax.training.distribution import barrier, is_primary
-from masam_jax.training.errors import RunError
+from masam_jax.training.storage.atomic_files import plain, read_json, write_json
+from masam_jax.training.storage.processes import barrier, is_primary
 
 FORMAT = "masam_jax run 2"
 FITTED_FILE = "fitted.json"

@@ -6,20 +6,21 @@ import logging
 import os
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
+from masam_jax.config.errors import RunError
 from masam_jax.config.experiment import changed_fields
-from masam_jax.training.atomic_files import plain
-from masam_jax.training.errors import RunError
-from masam_jax.training.state import TrainState
+from masam_jax.training.storage.atomic_files import plain
 
 _KIND = "masam_jax checkpoint"
 _FORMAT = f"{_KIND} 3"
+
+_State = TypeVar("_State")
 
 # Its notices on every save are not for the user of a command line.
 logging.getLogger("absl").setLevel(logging.ERROR)
@@ -85,7 +86,7 @@ class Checkpoints:
         """The step of the last whole checkpoint, None without one."""
         return self._manager.latest_step()
 
-    def save(self, state: TrainState, progress: Progress, score: float) -> None:
+    def save(self, state: Any, progress: Progress, score: float) -> None:
         """Starts saving; the previous save, if any, is finished first.
 
         Args:
@@ -114,7 +115,7 @@ class Checkpoints:
             metrics={"score": score},
         )
 
-    def restore(self, like: TrainState) -> tuple[TrainState, Progress]:
+    def restore(self, like: _State) -> tuple[_State, Progress]:
         """The last checkpoint.
 
         Args:
@@ -138,7 +139,7 @@ class Checkpoints:
         """Some fields of the last checkpoint's state; nothing else is read.
 
         Args:
-          like: names of fields of `TrainState`, each with a tree of shapes, dtypes and shardings.
+          like: names of fields of the state, each with a tree of shapes, dtypes and shardings.
 
         Raises:
           RunError: as `restore`.

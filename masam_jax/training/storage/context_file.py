@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from masam_jax.config.errors import RunError
 from masam_jax.methods import Context
-from masam_jax.training.atomic_files import read_json, write_json
-from masam_jax.training.errors import RunError
+from masam_jax.training.storage.atomic_files import read_json, write_json
 
 _FILE = "training.json"
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from masam_jax.config.errors import RunError
 from masam_jax.methods import parse_method
-from masam_jax.training.atomic_files import read_json
-from masam_jax.training.errors import RunError
-from masam_jax.training.run_directory import is_locked, read_config
+from masam_jax.training.storage.atomic_files import read_json
+from masam_jax.training.storage.run_directory import is_locked, read_config
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,10 @@ import json
 
 import pytest
 
+from masam_jax.cli.method_list import expand_methods
+from masam_jax.config.errors import RunError
 from masam_jax.methods import method_names
-from masam_jax.training.errors import RunError
-from masam_jax.training.method_list import TUNING_FORMAT, expand_methods
+from masam_jax.tuning.best_file import TUNING_FORMAT
 
 ABLATIONS = ["masam:select=all", "masam:select=random", "masam:scale_by_alignment=false"]
 

@@ -4,13 +4,13 @@ import dataclasses
 
 import pytest
 
-from masam_jax import cli
-from masam_jax.cli_words import parse
+from masam_jax.cli import command_line as cli
+from masam_jax.cli.commands import Compare, Train, Tune
+from masam_jax.cli.words import parse
+from masam_jax.config.errors import RunError
 from masam_jax.config.experiment import Experiment
 from masam_jax.config.published import settings_of
 from masam_jax.training import runs
-from masam_jax.training.commands import Compare, Train, Tune
-from masam_jax.training.errors import RunError
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,10 @@
 """What ``--methods`` accepts beside specifications: ``all``, and the methods of a tuning."""
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
 
+from masam_jax.config.errors import RunError, user_errors
 from masam_jax.methods import method_names, parse_method
-from masam_jax.training.atomic_files import read_json
-from masam_jax.training.errors import RunError, user_errors
-
-# What a finished `masam tune` leaves behind for `--methods @DIRECTORY`.
-BEST_FILE = "best.json"
-TUNING_FORMAT = "masam_jax tuning 2"
+from masam_jax.tuning.best_file import best_file, read_best
 
 # Methods of one file that differ in more than a number, and so count as methods of their own.
 ABLATIONS = {
@@ -60,25 +54,9 @@ def _every_method() -> list[str]:
 
 
 def _best_methods(text: str) -> list[str]:
-    if not text:
-        raise RunError("'@' names no file; expected @PATH, what masam tune --output PATH wrote")
-    path = Path(text) / BEST_FILE if Path(text).is_dir() else Path(text)
-    if not path.is_file():
-        raise RunError(f"'@{text}': there is no {path}; a finished masam tune leaves one behind")
-    specs = _checked(path, read_json(path))
+    path = best_file(text)
+    specs = read_best(path)
     try:
-        return list(dict.fromkeys(_canonical(spec) for spec in specs))
+        return list(dict.fromkeys(map(_canonical, specs)))
     except RunError as error:
         raise RunError(f"{path}: {error}") from error
-
-
-def _checked(path: Path, content: dict[str, Any]) -> list[str]:
-    if content.get("format") != TUNING_FORMAT:
-        raise RunError(
-            f"{path} is not the outcome of masam tune: its format is"
-            f" {content.get('format')!r}, expected {TUNING_FORMAT!r}"
-        )
-    specs = content.get("methods")
-    if not isinstance(specs, list) or not specs or not all(isinstance(s, str) for s in specs):
-        raise RunError(f"{path} is damaged: it holds no list of methods")
-    return specs

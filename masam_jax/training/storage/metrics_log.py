@@ -8,7 +8,7 @@ from typing import IO, Any
 import numpy as np
 from tensorboardX import SummaryWriter
 
-from masam_jax.training.atomic_files import plain
+from masam_jax.training.storage.atomic_files import plain
 
 
 class MetricsLog:

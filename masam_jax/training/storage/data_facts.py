@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from masam_jax.config.errors import RunError
 from masam_jax.data import Modality, Normalization
 from masam_jax.data.modality import KINDS
-from masam_jax.data.prepared import PreparedData
-from masam_jax.training.atomic_files import read_json, write_json
-from masam_jax.training.corruption import Data
-from masam_jax.training.errors import RunError
+from masam_jax.data.prepared import Data, PreparedData
+from masam_jax.training.storage.atomic_files import read_json, write_json
 
 DATA_FILE = "data.json"
 

@@ -9,7 +9,7 @@ import sys
 import jax
 import pytest
 
-from masam_jax import cli
+from masam_jax.cli import command_line as cli
 from masam_jax.predict import load_predictor
 
 SMALL = [

@@ -8,12 +8,12 @@ import jax
 import numpy as np
 import pytest
 
+from masam_jax.config.errors import RunError
 from masam_jax.methods import parse_method
-from masam_jax.training import checkpoints
-from masam_jax.training.checkpoints import Checkpoints, Progress
-from masam_jax.training.errors import RunError
 from masam_jax.training.problem import build_problem
 from masam_jax.training.state import abstract_state, init_state
+from masam_jax.training.storage import checkpoints
+from masam_jax.training.storage.checkpoints import Checkpoints, Progress
 from masam_jax.training.task import Task
 
 CONFIG = {"method": "masam", "optimization": {"steps": 6, "learning_rate": 0.005}}

@@ -7,9 +7,9 @@ import os
 import numpy as np
 import pytest
 
-from masam_jax.training.atomic_files import plain, read_json, write_json
-from masam_jax.training.errors import RunError
-from masam_jax.training.metrics_log import MetricsLog
+from masam_jax.config.errors import RunError
+from masam_jax.training.storage.atomic_files import plain, read_json, write_json
+from masam_jax.training.storage.metrics_log import MetricsLog
 
 
 def test_json_round_trip(tmp_path):

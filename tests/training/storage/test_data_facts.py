@@ -5,12 +5,12 @@ import json
 import numpy as np
 import pytest
 
+from masam_jax.config.errors import RunError
 from masam_jax.data import Modality, MultimodalData, load_mfeat
 from masam_jax.data.modality import IMAGENET, Normalization
 from masam_jax.methods import Context
-from masam_jax.training.context_file import read_context, write_context
-from masam_jax.training.data_facts import facts_of, read_facts, write_facts
-from masam_jax.training.errors import RunError
+from masam_jax.training.storage.context_file import read_context, write_context
+from masam_jax.training.storage.data_facts import facts_of, read_facts, write_facts
 
 
 def made_up():

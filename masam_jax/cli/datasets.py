@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from masam_jax.cli_dataset_tables import (
+from masam_jax.cli.dataset_commands import (
+    DatasetCommand,
+    DescribeDataset,
+    ListDatasets,
+    PrepareDataset,
+    VerifyDataset,
+)
+from masam_jax.cli.dataset_tables import (
     class_table,
     dataset_table,
     print_description,
@@ -14,16 +21,10 @@ from masam_jax.cli_dataset_tables import (
     print_preparation,
     statistics_table,
 )
-from masam_jax.cli_interrupt import terminable
-from masam_jax.cli_sample_progress import SampleProgress
-from masam_jax.cli_words import DATASETS, typed
-from masam_jax.data.commands import (
-    DatasetCommand,
-    DescribeDataset,
-    ListDatasets,
-    PrepareDataset,
-    VerifyDataset,
-)
+from masam_jax.cli.sample_progress import SampleProgress
+from masam_jax.cli.terminable import terminable
+from masam_jax.cli.words import DATASETS, typed
+from masam_jax.config.errors import RunError, user_errors
 from masam_jax.data.dataset_spec import (
     DatasetSpec,
     MissingPackage,
@@ -33,7 +34,6 @@ from masam_jax.data.dataset_spec import (
     parse_dataset,
     write_dataset,
 )
-from masam_jax.training.errors import RunError, user_errors
 
 if TYPE_CHECKING:
     from masam_jax.data.dataset import MultimodalData

@@ -16,16 +16,17 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from masam_jax.cli_datasets import execute_datasets
-from masam_jax.cli_interrupt import Terminated
-from masam_jax.cli_sample_progress import SampleProgress
-from masam_jax.cli_words import parse, program, typed
+from masam_jax.cli.commands import Command, Compare, Evaluate, Runs, Train, Tune
+from masam_jax.cli.dataset_commands import DatasetCommand, PrepareDataset
+from masam_jax.cli.datasets import execute_datasets
+from masam_jax.cli.method_list import expand_methods
+from masam_jax.cli.sample_progress import SampleProgress
+from masam_jax.cli.terminable import Terminated
+from masam_jax.cli.words import parse, program, typed
+from masam_jax.config.errors import RunError, user_errors
 from masam_jax.config.experiment import OutputConfig
 from masam_jax.config.published import Settings, settings_of
-from masam_jax.data.commands import DatasetCommand, PrepareDataset
-from masam_jax.training.commands import Command, Compare, Evaluate, Runs, Train, Tune
-from masam_jax.training.errors import InterruptedRun, RunError, user_errors
-from masam_jax.training.method_list import expand_methods
+from masam_jax.training.interrupt import InterruptedRun
 
 # Of tables that go to a file or a pipe.
 _WIDTH = 140
@@ -95,10 +96,10 @@ def _execute(command: Command, console: Console, line: list[str]) -> int:
 
 
 def _train(command: Train | Compare, console: Console, line: list[str]) -> None:
-    from masam_jax.training.distribution import is_primary
     from masam_jax.training.open_data import describe_damage
     from masam_jax.training.progress import ProgressReport
     from masam_jax.training.runs import execute, plan_comparison, plan_training
+    from masam_jax.training.storage.processes import is_primary
 
     experiment, inputs = command.experiment, command.inputs
     settings = settings_of(experiment.data.dataset) or Settings(experiment)
@@ -149,7 +150,7 @@ def _tune(command: Tune, console: Console, line: list[str]) -> None:
             raise
         raise RunError(f"masam tune needs {error.name}: pip install 'masam_jax[tune]'") from error
     from masam_jax.analysis.tuning_table import tuning_to_markdown, tuning_to_rich
-    from masam_jax.training.atomic_files import write_text
+    from masam_jax.training.storage.atomic_files import write_text
 
     def announce(text: str) -> None:
         console.print(text, highlight=False, markup=False, soft_wrap=True)
@@ -214,8 +215,8 @@ def _evaluate(command: Evaluate, console: Console) -> None:
 
 def _list(directory: Path, console: Console) -> None:
     from masam_jax.analysis import formatting, summarize
-    from masam_jax.training.listing import list_runs
     from masam_jax.training.metrics import phrase
+    from masam_jax.training.storage.listing import list_runs
 
     runs = list_runs(directory)
     if not runs:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from masam_jax.training.errors import RunError
+from masam_jax.config.errors import RunError
 
 
 def write_json(path: Path, content: Any) -> None:

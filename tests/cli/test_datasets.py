@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from masam_jax import cli
-from masam_jax.cli_sample_progress import SampleProgress
+from masam_jax.cli import command_line as cli
+from masam_jax.cli.sample_progress import SampleProgress
 from masam_jax.data.builders.adni import Adni
 from masam_jax.data.builders.registry import BUILDERS, default_source
 from masam_jax.data.builders.source import DamagedMedia
