@@ -12,7 +12,7 @@ import jax
 from masam_jax.data.streaming import ReadAhead
 from masam_jax.methods import parse_method
 from masam_jax.training.problem import Problem
-from masam_jax.training.seeds import SeedStep
+from masam_jax.training.seed_step import SeedStep
 from masam_jax.training.state import init_state
 from masam_jax.training.task import Task
 

@@ -37,10 +37,10 @@ from experiments.benchmark_delivery import (
     measure_stages,
 )
 from experiments.benchmark_media import FRAME_SIZE, make_media
-from masam_jax.config.experiment import SeedConfig
-from masam_jax.config.published.crema_d import SETTINGS
+from masam_jax.config import SeedConfig
+from masam_jax.config.published.crema_d import CREMA_D
 from masam_jax.data.builders.crema_d import CremaD, CremaDOptions
-from masam_jax.data.prepared import PreparedData
+from masam_jax.data.on_disk import PreparedData
 from masam_jax.training.distribution import make_placement
 from masam_jax.training.problem import Problem, build_problem
 
@@ -127,7 +127,7 @@ def measure_input(
 
 
 def _problem(data_dir: Path, options: CremaDOptions, settings: InputSettings) -> Problem:
-    published = SETTINGS.experiment
+    published = CREMA_D.experiment
     experiment = dataclasses.replace(
         published,
         optimization=dataclasses.replace(published.optimization, batch_size=settings.batch_size),

@@ -11,7 +11,7 @@ import optax
 
 from experiments.benchmark_models import Problem
 from masam_jax import masam, multimodal_value_and_grad, sam
-from masam_jax.training.step import make_train_step
+from masam_jax.training.train_step import make_train_step
 
 BASELINE = "late fusion"
 SAM = "SAM"

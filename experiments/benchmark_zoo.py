@@ -7,7 +7,7 @@ import numpy as np
 
 from experiments.benchmark_models import IMAGE_SHAPE, NUM_CLASSES, VECTOR_SIZE
 from experiments.benchmark_variants import Variant
-from masam_jax.config.experiment import (
+from masam_jax.config import (
     DataConfig,
     Experiment,
     ModelConfig,
@@ -18,7 +18,7 @@ from masam_jax.data import MultimodalData
 from masam_jax.methods import method_names, parse_method
 from masam_jax.training.distribution import make_placement
 from masam_jax.training.problem import Problem, build_problem
-from masam_jax.training.seeds import SeedStep
+from masam_jax.training.seed_step import SeedStep
 from masam_jax.training.state import init_state
 from masam_jax.training.task import Task
 

@@ -21,20 +21,20 @@ try:
     import jax.numpy as jnp
     import numpy as np
 
+    from masam_jax.config import CorruptionConfig, InputConfig
     from masam_jax.config.errors import RunError, user_errors
-    from masam_jax.config.experiment import CorruptionConfig, InputConfig
-    from masam_jax.data.prepared import Data, PreparedData
+    from masam_jax.data.on_disk import Data, PreparedData
     from masam_jax.data.raw_inputs import check_inputs, slices
     from masam_jax.data.sample_reader import Samples
-    from masam_jax.data.statistics import Statistics, standardize
+    from masam_jax.data.standardization import Statistics, standardize
     from masam_jax.data.streaming import ReadAhead
     from masam_jax.training.corruption import corrupt_inputs
-    from masam_jax.training.evaluation import Point
+    from masam_jax.training.evaluate import SplitName, Which
     from masam_jax.training.open_data import open_data
-    from masam_jax.training.saved import SplitName, Which, read_fitted, read_statistics
+    from masam_jax.training.predictions import Point
     from masam_jax.training.saved_model import SavedModel, open_model
     from masam_jax.training.split_samples import split_rows, split_samples
-    from masam_jax.training.storage.atomic_files import read_json
+    from masam_jax.training.storage.surroundings import check_splits, read_fitted, read_statistics
 except ModuleNotFoundError as error:
     package = (error.name or "").partition(".")[0]
     if package == "masam_jax":
@@ -172,7 +172,7 @@ class Predictor:
                 )
             chosen = split_rows(self._model.experiment, opened, split, self.seeds)
             if found == own:
-                self._check_splits(chosen.digests)
+                check_splits(self._model.root, chosen.digests)
             if isinstance(opened, PreparedData):
                 opened.reader.fitted = read_fitted(self._model.root)
             parts = split_samples(
@@ -188,14 +188,6 @@ class Predictor:
             )
             prediction = self._predict(checked, self._model.experiment.corruption)
         return dataclasses.replace(prediction, rows=chosen.rows, labels=opened.labels[chosen.rows])
-
-    def _check_splits(self, digests: Mapping[str, str]) -> None:
-        saved = read_json(self._model.root / "splits.json")["seeds"]
-        if any(saved.get(seed) != digest for seed, digest in digests.items()):
-            raise RunError(
-                f"{self._model.root}/splits.json: the data are split otherwise now; predicting"
-                " a split needs the data that the run was trained on"
-            )
 
     def _predict(
         self, parts: Iterable[tuple[Samples, np.ndarray, int]], config: CorruptionConfig

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from masam_jax.data.dataset_spec import DatasetSpec, options_of, parse_dataset
-from masam_jax.data.preparation import open_builder, prepare_dataset
-from masam_jax.data.prepared import PreparedData
+from masam_jax.data.on_disk import PreparedData
+from masam_jax.data.prepare import open_builder, prepare_dataset
 from tests.data.builders.sources import fixture_options, fixture_spec, make_any_source
 
 

@@ -7,10 +7,12 @@ import jax
 import numpy as np
 from rich.console import Console
 
-from masam_jax.config.experiment import DistributionConfig, InputConfig, OutputConfig
-from masam_jax.training import runs
-from masam_jax.training.progress import ProgressReport
-from masam_jax.training.runs import execute, plan_comparison, plan_training
+from masam_jax.config import InputConfig, OutputConfig
+from masam_jax.methods import parse_method
+from masam_jax.training import run
+from masam_jax.training.plan import plan_comparison, plan_training
+from masam_jax.training.progress_report import ProgressReport
+from masam_jax.training.run import execute
 from masam_jax.training.state import abstract_state
 from masam_jax.training.storage.checkpoints import Checkpoints, Progress
 
@@ -25,12 +27,13 @@ def save_run(path, methods, experiment, inputs=None):
       inputs: where data are.
     """
     inputs = InputConfig() if inputs is None else inputs
-    if len(methods) == 1:
-        plan = plan_training(methods[0], experiment, DistributionConfig(), inputs)
+    bound = tuple(map(parse_method, methods))
+    if len(bound) == 1:
+        plan = plan_training(bound[0], experiment, inputs=inputs)
     else:
-        plan = plan_comparison(methods, None, experiment, DistributionConfig(), inputs)
+        plan = plan_comparison(bound, None, experiment, inputs=inputs)
     progress = ProgressReport(Console(file=io.StringIO()))
-    with mock.patch.object(runs, "train_method", _make_up):
+    with mock.patch.object(run, "train_method", _make_up):
         execute(plan, OutputConfig(str(path)), [], progress)
     return path
 

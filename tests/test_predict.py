@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from masam_jax.config.experiment import (
+from masam_jax.config import (
     CorruptionConfig,
     DataConfig,
     EvaluationConfig,
@@ -20,8 +20,8 @@ from masam_jax.config.experiment import (
 )
 from masam_jax.data import load_mfeat, make_synthetic
 from masam_jax.predict import RunError, load_predictor
+from masam_jax.training.evaluate import evaluate_run
 from masam_jax.training.open_data import open_data
-from masam_jax.training.saved import evaluate_run
 from tests.data.builders.sources import make_any_source
 from tests.saved_runs import save_run
 

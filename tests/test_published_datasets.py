@@ -14,6 +14,7 @@ import pytest
 
 from masam_jax.config.published import settings_of
 from masam_jax.data.builders.registry import BUILDERS, default_source
+from masam_jax.methods import parse_method
 from tests.data.builders.sources import fixture_spec, make_any_source
 
 PUBLISHED = sorted(set(BUILDERS) - {"av_digits"})
@@ -47,7 +48,7 @@ def test_from_raw_files_to_an_evaluated_checkpoint(name, tmp_path):
     result = json.loads((run / "result.json").read_text())
     config = json.loads((run / "config.json").read_text())
     published = settings_of(name)
-    assert config["method"] == published.method("masam")
+    assert config["method"] == parse_method("masam", published.methods).spec
     model = published.experiment.model
     assert config["model"]["encoders"] == list(model.encoders)
     assert config["model"]["width"] == model.width

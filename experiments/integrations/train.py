@@ -15,7 +15,7 @@ from rich.console import Console
 from experiments.integrations.integration import Integration
 from experiments.integrations.patients import Patients, make_patients
 from masam_jax import Losses, masam, masam_metrics, multimodal_value_and_grad
-from masam_jax.core.validation import check_fraction, check_radius
+from masam_jax.core.specs import check_number, check_radius
 
 Step = Callable[..., tuple[Any, Any, Losses]]
 
@@ -54,10 +54,10 @@ class Settings:
             raise ValueError(f"learning_rate must be positive and finite, got {self.learning_rate}")
         if not 0 <= self.seed < 2**31:
             raise ValueError(f"seed must be 0 to 2**31 - 1, got {self.seed}")
-        check_fraction("missing", self.missing)
+        check_number("missing", self.missing, "[0, 1]")
         check_radius(self.rho)
-        check_fraction("alpha", self.alpha)
-        check_fraction("beta", self.beta)
+        check_number("alpha", self.alpha, "[0, 1]")
+        check_number("beta", self.beta, "[0, 1]")
 
 
 class Trained(NamedTuple):

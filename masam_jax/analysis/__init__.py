@@ -1,6 +1,6 @@
 """What a comparison or a run means: statistics, tables, plots, and the HTML report."""
 
-from masam_jax.analysis.headline import headline
+from masam_jax.analysis.conclusion import headline
 from masam_jax.analysis.latex import to_latex
 from masam_jax.analysis.plots import save_plots
 from masam_jax.analysis.ranks import RankComparison, compare_ranks

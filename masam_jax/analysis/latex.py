@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from masam_jax.analysis import formatting
 from masam_jax.analysis.rows import SIGNIFICANCE, Row, shown_cells
 from masam_jax.analysis.statistics import Summary
-from masam_jax.training.metrics import title
+from masam_jax.training.classification_metrics import title
 
 _SPECIAL = {c: f"\\{c}" for c in "&%$#_{}"} | {
     "\\": r"\textbackslash{}",

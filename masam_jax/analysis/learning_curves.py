@@ -22,7 +22,7 @@ from masam_jax.analysis.style import (
     plot_name,
     step_axis,
 )
-from masam_jax.training.metrics import phrase, title
+from masam_jax.training.classification_metrics import phrase, title
 
 _METHOD, _REFERENCE = LineStyle(HIGHLIGHT, "-"), LineStyle(BASELINE, "-")
 _FUSED = LineStyle(INK, "-")

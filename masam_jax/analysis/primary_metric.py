@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from masam_jax.training.metrics import title
+from masam_jax.training.classification_metrics import title
 
 
 def primary_metric(results: Mapping[str, Any]) -> str:
@@ -13,7 +13,7 @@ def primary_metric(results: Mapping[str, Any]) -> str:
         results: the content of `results.json` or of `result.json`.
 
     Raises:
-        ValueError: if it is no name of `masam_jax.training.metrics`.
+        ValueError: if it is no name of `masam_jax.training.classification_metrics`.
     """
     name = results.get("metric", "accuracy")
     title(name)

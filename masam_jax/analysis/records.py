@@ -104,7 +104,7 @@ class Directory:
 
     @property
     def metric(self) -> str:
-        """What the methods are judged by, a name of `masam_jax.training.metrics`."""
+        """What the methods are judged by, a name of `masam_jax.training.classification_metrics`."""
         return primary_metric(self.results)
 
     def scores(self, method: MethodRecord) -> list[float | None]:

@@ -10,8 +10,8 @@ from typing import Any
 
 import jinja2
 
+from masam_jax.analysis.conclusion import headline
 from masam_jax.analysis.formatting import number
-from masam_jax.analysis.headline import headline
 from masam_jax.analysis.latex import to_latex
 from masam_jax.analysis.plots import make_plots, write_plot
 from masam_jax.analysis.records import Directory, MethodRecord, read_directory
@@ -24,7 +24,7 @@ from masam_jax.analysis.tables import (
     probe_table,
     unimodal_table,
 )
-from masam_jax.training.metrics import phrase, title
+from masam_jax.training.classification_metrics import phrase, title
 
 
 def write_report(directory: str | Path) -> Path:

@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 
 from masam_jax.analysis import formatting
 from masam_jax.analysis.statistics import PairedTest, Summary
-from masam_jax.training.metrics import phrase, title
+from masam_jax.training.classification_metrics import phrase, title
 
 # What a p-value after Holm's correction must be below, wherever significance is claimed.
 SIGNIFICANCE = 0.05

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from masam_jax.analysis.rows import Row, Rows, is_emphasized, shown_cells
-from masam_jax.training.metrics import phrase
+from masam_jax.training.classification_metrics import phrase
 
 # What a narrow terminal does without, first things first.
 _DISPENSABLE = ("Probe, %", "Macro-F1, %", "Steps/s")

@@ -9,7 +9,7 @@ from rich.text import Text
 from masam_jax.analysis import formatting
 from masam_jax.analysis.primary_metric import primary_metric
 from masam_jax.analysis.statistics import summarize
-from masam_jax.training.metrics import phrase
+from masam_jax.training.classification_metrics import phrase
 
 
 def tuning_cells(best: dict[str, Any]) -> list[dict[str, str]]:

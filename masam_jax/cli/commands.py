@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from masam_jax.config.experiment import (
+from masam_jax.config import (
     CorruptionConfig,
     DataConfig,
     DistributionConfig,
@@ -18,7 +18,7 @@ from masam_jax.config.experiment import (
     OutputConfig,
     SeedConfig,
 )
-from masam_jax.config.published import Settings
+from masam_jax.config.published import PublishedSettings
 
 # The published radius, and those that `make radii` chose on validation samples and other seeds.
 DEMO_METHODS = (
@@ -156,7 +156,7 @@ class Runs:
     """Where to look."""
 
 
-def default_command(kind: type, settings: Settings) -> "Train | Compare | Tune":
+def default_command(kind: type, settings: PublishedSettings) -> "Train | Compare | Tune":
     """A command whose defaults are a data set's own settings.
 
     Args:

@@ -6,17 +6,13 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from masam_jax.cli.printing import print_plain
 from masam_jax.data.builders.registry import BUILDERS
 from masam_jax.data.description import Description, describe_normalization
 from masam_jax.data.verification import Verification
-from masam_jax.training.metrics import title as metric_title
+from masam_jax.training.classification_metrics import title as metric_title
 
 _DASH = "—"
-
-
-def print_plain(console: Console, text: str) -> None:
-    """Text as it is: no colours, no line breaks of its own."""
-    console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def dataset_table(rows: Mapping[str, Description | None]) -> Table:

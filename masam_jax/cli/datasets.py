@@ -17,10 +17,10 @@ from masam_jax.cli.dataset_tables import (
     class_table,
     dataset_table,
     print_description,
-    print_plain,
     print_preparation,
     statistics_table,
 )
+from masam_jax.cli.printing import print_plain
 from masam_jax.cli.sample_progress import SampleProgress
 from masam_jax.cli.terminable import terminable
 from masam_jax.cli.words import DATASETS, typed
@@ -36,8 +36,8 @@ from masam_jax.data.dataset_spec import (
 )
 
 if TYPE_CHECKING:
-    from masam_jax.data.dataset import MultimodalData
-    from masam_jax.data.prepared import PreparedData
+    from masam_jax.data.in_memory import MultimodalData
+    from masam_jax.data.on_disk import PreparedData
 
 _SHEET = "contact_sheet.png"
 # Damaged samples that are named on the screen.
@@ -97,7 +97,7 @@ def _list(command: ListDatasets, console: Console) -> int:
 
 def _prepare(dataset: DatasetSpec, command: PrepareDataset, console: Console) -> int:
     from masam_jax.data.description import describe_dataset
-    from masam_jax.data.preparation import open_builder, prepare_dataset
+    from masam_jax.data.prepare import open_builder, prepare_dataset
 
     name = write_dataset(dataset)
     if not is_published(dataset.name):
@@ -182,9 +182,9 @@ def _open(
     dataset: DatasetSpec, data_dir: Path
 ) -> tuple["MultimodalData | PreparedData", tuple[str, ...]]:
     """The data, and the words of their tokens."""
-    from masam_jax.data.preparation import open_builder
-    from masam_jax.data.prepared import PreparedData
-    from masam_jax.data.registry import load_dataset
+    from masam_jax.data.on_disk import PreparedData
+    from masam_jax.data.prepare import open_builder
+    from masam_jax.data.shipped import load_dataset
 
     if not is_published(dataset.name):
         return load_dataset(dataset.name, dataset.options), ()

@@ -1,9 +1,10 @@
 """What ``--methods`` accepts beside specifications: ``all``, and the methods of a tuning."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from masam_jax.config.errors import RunError, user_errors
-from masam_jax.methods import method_names, parse_method
+from masam_jax.methods import BoundMethod, method_names, parse_method
 from masam_jax.tuning.best_file import best_file, read_best
 
 # Methods of one file that differ in more than a number, and so count as methods of their own.
@@ -11,52 +12,64 @@ ABLATIONS = {
     "masam": ("masam:select=all", "masam:select=random", "masam:scale_by_alignment=false"),
 }
 
+Published = Mapping[str, Mapping[str, Any]]
 
-def expand_methods(items: Sequence[str], published: Callable[[str], str] = str) -> tuple[str, ...]:
-    """Writes out ``all`` and ``@PATH``; every other item is a specification and stays.
+
+def bind_method(word: str, published: Published | None = None) -> BoundMethod:
+    """The method that a word names.
+
+    Args:
+      word: ``NAME[:OPTION=VALUE,...]``.
+      published: method -> the options that were published for the data at hand.
+
+    Raises:
+      RunError: an unknown method or option, or a value that it does not accept.
+    """
+    with user_errors():
+        return parse_method(word, published)
+
+
+def expand_methods(
+    words: Sequence[str], published: Published | None = None
+) -> tuple[BoundMethod, ...]:
+    """The methods that the words after ``--methods`` name.
 
     ``all`` is every registered method with its defaults, and the ablations of MASAM. ``@PATH`` is
     what a tuning found best: the path of its directory, or of the ``best.json`` in it. A method
     of theirs that is on the list already, or is named on its own, is not repeated.
 
     Args:
-      items: the words after ``--methods``.
-      published: gives a specification the options that were published for the data at hand;
-        what a tuning found has its own.
+      words: each ``NAME[:OPTION=VALUE,...]``, ``all`` or ``@PATH``.
+      published: see `bind_method`; what a tuning found has its own options.
 
     Raises:
-      RunError: an unknown method, or a file that is missing or damaged.
+      RunError: as `bind_method`, or a file that is missing or damaged.
     """
-    named = {_canonical(published(item)) for item in items if not _is_list(item)}
-    specs: list[str] = []
-    for item in items:
-        if _is_list(item):
-            every = [_canonical(published(spec)) for spec in _every_method()]
-            found = every if item == "all" else _best_methods(item[1:])
-            specs += [spec for spec in found if spec not in named]
-            named.update(found)
+    listed = {word: _listed(word, published) for word in words if _is_list(word)}
+    named = {word: bind_method(word, published) for word in words if word not in listed}
+    known = {method.spec for method in named.values()}
+    methods: list[BoundMethod] = []
+    for word in words:
+        if word in named:
+            methods.append(named[word])
         else:
-            specs.append(published(item))
-    return tuple(specs)
+            methods += [method for method in listed[word] if method.spec not in known]
+            known |= {method.spec for method in listed[word]}
+    return tuple(methods)
 
 
-def _is_list(item: str) -> bool:
-    return item == "all" or item.startswith("@")
+def _is_list(word: str) -> bool:
+    return word == "all" or word.startswith("@")
 
 
-def _canonical(spec: str) -> str:
-    with user_errors():
-        return parse_method(spec).spec
-
-
-def _every_method() -> list[str]:
-    return [spec for name in method_names() for spec in (name, *ABLATIONS.get(name, ()))]
-
-
-def _best_methods(text: str) -> list[str]:
-    path = best_file(text)
+def _listed(word: str, published: Published | None) -> list[BoundMethod]:
+    if word == "all":
+        every = [spec for name in method_names() for spec in (name, *ABLATIONS.get(name, ()))]
+        return [bind_method(spec, published) for spec in every]
+    path = best_file(word[1:])
     specs = read_best(path)
     try:
-        return list(dict.fromkeys(map(_canonical, specs)))
+        found = [bind_method(spec) for spec in specs]
     except RunError as error:
         raise RunError(f"{path}: {error}") from error
+    return list({method.spec: method for method in found}.values())

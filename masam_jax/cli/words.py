@@ -21,10 +21,10 @@ from masam_jax.cli.commands import (
 )
 from masam_jax.cli.dataset_commands import DATASET_COMMANDS, DatasetCommand
 from masam_jax.config.published import settings_of
+from masam_jax.core.specs import write_value
 from masam_jax.data.builders.registry import BUILDERS
-from masam_jax.data.registry import SHIPPED
+from masam_jax.data.shipped import SHIPPED
 from masam_jax.methods import get_method, method_names
-from masam_jax.methods.options import write_value
 
 # The word before those of `DATASET_COMMANDS`.
 DATASETS = "datasets"

@@ -1,1 +1,34 @@
-"""Configurations: typed, frozen dataclasses that check themselves, and published settings."""
+"""The configuration of a run: typed, frozen dataclasses that check themselves.
+
+The docstring under each field is what ``masam train --help`` shows. ``Experiment`` is everything
+that the numbers depend on; where files go and on which devices it runs is kept apart, so that a
+run may be resumed elsewhere.
+"""
+
+from masam_jax.config.data import CorruptionConfig, DataConfig, InputConfig
+from masam_jax.config.experiment import (
+    Experiment,
+    as_json,
+    changed_fields,
+    experiment_from_json,
+)
+from masam_jax.config.model import ModelConfig, by_modality
+from masam_jax.config.run import DistributionConfig, OutputConfig
+from masam_jax.config.training import EvaluationConfig, OptimizationConfig, SeedConfig
+
+__all__ = [
+    "CorruptionConfig",
+    "DataConfig",
+    "DistributionConfig",
+    "EvaluationConfig",
+    "Experiment",
+    "InputConfig",
+    "ModelConfig",
+    "OptimizationConfig",
+    "OutputConfig",
+    "SeedConfig",
+    "as_json",
+    "by_modality",
+    "changed_fields",
+    "experiment_from_json",
+]

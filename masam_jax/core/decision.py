@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from masam_jax.core.partition import Partition
 from masam_jax.core.perturbation import CLEAN
 from masam_jax.core.random_keys import split_raw
-from masam_jax.core.scores import ModalityScores, advance, align, partition_leaves
+from masam_jax.core.scores import ModalityScores, advance, align
 from masam_jax.core.signals import FusionGradient
 
 
@@ -136,8 +136,8 @@ def decide(
     alignments, present = {}, {}
     for m in partition.modalities:
         alignments[m] = align(
-            partition_leaves(inputs["fusion_grads"], partition, m),
-            partition_leaves(_unimodal_grads(inputs, m), partition, m),
+            partition.leaves(inputs["fusion_grads"], m),
+            partition.leaves(_unimodal_grads(inputs, m), m),
             per_tensor=settings.per_tensor,
             clip_negative=settings.clip_negative,
             dtype=scores.score[m].dtype,

@@ -9,6 +9,7 @@ from masam_jax.core.losses import Losses, Weights, common_weight, weights_by_mod
 from masam_jax.core.microbatches import mean_over_microbatches, split_microbatches
 from masam_jax.core.passes import LateFusionPasses, Passes, PlainPasses, scaled_difference
 from masam_jax.core.signals import FusionGradient, TotalGradient
+from masam_jax.core.specs import check_choice, check_sizes
 
 ValueAndGrad = Callable[..., tuple[Losses, Any, dict[str, Any]]]
 
@@ -75,13 +76,8 @@ def multimodal_value_and_grad(
     """
     if not callable(loss_fn):
         raise ValueError(f"loss_fn must be a function or a LateFusion, got {loss_fn!r}")
-    if isinstance(microbatches, bool) or not isinstance(microbatches, int) or microbatches < 1:
-        raise ValueError(f"microbatches must be an integer of at least 1, got {microbatches!r}")
-    if unimodal_gradients not in ("auto", "direct", "difference"):
-        raise ValueError(
-            'unimodal_gradients must be "auto", "direct" or "difference",'
-            f" got {unimodal_gradients!r}"
-        )
+    check_sizes(microbatches=microbatches)
+    check_choice("unimodal_gradients", unimodal_gradients, ("auto", "direct", "difference"))
     passes: Passes
     if isinstance(loss_fn, LateFusion):
         if shared_parameters:

@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from masam_jax.core.specs import check_number
+
 Weights = float | Mapping[str, Any] | None
 
 
@@ -60,11 +62,9 @@ def check_weights(weights: Weights) -> Weights:
       ValueError: a weight is negative, infinite or no number.
     """
     for name, weight in (weights if isinstance(weights, Mapping) else {"": weights}).items():
-        if weight is None or isinstance(weight, jax.Array):
-            continue
-        if isinstance(weight, bool) or not 0 <= _as_float(weight) < float("inf"):
+        if weight is not None and not isinstance(weight, jax.Array):
             place = f"loss_weights[{name!r}]" if name else "loss_weights"
-            raise ValueError(f"{place} must be a finite number of at least 0, got {weight!r}")
+            check_number(place, weight, "[0, inf)")
     return weights
 
 
@@ -108,13 +108,6 @@ def weighted_total(fusion: Any, unimodal: Mapping[str, Any], weights: Mapping[st
     for m, loss in unimodal.items():
         total = total + jnp.asarray(weights[m], total.dtype) * loss.astype(total.dtype)
     return total
-
-
-def _as_float(value: Any) -> float:
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        return float("nan")
 
 
 def cross_entropy(

@@ -9,14 +9,11 @@ import numpy as np
 import optax
 
 from masam_jax.core.decision import Decision, Settings, Step, decide
+from masam_jax.core.numerics import accumulation_dtype, is_traced
 from masam_jax.core.partition import Labels, Partition, resolve_partition
 from masam_jax.core.perturbation import CLEAN, Correction
 from masam_jax.core.random_keys import raw_key
-from masam_jax.core.scores import (
-    ModalityScores,
-    accumulation_dtype,
-    initial_scores,
-)
+from masam_jax.core.scores import ModalityScores, initial_scores
 from masam_jax.core.signal_checks import (
     check_present,
     require_callable,
@@ -25,13 +22,7 @@ from masam_jax.core.signal_checks import (
     require_structure,
 )
 from masam_jax.core.signals import FusionGradient
-from masam_jax.core.validation import (
-    check_choice,
-    check_flag,
-    check_fraction,
-    check_radius,
-    is_traced,
-)
+from masam_jax.core.specs import check_choice, check_flag, check_number, check_radius
 
 Dispatch = Literal["auto", "switch", "dense", "host"]
 
@@ -86,7 +77,8 @@ def masam(
       perturbed, and its average stays. So is one whose loss is not finite, or whose loss and
       gradient are exactly zero (a mean over no samples). With none present the step is clean.
     - ``dominant=int``, static: the caller's choice (an index into the sorted names, -1: none), so
-      that one branch alone is traced; `masam_jax.training.step` dispatches from the host with it.
+      that one branch alone is traced; `masam_jax.training.make_train_step` dispatches from the host
+      with it.
     - ``per_modality_grads``: see ``shared_parameters`` of `multimodal_value_and_grad`.
 
     Gradients are accumulated with ``multimodal_value_and_grad(..., microbatches=k)``:
@@ -136,8 +128,8 @@ def masam(
     'audio'
     """
     check_radius(rho)
-    check_fraction("alpha", alpha)
-    check_fraction("beta", beta)
+    check_number("alpha", alpha, "[0, 1]")
+    check_number("beta", beta, "[0, 1]")
     if not isinstance(select, str) or select == other:
         raise ValueError(
             f'select must be "dominant", "all", "random" or a modality, got {select!r}'

@@ -6,8 +6,8 @@ import jax
 import numpy as np
 
 from masam_jax.core.masam import MasamState
+from masam_jax.core.numerics import is_traced
 from masam_jax.core.perturbation import CLEAN
-from masam_jax.core.validation import is_traced
 
 
 def masam_metrics(opt_state: Any) -> dict[str, Any]:

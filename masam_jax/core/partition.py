@@ -27,6 +27,11 @@ class Partition(NamedTuple):
         """The positions, among the leaves of the parameters, that ``modality`` owns."""
         return tuple(i for i, label in enumerate(self.leaf_labels) if label == modality)
 
+    def leaves(self, tree: Any, modality: str) -> list[jax.Array]:
+        """The leaves of ``tree``, which is like the parameters, that ``modality`` owns."""
+        leaves = jax.tree.leaves(tree)
+        return [leaves[i] for i in self.positions(modality)]
+
 
 def resolve_partition(labels: Labels, params: optax.Params, other: str = "other") -> Partition:
     """Spreads ``labels`` over the leaves of ``params``.

@@ -7,8 +7,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from masam_jax.core.numerics import all_finite
 from masam_jax.core.partition import Partition
-from masam_jax.core.reductions import all_finite
 from masam_jax.core.signals import FusionGradient
 
 CLEAN = -1

@@ -1,5 +1,7 @@
 """PRNG keys as plain arrays, which every checkpoint and sharding understands."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
@@ -21,3 +23,16 @@ def split_raw(key: jax.Array) -> tuple[jax.Array, jax.Array]:
     """A typed key to draw with now, and the raw one that the state keeps."""
     draw_key, next_key = jax.random.split(jax.random.wrap_key_data(key))
     return draw_key, jax.random.key_data(next_key)
+
+
+def with_key(state: Any, key: jax.Array) -> Any:
+    """A transformation's state that draws from ``key``.
+
+    Args:
+      state: however nested; a PRNG key in it is the field ``key`` of a NamedTuple.
+      key: uint32[2].
+    """
+    place = jax.tree_util.GetAttrKey("key")
+    return jax.tree.map_with_path(
+        lambda path, leaf: raw_key(key) if path and path[-1] == place else leaf, state
+    )

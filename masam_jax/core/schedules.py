@@ -19,7 +19,7 @@ from optax import (
     warmup_cosine_decay_schedule,
 )
 
-from masam_jax.core.validation import check_radius
+from masam_jax.core.specs import check_number, check_radius
 
 if TYPE_CHECKING:
     import chex  # importing it takes as long as all of masam_jax
@@ -75,12 +75,8 @@ def summable(
     check_radius(rho)
     if callable(rho):
         raise ValueError("rho must be a number here: the schedule is what comes out")
-    if isinstance(transition_steps, bool) or not transition_steps >= 1:
-        raise ValueError(
-            f"transition_steps must be a number of at least 1, got {transition_steps!r}"
-        )
-    if not 1 < power < float("inf"):
-        raise ValueError(f"power must be a finite number above 1, got {power!r}")
+    check_number("transition_steps", transition_steps, "[1, inf)")
+    check_number("power", power, "(1, inf)")
     rate = learning_rate if callable(learning_rate) else constant_schedule(learning_rate)
     probes = np.unique(np.linspace(0, transition_steps, 257).astype(np.int32))
     reference = max(float(rate(jnp.asarray(step))) for step in probes)

@@ -6,8 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from masam_jax.core.partition import Partition
-from masam_jax.core.reductions import total
+from masam_jax.core.numerics import inner, inverse_root, is_norm, total
 
 
 class ModalityScores(NamedTuple):
@@ -34,12 +33,6 @@ def initial_scores(modalities: Sequence[str], dtype: Any) -> ModalityScores:
     """The scores before the first step: nothing observed, all zero."""
     zeros = [{m: jnp.zeros((), dtype) for m in modalities} for _ in range(5)]
     return ModalityScores({m: jnp.zeros((), bool) for m in modalities}, *zeros)
-
-
-def accumulation_dtype(tree: Any) -> Any:
-    """The dtype of norms, cosines and averages: float32, or float64 where ``tree`` holds it."""
-    dtypes = [jnp.result_type(leaf) for leaf in jax.tree.leaves(tree)]
-    return jnp.dtype("float64" if jnp.dtype("float64") in dtypes else "float32")
 
 
 class Alignment(NamedTuple):
@@ -75,9 +68,9 @@ def align(
       dtype: in which the sums are taken.
     """
     zero = jnp.zeros((), dtype)
-    dots = [_inner(f, u, dtype) for f, u in zip(fusion_grads, unimodal_grads, strict=True)]
-    fusion_squares = [_inner(f, f, dtype) for f in fusion_grads]
-    unimodal_squares = [_inner(u, u, dtype) for u in unimodal_grads]
+    dots = [inner(f, u, dtype) for f, u in zip(fusion_grads, unimodal_grads, strict=True)]
+    fusion_squares = [inner(f, f, dtype) for f in fusion_grads]
+    unimodal_squares = [inner(u, u, dtype) for u in unimodal_grads]
     fusion_square, unimodal_square = (
         total(squares, dtype) for squares in (fusion_squares, unimodal_squares)
     )
@@ -87,9 +80,9 @@ def align(
     else:
         cosine = _cosine(total(dots, dtype), fusion_square, unimodal_square)
     # Without either norm the modality has no direction, whatever single tensors say.
-    usable = _is_norm(fusion_square) & _is_norm(unimodal_square)
+    usable = is_norm(fusion_square) & is_norm(unimodal_square)
     cosine = jnp.where(usable, jnp.clip(cosine, 0 if clip_negative else -1, 1), zero)
-    return Alignment(cosine, _inverse_root(fusion_square), unimodal_square == 0)
+    return Alignment(cosine, inverse_root(fusion_square), unimodal_square == 0)
 
 
 def advance(
@@ -133,25 +126,6 @@ def advance(
     return ModalityScores(**new)
 
 
-def partition_leaves(tree: Any, partition: Partition, modality: str) -> list[jax.Array]:
-    """The leaves of ``tree`` that belong to ``modality``."""
-    leaves = jax.tree.leaves(tree)
-    return [leaves[i] for i in partition.positions(modality)]
-
-
-def _inner(left: jax.Array, right: jax.Array, dtype: Any) -> jax.Array:
-    return jnp.sum(left.astype(dtype) * right.astype(dtype))
-
-
-def _is_norm(square: jax.Array) -> jax.Array:
-    return jnp.isfinite(square) & (square > 0)
-
-
-def _inverse_root(square: jax.Array) -> jax.Array:
-    usable = _is_norm(square)
-    return jnp.where(usable, 1 / jnp.sqrt(jnp.where(usable, square, 1)), 0)
-
-
 def _cosine(dot: jax.Array, left_square: jax.Array, right_square: jax.Array) -> jax.Array:
-    scale = _inverse_root(left_square) * _inverse_root(right_square)
+    scale = inverse_root(left_square) * inverse_root(right_square)
     return jnp.where(scale > 0, dot * scale, 0)

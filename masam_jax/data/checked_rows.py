@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 import jax
 import numpy as np
 
-from masam_jax.data.dataset import MultimodalData
+from masam_jax.data.in_memory import MultimodalData
 from masam_jax.data.modality import Modality, check_sample
 
 if TYPE_CHECKING:
-    from masam_jax.data.prepared import PreparedData
+    from masam_jax.data.on_disk import PreparedData
 
 
 def checked_rows(data: PreparedData | MultimodalData, train: np.ndarray | None) -> CheckedRows:

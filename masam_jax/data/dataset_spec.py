@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from masam_jax.data.builders.registry import BUILDERS, builder_class
-from masam_jax.data.registry import SHIPPED
-from masam_jax.methods.option_grammar import (
+from masam_jax.core.specs import (
     cut_specification,
     read_options,
     unknown,
     write_options,
 )
+from masam_jax.data.builders.registry import BUILDERS, builder_class
+from masam_jax.data.shipped import SHIPPED
 
 
 class DatasetSpec(NamedTuple):
@@ -83,7 +83,7 @@ def parse_dataset(spec: str) -> DatasetSpec:
       ('synthetic', (4.0, 1.0), 400)
     """
     name, text = cut_specification(spec)
-    return DatasetSpec(name, read_options(options_of(name), text, f"dataset {spec!r}"))
+    return DatasetSpec(name, read_options(options_of(name)(), text, f"dataset {spec!r}"))
 
 
 def write_dataset(dataset: DatasetSpec) -> str:

@@ -10,13 +10,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from masam_jax.core.specs import settable_options, write_value
 from masam_jax.data.builders.registry import BUILDERS, default_source
 from masam_jax.data.dataset_spec import DatasetSpec, is_published
 from masam_jax.data.modality import Modality, Normalization
-from masam_jax.data.preparation import open_builder
-from masam_jax.data.registry import SHIPPED
-from masam_jax.methods.option_grammar import settable_options
-from masam_jax.methods.options import write_value
+from masam_jax.data.prepare import open_builder
+from masam_jax.data.shipped import SHIPPED
 
 if TYPE_CHECKING:
     from masam_jax.data.builders.base import PublishedBuilder

@@ -9,7 +9,7 @@ from importlib.resources.abc import Traversable
 
 import numpy as np
 
-from masam_jax.data.dataset import MultimodalData
+from masam_jax.data.in_memory import MultimodalData
 
 _SHA256 = "349c4791a7e1efa3e7fd7783a2512a501aa811f72022da58e3374c2259304d6b"
 _VIEWS = ("fac", "fou", "kar", "mor", "pix", "zer")

@@ -8,9 +8,9 @@ from typing import Any
 import jax
 import numpy as np
 
+from masam_jax.core.specs import unknown
 from masam_jax.data.modality import Modality
 from masam_jax.data.sample_reader import Samples
-from masam_jax.methods.option_grammar import unknown
 
 
 def check_inputs(

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from masam_jax.core.specs import check_number
 from masam_jax.data.permutation import seeded_permutation
 
 SPLIT_RULE = (
@@ -81,8 +82,7 @@ def make_split(
         ("validation_size", validation_size),
         ("test_size", test_size),
     ):
-        if value < 0:
-            raise ValueError(f"{name} is {value}; it must be >= 0.")
+        check_number(name, value, "[0, inf)", whole=True)
     left = len(labels) - validation_size - test_size
     if train_size is None:
         train_size = left

@@ -35,11 +35,12 @@ from typing import Any
 
 import numpy as np
 
-from masam_jax.data.dataset import MultimodalData
+from masam_jax.core.specs import Options, check_number, option
+from masam_jax.data.in_memory import MultimodalData
 
 
 @dataclasses.dataclass(frozen=True)
-class SyntheticConfig:
+class SyntheticConfig(Options):
     """What :func:`make_synthetic` draws. The symbols are those of the module's documentation.
 
     Attributes:
@@ -59,44 +60,33 @@ class SyntheticConfig:
     """
 
     samples: int = 2000
-    num_classes: int = 4
+    num_classes: int = option(4, "[2, inf)")
     dominance: tuple[float, ...] = (2.0, 1.0, 0.5)
     dims: tuple[int | tuple[int, ...], ...] = (16,)
-    noise: float = 1.0
-    shared: float = 0.5
-    within_class: float = 0.5
-    latent_dim: int = 8
-    seed: int = 0
+    noise: float = option(1.0, "[0, inf)")
+    shared: float = option(0.5, "[0, 1]")
+    within_class: float = option(0.5, "[0, 1]")
+    latent_dim: int = option(8, "[1, inf)")
+    seed: int = option(0, "[0, inf)")
 
     def __post_init__(self) -> None:
         """Checks every field."""
-        _require(self.num_classes >= 2, "num_classes", self.num_classes, "at least 2")
-        _require(
-            self.samples >= self.num_classes,
-            "samples",
-            self.samples,
-            f"at least one row for each of the {self.num_classes} classes",
-        )
-        _require(
-            len(self.dominance) > 0 and all(_non_negative(d) for d in self.dominance),
-            "dominance",
-            self.dominance,
-            "a finite number >= 0 for each modality",
-        )
-        _require(
-            len(self.dims) in (1, len(self.dominance))
-            and all(min(_shape(dim), default=0) > 0 for dim in self.dims),
-            "dims",
-            self.dims,
-            f"positive sizes, one for all or one for each of {len(self.dominance)} modalities",
-        )
-        _require(_non_negative(self.noise), "noise", self.noise, "a finite number >= 0")
-        _require(0 <= self.shared <= 1, "shared", self.shared, "a fraction in [0, 1]")
-        _require(
-            0 <= self.within_class <= 1, "within_class", self.within_class, "a fraction in [0, 1]"
-        )
-        _require(self.latent_dim >= 1, "latent_dim", self.latent_dim, "at least 1")
-        _require(self.seed >= 0, "seed", self.seed, "an integer >= 0")
+        super().__post_init__()
+        if self.samples < self.num_classes:
+            raise ValueError(
+                f"samples={self.samples} is out of range: expected at least one row for each of"
+                f" the {self.num_classes} classes"
+            )
+        if not self.dominance:
+            raise ValueError("dominance=() names no modality: expected a number for each")
+        for amplitude in self.dominance:
+            check_number("dominance", amplitude, "[0, inf)")
+        sizes = [min(_shape(dim), default=0) for dim in self.dims]
+        if len(sizes) not in (1, len(self.dominance)) or min(sizes) < 1:
+            raise ValueError(
+                f"dims={self.dims}: expected positive sizes, one for all or one for each of"
+                f" {len(self.dominance)} modalities"
+            )
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -175,12 +165,3 @@ def _stream(config: SyntheticConfig, index: int) -> np.random.Generator:
 
 def _shape(dim: int | tuple[int, ...]) -> tuple[int, ...]:
     return (dim,) if isinstance(dim, int) else tuple(dim)
-
-
-def _non_negative(value: float) -> bool:
-    return math.isfinite(value) and value >= 0
-
-
-def _require(accepted: bool, name: str, value: object, accepts: str) -> None:
-    if not accepted:
-        raise ValueError(f"{name} is {value!r}; it must be {accepts}.")

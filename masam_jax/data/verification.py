@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from masam_jax.core.specs import check_sizes
 from masam_jax.data.checked_rows import checked_rows, in_a_line
-from masam_jax.data.dataset import MultimodalData
+from masam_jax.data.in_memory import MultimodalData
 from masam_jax.data.sample_statistics import RunningStatistics, SampleStatistics
 
 if TYPE_CHECKING:
-    from masam_jax.data.prepared import PreparedData
+    from masam_jax.data.on_disk import PreparedData
 
 Progress = Callable[[int, int], None]
 """Told how many samples are done, of how many."""
@@ -95,8 +96,7 @@ def verify_data(
     Raises:
       ValueError: the data set cannot be split, or not even begun to be read.
     """
-    if samples is not None and samples < 1:
-        raise ValueError(f"samples is {samples}; it must be at least 1.")
+    check_sizes(samples=samples)
     parts = _parts(data)
     rows = checked_rows(data, parts.get("train"))
     shown = {part: _spread(found, data.labels, examples) for part, found in parts.items()}

@@ -7,19 +7,18 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from masam_jax.core.numerics import accumulation_dtype
 from masam_jax.core.partition import resolve_partition
-from masam_jax.core.scores import accumulation_dtype
-from masam_jax.core.validation import check_choice
+from masam_jax.core.specs import Options, check_choice, check_number, option
+from masam_jax.methods.from_options import call, titled
 from masam_jax.methods.method import Context, Labels, Method
 from masam_jax.methods.modulation import (
     TENSORS,
     Tensors,
-    check_amount,
     check_until_step,
     read_scalars,
     scale_encoders,
 )
-from masam_jax.methods.options import format_number, require
 from masam_jax.methods.registry import register
 from masam_jax.methods.search import LogUniform
 
@@ -111,8 +110,8 @@ def agm(
       Li et al., Boosting Multi-modal Model Performance with Adaptive Gradient Modulation, ICCV
       2023.
     """
-    check_amount("alpha", alpha)
-    check_amount("limit", limit)
+    check_number("alpha", alpha, "[0, inf)")
+    check_number("limit", limit, "[0, inf)")
     check_choice("reference", reference, _REFERENCES)
     check_choice("tensors", tensors, TENSORS)
     check_until_step(until_step)
@@ -164,7 +163,7 @@ def _ratios(losses: jax.Array, usable: jax.Array) -> jax.Array:
 
 
 @dataclasses.dataclass(frozen=True)
-class AgmOptions:
+class AgmOptions(Options):
     """Options of the method ``agm``.
 
     Attributes:
@@ -177,50 +176,19 @@ class AgmOptions:
         unimodal heads untrained.
     """
 
-    alpha: float = 1.0
-    limit: float = 7.0
-    reference: Reference = "mean_loss"
-    tensors: Tensors = "all"
-    modulation_epochs: int = 0
-    weight: float = 0.0
-
-    def __post_init__(self) -> None:
-        infinity = float("inf")
-        require(0 <= self.alpha < infinity, "alpha", self.alpha, "a number >= 0")
-        require(0 <= self.limit < infinity, "limit", self.limit, "a number >= 0")
-        require(
-            self.modulation_epochs >= 0, "modulation_epochs", self.modulation_epochs, "0 or more"
-        )
-        require(0 <= self.weight < infinity, "weight", self.weight, "a number >= 0")
+    alpha: float = option(1.0, "[0, inf)", "α={}", always=True)
+    limit: float = option(7.0, "[0, inf)", "limit={}")
+    reference: Reference = option("mean_loss", title="mean of ratios")
+    tensors: Tensors = option("all", title="{}")
+    modulation_epochs: int = option(0, "[0, inf)", "{} epochs")
+    weight: float = option(0.0, "[0, inf)", "λ={}")
 
 
 def _build(
     options: AgmOptions, labels: Labels, context: Context
 ) -> optax.GradientTransformationExtraArgs:
-    return agm(
-        labels,
-        alpha=options.alpha,
-        limit=options.limit,
-        reference=options.reference,
-        until_step=options.modulation_epochs * context.steps_per_epoch or None,
-        tensors=options.tensors,
-    )
-
-
-def _title(options: AgmOptions) -> str:
-    parts = [f"α={format_number(options.alpha)}"]
-    default = AgmOptions()
-    if options.limit != default.limit:
-        parts.append(f"limit={format_number(options.limit)}")
-    if options.reference != default.reference:
-        parts.append("mean of ratios")
-    if options.tensors != "all":
-        parts.append(options.tensors)
-    if options.modulation_epochs:
-        parts.append(f"{options.modulation_epochs} epochs")
-    if options.weight:
-        parts.append(f"λ={format_number(options.weight)}")
-    return "AGM " + ", ".join(parts)
+    until_step = options.modulation_epochs * context.steps_per_epoch or None
+    return call(agm, options, context, labels=labels, until_step=until_step)
 
 
 AGM = register(
@@ -229,7 +197,7 @@ AGM = register(
         summary="scales encoders' gradients by how their responses compare with their average",
         options=AgmOptions,
         build=_build,
-        title=_title,
+        title=titled("AGM"),
         loss_weight=lambda options: options.weight,
         signals=("response_losses",),
         search={"alpha": LogUniform(0.1, 5.0)},

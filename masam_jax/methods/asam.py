@@ -1,7 +1,6 @@
 """Adaptive sharpness-aware minimization: SAM with a radius in proportion to the weights."""
 
 import dataclasses
-import numbers
 from typing import Any, NamedTuple
 
 import jax
@@ -9,9 +8,9 @@ import jax.numpy as jnp
 import optax
 
 from masam_jax.core.partition import check_unmasked
-from masam_jax.core.validation import check_radius
+from masam_jax.core.specs import Options, check_number, check_radius, option
+from masam_jax.methods.from_options import built_by, titled
 from masam_jax.methods.method import Method
-from masam_jax.methods.options import format_number, require, with_weight
 from masam_jax.methods.registry import register
 from masam_jax.methods.search import LogUniform
 from masam_jax.methods.whole_model import add_correction
@@ -65,7 +64,7 @@ def asam(
       Neural Networks, ICML 2021 (the element-wise operator).
     """
     check_radius(rho)
-    _check_eta(eta)
+    check_number("eta", eta, "[0, inf)")
 
     def normalization(param: jax.Array) -> jax.Array:
         if param.ndim < 2:
@@ -92,16 +91,8 @@ def asam(
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)
 
 
-def _check_eta(eta: Any) -> None:
-    if isinstance(eta, jax.core.Tracer):
-        return
-    is_number = isinstance(eta, numbers.Real | jax.Array) and not isinstance(eta, bool)
-    if not is_number or jnp.ndim(eta) or not 0 <= float(eta) < float("inf"):
-        raise ValueError(f"eta must be a finite number of at least 0, got {eta!r}")
-
-
 @dataclasses.dataclass(frozen=True)
-class AsamOptions:
+class AsamOptions(Options):
     """Options of the method ``asam``.
 
     Attributes:
@@ -111,23 +102,9 @@ class AsamOptions:
         unimodal heads untrained.
     """
 
-    rho: float = 0.5
-    eta: float = 0.01
-    weight: float = 1.0
-
-    def __post_init__(self) -> None:
-        """Checks the options."""
-        infinity = float("inf")
-        require(0 <= self.rho < infinity, "rho", self.rho, "a number >= 0")
-        require(0 <= self.eta < infinity, "eta", self.eta, "a number >= 0")
-        require(0 <= self.weight < infinity, "weight", self.weight, "a number >= 0")
-
-
-def _title(options: AsamOptions) -> str:
-    title = f"ASAM ρ={format_number(options.rho)}"
-    if options.eta != AsamOptions.eta:
-        title += f", η={format_number(options.eta)}"
-    return with_weight(title, options.weight)
+    rho: float = option(0.5, "[0, inf)", "ρ={}", always=True)
+    eta: float = option(0.01, "[0, inf)", "η={}")
+    weight: float = option(1.0, "[0, inf)", " λ={}")
 
 
 ASAM = register(
@@ -135,8 +112,8 @@ ASAM = register(
         name="asam",
         summary="SAM with a radius in proportion to the weights, all parameters",
         options=AsamOptions,
-        build=lambda options, labels, context: asam(rho=options.rho, eta=options.eta),
-        title=_title,
+        build=built_by(asam),
+        title=titled("ASAM"),
         loss_weight=lambda options: options.weight,
         search={"rho": LogUniform(0.05, 5.0)},
     )

@@ -7,9 +7,11 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from masam_jax.core.scores import accumulation_dtype
+from masam_jax.core.numerics import accumulation_dtype
+from masam_jax.core.specs import Options, option
 from masam_jax.methods.aug_classifier import AugLogits, classify, init_classifier
-from masam_jax.methods.method import Context, Method
+from masam_jax.methods.from_options import call, titled
+from masam_jax.methods.method import Method
 from masam_jax.methods.objective import (
     Features,
     Logits,
@@ -20,7 +22,6 @@ from masam_jax.methods.objective import (
     Present,
     refuse_multi_label,
 )
-from masam_jax.methods.options import format_number, require
 from masam_jax.methods.registry import register
 from masam_jax.methods.schedule import Schedule
 from masam_jax.methods.search import Integers, Uniform
@@ -217,7 +218,7 @@ def _log_likelihood(logits: jax.Array, labels: jax.Array) -> jax.Array:
 
 
 @dataclasses.dataclass(frozen=True)
-class AugOptions:
+class AugOptions(Options):
     """Options of the method ``aug``.
 
     Attributes:
@@ -229,37 +230,12 @@ class AugOptions:
       max_layers: the most layers that a modality may be given.
     """
 
-    hidden: int = 256
-    residual: float = 0.5
-    merge: float = 0.4
-    period: int = 20
-    band: float = 0.01
-    max_layers: int = 10
-
-    def __post_init__(self) -> None:
-        require(self.hidden >= 1, "hidden", self.hidden, "an integer >= 1")
-        require(0 <= self.residual <= 1, "residual", self.residual, "a number in [0, 1]")
-        require(0 <= self.merge <= 1, "merge", self.merge, "a number in [0, 1]")
-        require(self.period >= 1, "period", self.period, "an integer >= 1")
-        require(0 <= self.band < float("inf"), "band", self.band, "a number >= 0")
-        require(self.max_layers >= 1, "max_layers", self.max_layers, "an integer >= 1")
-
-
-def _objective(options: AugOptions, context: Context) -> AugObjective:
-    return AugObjective(
-        **dataclasses.asdict(options),
-        steps_per_epoch=context.steps_per_epoch,
-        steps=context.steps,
-    )
-
-
-def _title(options: AugOptions) -> str:
-    changed = [
-        f"{field.name}={format_number(getattr(options, field.name))}"
-        for field in dataclasses.fields(options)
-        if getattr(options, field.name) != field.default
-    ]
-    return " ".join(["AUG", ", ".join(changed)]).strip()
+    hidden: int = option(256, "[1, inf)")
+    residual: float = option(0.5, "[0, 1]")
+    merge: float = option(0.4, "[0, 1]")
+    period: int = option(20, "[1, inf)")
+    band: float = option(0.01, "[0, inf)")
+    max_layers: int = option(10, "[1, inf)")
 
 
 AUG = register(
@@ -267,9 +243,9 @@ AUG = register(
         name="aug",
         summary="modalities in turn through one head; boosting grows the weaker one's classifier",
         options=AugOptions,
-        objective=_objective,
+        objective=lambda options, context: call(AugObjective, options, context),
         schedule=lambda options: Schedule(by_modality=True),
-        title=_title,
+        title=titled("AUG"),
         search={
             "residual": Uniform(0.1, 1.0),
             "merge": Uniform(0.2, 0.8),

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from masam_jax.methods.from_options import titled
 from masam_jax.methods.method import Method
 from masam_jax.methods.registry import register
 
@@ -16,7 +17,7 @@ FUSION_ONLY = register(
         name="fusion_only",
         summary="fusion loss alone (unimodal heads stay untrained)",
         options=FusionOnlyOptions,
-        title=lambda options: "fusion loss alone",
+        title=titled("fusion loss alone"),
         loss_weight=lambda options: 0.0,
     )
 )

@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from masam_jax.core.scores import accumulation_dtype
+from masam_jax.core.numerics import accumulation_dtype
+from masam_jax.core.specs import Options, option
+from masam_jax.methods.from_options import titled
 from masam_jax.methods.method import Context, Method
 from masam_jax.methods.objective import Features, Network, Objective, Outcome, Params, Present
-from masam_jax.methods.options import format_number, require
 from masam_jax.methods.registry import register
 from masam_jax.methods.schedule import Probe, Schedule
 from masam_jax.methods.search import Integers
@@ -218,7 +219,7 @@ def _placed_as(new: dict[str, jax.Array], old: dict[str, jax.Array]) -> dict[str
 
 
 @dataclasses.dataclass(frozen=True)
-class GBlendOptions:
+class GBlendOptions(Options):
     """Options of the method ``g_blend``; it has no λ, its weights are those of the losses.
 
     Attributes:
@@ -228,21 +229,10 @@ class GBlendOptions:
       smallest_overfitting: the growth of the gap, in nats, below which it counts as that much.
     """
 
-    super_epoch: int = 10
-    trial: float = 1.0
-    held_out: float = 0.2
-    smallest_overfitting: float = 1e-3
-
-    def __post_init__(self) -> None:
-        require(self.super_epoch >= 1, "super_epoch", self.super_epoch, "1 or more")
-        require(0 < self.trial < float("inf"), "trial", self.trial, "a positive number")
-        require(0 < self.held_out < 1, "held_out", self.held_out, "a number between 0 and 1")
-        require(
-            0 < self.smallest_overfitting < float("inf"),
-            "smallest_overfitting",
-            self.smallest_overfitting,
-            "a positive number",
-        )
+    super_epoch: int = option(10, "[1, inf)", "{} epochs")
+    trial: float = option(1.0, "(0, inf)", "trial {}")
+    held_out: float = option(0.2, "(0, 1)", "{} held out")
+    smallest_overfitting: float = option(1e-3, "(0, inf)", "O ≥ {}")
 
 
 def _objective(options: GBlendOptions, context: Context) -> GBlendObjective:
@@ -250,25 +240,12 @@ def _objective(options: GBlendOptions, context: Context) -> GBlendObjective:
     return GBlendObjective(max(1, round(options.trial * super_epoch)))
 
 
-def _title(options: GBlendOptions) -> str:
-    parts = []
-    if options.super_epoch != GBlendOptions.super_epoch:
-        parts.append(f"{options.super_epoch} epochs")
-    if options.trial != GBlendOptions.trial:
-        parts.append(f"trial {format_number(options.trial)}")
-    if options.held_out != GBlendOptions.held_out:
-        parts.append(f"{format_number(options.held_out)} held out")
-    if options.smallest_overfitting != GBlendOptions.smallest_overfitting:
-        parts.append(f"O ≥ {format_number(options.smallest_overfitting)}")
-    return " ".join(["G-Blend", ", ".join(parts)]).rstrip()
-
-
 G_BLEND = register(
     Method(
         name="g_blend",
         summary="weights every loss by its gain on held-out samples over its overfitting squared",
         options=GBlendOptions,
-        title=_title,
+        title=titled("G-Blend"),
         objective=_objective,
         schedule=lambda options: GBlendSchedule(
             super_epoch=options.super_epoch,

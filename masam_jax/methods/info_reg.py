@@ -1,7 +1,6 @@
 """InfoReg: the better informed encoder is held back while information is acquired fast."""
 
 import dataclasses
-import numbers
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -9,16 +8,14 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from masam_jax.core.numerics import accumulation_dtype
 from masam_jax.core.partition import Partition, resolve_partition
-from masam_jax.core.scores import accumulation_dtype, partition_leaves
 from masam_jax.core.signal_checks import require_entries, require_signals, require_structure
+from masam_jax.core.specs import Options, check_number, check_sizes, option
+from masam_jax.methods.from_options import built_by, titled
 from masam_jax.methods.method import Labels, Method
-from masam_jax.methods.options import format_number, require
 from masam_jax.methods.registry import register
 from masam_jax.methods.search import LogUniform
-
-_INFINITY = float("inf")
-_NON_NEGATIVE = "a number >= 0"
 
 
 class InfoRegState(NamedTuple):
@@ -108,7 +105,10 @@ def info_reg(
       not see. Sums of p over the batch, the epochs of trace 0 before the first, and the open window
       of epoch 0 are as in the release, which divides by zero where the mean trace is 0.
     """
-    _check(steps_per_epoch, beta, threshold, history)
+    for m, each in (beta if isinstance(beta, Mapping) else {"": beta}).items():
+        check_number(f"beta[{m!r}]" if m else "beta", each, "[0, inf)")
+    check_number("threshold", threshold, "[0, 1]")
+    check_sizes(steps_per_epoch=steps_per_epoch, history=history)
 
     def resolve(params: Any) -> Partition:
         partition = resolve_partition(labels, params, other)
@@ -128,7 +128,7 @@ def info_reg(
         # A copy, for a step may donate both; and a single leaf for the empty placeholder that
         # optax.tree.map_params initialises with, so that it passes over the snapshot.
         snapshot = {
-            m: tuple(jnp.array(x, dtype) for x in partition_leaves(params, partition, m))
+            m: tuple(jnp.array(x, dtype) for x in partition.leaves(params, m))
             for m in partition.modalities
         }
         return InfoRegState(
@@ -154,7 +154,7 @@ def info_reg(
         running, traces, window, snapshot = {}, {}, {}, {}
         for m in partition.modalities:
             dtype = state.running[m].dtype
-            now = [jnp.asarray(x).astype(dtype) for x in partition_leaves(params, partition, m)]
+            now = [jnp.asarray(x).astype(dtype) for x in partition.leaves(params, m)]
             snapshot[m] = tuple(
                 jnp.where(is_start, x, old) for x, old in zip(now, state.snapshot[m], strict=True)
             )
@@ -165,7 +165,7 @@ def info_reg(
             for i, x, start in zip(places, now, snapshot[m], strict=True):
                 pull = jnp.where(is_pulled, factor * (x - start), jnp.zeros_like(x))
                 leaves[i] = leaves[i] + pull.astype(leaves[i].dtype)
-            trace = _trace(partition_leaves(signals["fusion_grads"], partition, m), dtype)
+            trace = _trace(partition.leaves(signals["fusion_grads"], m), dtype)
             total = state.running[m] + trace / steps_per_epoch
             old, last = jnp.mean(state.traces[m]), jnp.append(state.traces[m][1:], total)
             is_open = jnp.mean(last) - old > threshold * jnp.mean(last)
@@ -208,20 +208,6 @@ def _trace(gradients: list[jax.Array], dtype: Any) -> jax.Array:
     return jnp.where(jnp.isfinite(trace), trace, jnp.zeros_like(trace))
 
 
-def _check(steps_per_epoch: Any, beta: Any, threshold: Any, history: Any) -> None:
-    betas = beta.values() if isinstance(beta, Mapping) else [beta]
-    require(all(_is_between(b, _INFINITY) for b in betas), "beta", beta, _NON_NEGATIVE)
-    require(_is_between(threshold, 1), "threshold", threshold, "a number in [0, 1]")
-    for name, value in {"steps_per_epoch": steps_per_epoch, "history": history}.items():
-        is_whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-        require(is_whole and value >= 1, name, value, "a whole number >= 1")
-
-
-def _is_between(value: Any, most: float) -> bool:
-    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    return is_number and 0 <= value <= most and value < _INFINITY
-
-
 def _check_signals(
     signals: dict[str, Any], partition: Partition, updates: Any, params: Any
 ) -> None:
@@ -232,7 +218,7 @@ def _check_signals(
 
 
 @dataclasses.dataclass(frozen=True)
-class InfoRegOptions:
+class InfoRegOptions(Options):
     """Options of the method ``info_reg``.
 
     Attributes:
@@ -243,27 +229,10 @@ class InfoRegOptions:
         loss alone, and 0 leaves the unimodal heads untrained.
     """
 
-    beta: float = 0.95
-    threshold: float = 0.05
-    history: int = 10
-    weight: float = 0.0
-
-    def __post_init__(self) -> None:
-        """Checks the options."""
-        _check(1, self.beta, self.threshold, self.history)
-        require(_is_between(self.weight, _INFINITY), "weight", self.weight, _NON_NEGATIVE)
-
-
-def _title(options: InfoRegOptions) -> str:
-    default = InfoRegOptions()
-    parts = [f"β={format_number(options.beta)}"]
-    if options.threshold != default.threshold:
-        parts.append(f"k>{format_number(options.threshold)}")
-    if options.history != default.history:
-        parts.append(f"{options.history} epochs")
-    if options.weight != default.weight:
-        parts.append(f"λ={format_number(options.weight)}")
-    return "InfoReg " + ", ".join(parts)
+    beta: float = option(0.95, "[0, inf)", "β={}", always=True)
+    threshold: float = option(0.05, "[0, 1]", "k>{}")
+    history: int = option(10, "[1, inf)", "{} epochs")
+    weight: float = option(0.0, "[0, inf)", "λ={}")
 
 
 INFO_REG = register(
@@ -271,14 +240,8 @@ INFO_REG = register(
         name="info_reg",
         summary="holds the most confident encoder back in its prime learning window",
         options=InfoRegOptions,
-        build=lambda options, labels, context: info_reg(
-            labels,
-            steps_per_epoch=context.steps_per_epoch,
-            beta=options.beta,
-            threshold=options.threshold,
-            history=options.history,
-        ),
-        title=_title,
+        build=built_by(info_reg),
+        title=titled("InfoReg"),
         loss_weight=lambda options: options.weight,
         signals=("confidence",),
         search={"beta": LogUniform(0.05, 5.0)},

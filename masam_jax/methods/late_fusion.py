@@ -3,24 +3,22 @@
 import dataclasses
 from typing import Literal
 
+from masam_jax.core.specs import Options, option
+from masam_jax.methods.from_options import titled
 from masam_jax.methods.method import Method
-from masam_jax.methods.options import require, with_weight
 from masam_jax.methods.registry import register
 from masam_jax.methods.search import LogUniform
 
 
 @dataclasses.dataclass(frozen=True)
-class LateFusionOptions:
+class LateFusionOptions(Options):
     """Options of ``late_fusion``.
 
     Attributes:
       weight: λ, the weight of every unimodal loss in the total loss.
     """
 
-    weight: float = 1.0
-
-    def __post_init__(self) -> None:
-        require(0 < self.weight < float("inf"), "weight", self.weight, "a positive number")
+    weight: float = option(1.0, "(0, inf)", " λ={}")
 
 
 def _fusion_head(name: Literal["concat", "sum", "film", "gated"], words: str) -> Method:
@@ -29,7 +27,7 @@ def _fusion_head(name: Literal["concat", "sum", "film", "gated"], words: str) ->
         name=name,
         summary=f"late fusion through {words}",
         options=LateFusionOptions,
-        title=lambda options: with_weight(f"{name} fusion", options.weight),
+        title=titled(f"{name} fusion"),
         loss_weight=lambda options: options.weight,
         fusion=lambda options: name,
         search={"weight": LogUniform(0.1, 10)},
@@ -41,7 +39,7 @@ LATE_FUSION = register(
         name="late_fusion",
         summary="fusion loss + λ · unimodal losses (the usual baseline)",
         options=LateFusionOptions,
-        title=lambda options: with_weight("late fusion", options.weight),
+        title=titled("late fusion"),
         loss_weight=lambda options: options.weight,
         search={"weight": LogUniform(0.1, 10)},
     )

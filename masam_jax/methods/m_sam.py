@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from masam_jax.core.numerics import accumulation_dtype, inverse_norm
 from masam_jax.core.partition import Labels, Partition, resolve_partition
 from masam_jax.core.perturbation import CLEAN, Correction
-from masam_jax.core.scores import accumulation_dtype, partition_leaves
 from masam_jax.core.signal_checks import (
     check_present,
     require_callable,
@@ -17,12 +17,11 @@ from masam_jax.core.signal_checks import (
     require_signals,
 )
 from masam_jax.core.signals import FusionGradient
-from masam_jax.core.validation import check_choice, check_radius
+from masam_jax.core.specs import Options, check_choice, check_radius, option
+from masam_jax.methods.from_options import built_by, titled
 from masam_jax.methods.method import Method
-from masam_jax.methods.options import format_number, require
 from masam_jax.methods.registry import register
 from masam_jax.methods.search import LogUniform
-from masam_jax.methods.whole_model import inverse_norm
 
 _SIGNALS = ("shapley_values", "fusion_grads", "fusion_grad_fn")
 
@@ -62,7 +61,7 @@ def m_sam(
 
     ``update`` needs the signals ``fusion_grads`` and ``fusion_grad_fn`` of
     `multimodal_value_and_grad` and ``shapley_values``, ``{modality: φ_m}`` of the batch (see
-    `masam_jax.methods.shapley.shapley_values`). ``present={modality: bool}`` leaves out modalities
+    `masam_jax.models.shapley.shapley_values`). ``present={modality: bool}`` leaves out modalities
     that are absent from the batch. A φ that is not finite is never the largest; with none left,
     or a zero or non-finite gradient norm or perturbed gradient, the step is clean.
 
@@ -122,7 +121,7 @@ def m_sam(
         radius = jnp.asarray(rho(state.count) if callable(rho) else rho, dtype)
         scales = {}
         for index, m in enumerate(partition.modalities):
-            scale = radius * inverse_norm(partition_leaves(fusion_grads, partition, m), dtype)
+            scale = radius * inverse_norm(partition.leaves(fusion_grads, m), dtype)
             scales[m] = jnp.where(dominant == index, scale, 0)
         correction = Correction(params, fusion_grads, fusion_grad_fn, partition, scales)
         corrected = _add(updates, _take(correction, partition, dominant, dispatch))
@@ -168,7 +167,7 @@ def _add(updates: Any, corrections: list[jax.Array | None]) -> Any:
 
 
 @dataclasses.dataclass(frozen=True)
-class MSamOptions:
+class MSamOptions(Options):
     """Options of the method ``m_sam``.
 
     Attributes:
@@ -177,21 +176,8 @@ class MSamOptions:
         loss alone; 0 leaves unimodal heads untrained.
     """
 
-    rho: float = 0.05
-    weight: float = 0.0
-
-    def __post_init__(self) -> None:
-        """Checks the options."""
-        infinity = float("inf")
-        require(0 <= self.rho < infinity, "rho", self.rho, "a number >= 0")
-        require(0 <= self.weight < infinity, "weight", self.weight, "a number >= 0")
-
-
-def _title(options: MSamOptions) -> str:
-    title = f"M-SAM ρ={format_number(options.rho)}"
-    if options.weight == MSamOptions.weight:
-        return title
-    return f"{title} λ={format_number(options.weight)}"
+    rho: float = option(0.05, "[0, inf)", "ρ={}", always=True)
+    weight: float = option(0.0, "[0, inf)", " λ={}")
 
 
 M_SAM = register(
@@ -199,8 +185,8 @@ M_SAM = register(
         name="m_sam",
         summary="SAM on the encoder of the largest Shapley value alone",
         options=MSamOptions,
-        build=lambda options, labels, context: m_sam(labels, rho=options.rho),
-        title=_title,
+        build=built_by(m_sam),
+        title=titled("M-SAM"),
         loss_weight=lambda options: options.weight,
         signals=("shapley_values",),
         search={"rho": LogUniform(0.1, 200)},

@@ -3,17 +3,16 @@
 import dataclasses
 from typing import Literal
 
-import optax
-
 from masam_jax.core.masam import masam
-from masam_jax.methods.method import Context, Labels, Method
-from masam_jax.methods.options import format_number, require, with_weight
+from masam_jax.core.specs import Options, option
+from masam_jax.methods.from_options import built_by, titled
+from masam_jax.methods.method import Method
 from masam_jax.methods.registry import register
 from masam_jax.methods.search import LogUniform, Uniform
 
 
 @dataclasses.dataclass(frozen=True)
-class MasamOptions:
+class MasamOptions(Options):
     """Options of ``masam``, as the transformation takes them.
 
     Attributes:
@@ -27,55 +26,14 @@ class MasamOptions:
       weight: λ, the weight of every unimodal loss in the total loss.
     """
 
-    rho: float = 0.3
-    alpha: float = 0.8
-    beta: float = 0.91
+    rho: float = option(0.3, "[0, inf)", "ρ={}", always=True)
+    alpha: float = option(0.8, "[0, 1]", "α={}")
+    beta: float = option(0.91, "[0, 1]", "β={}")
     select: str = "dominant"
-    scale_by_alignment: bool = True
-    alignment: Literal["partition", "per_tensor"] = "partition"
-    clip_negative: bool = False
-    weight: float = 1.0
-
-    def __post_init__(self) -> None:
-        infinity = float("inf")
-        require(0 <= self.rho < infinity, "rho", self.rho, "a number >= 0")
-        require(0 <= self.alpha <= 1, "alpha", self.alpha, "a number in [0, 1]")
-        require(0 <= self.beta <= 1, "beta", self.beta, "a number in [0, 1]")
-        require(0 < self.weight < infinity, "weight", self.weight, "a positive number")
-
-
-def _build(
-    options: MasamOptions, labels: Labels, context: Context
-) -> optax.GradientTransformationExtraArgs:
-    return masam(
-        labels,
-        rho=options.rho,
-        alpha=options.alpha,
-        beta=options.beta,
-        select=options.select,
-        scale_by_alignment=options.scale_by_alignment,
-        alignment=options.alignment,
-        clip_negative=options.clip_negative,
-        key=context.key,
-    )
-
-
-def _title(options: MasamOptions) -> str:
-    parts = [f"ρ={format_number(options.rho)}"]
-    default = MasamOptions()
-    if options.alpha != default.alpha:
-        parts.append(f"α={format_number(options.alpha)}")
-    if options.beta != default.beta:
-        parts.append(f"β={format_number(options.beta)}")
-    if options.select != default.select:
-        parts.append(f"select={options.select}")
-    if not options.scale_by_alignment:
-        parts.append("γ:=1")
-    if options.alignment != default.alignment:
-        parts.append("γ per tensor")
-    if options.clip_negative:
-        parts.append("γ≥0")
-    return with_weight("MASAM " + ", ".join(parts), options.weight)
+    scale_by_alignment: bool = option(True, title="γ:=1")
+    alignment: Literal["partition", "per_tensor"] = option("partition", title="γ per tensor")
+    clip_negative: bool = option(False, title="γ≥0")
+    weight: float = option(1.0, "(0, inf)", " λ={}")
 
 
 MASAM = register(
@@ -83,8 +41,8 @@ MASAM = register(
         name="masam",
         summary="modality-aware SAM: perturbs the dominant encoder alone",
         options=MasamOptions,
-        build=_build,
-        title=_title,
+        build=built_by(masam),
+        title=titled("MASAM"),
         loss_weight=lambda options: options.weight,
         search={
             "rho": LogUniform(0.1, 200),

@@ -4,26 +4,23 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-import jax
 import optax
 
+from masam_jax.core.partition import Labels
+from masam_jax.core.specs import write_options
 from masam_jax.methods.objective import LATE_FUSION_OBJECTIVE, Objective
 from masam_jax.methods.schedule import Schedule
 from masam_jax.methods.search import Search
 
-Labels = Any
-
 
 class Context(NamedTuple):
-    """What a transformation may need to know of the training it takes part in.
+    """What a method may need to know of the training it takes part in.
 
     Attributes:
-      key: uint32[2] PRNG key, may be traced; for transformations that draw at random.
       steps_per_epoch: training steps in which every sample is seen once.
       steps: training steps in all.
     """
 
-    key: jax.Array | None = None
     steps_per_epoch: int = 1
     steps: int = 1
 
@@ -45,19 +42,21 @@ class Method:
       summary: one line for ``--help`` and listings.
       options: a frozen dataclass whose fields all have defaults; its ``__post_init__`` raises
         ``ValueError`` for values out of range.
-      title: ``options -> str``, the name in tables and plots.
-      build: the first part, a gradient transformation: ``(options, labels, context) -> tx``.
+      title: ``options -> str``, the name in tables and plots; see `titled`.
+      build: the first part, a gradient transformation: ``(options, labels, context) -> tx``. One
+        that draws at random keeps its PRNG key in its state, a NamedTuple, as ``key``: uint32[2],
+        which training sets for every seed.
       objective: the second part, what is minimised and how it predicts: ``(options, context) ->
-        Objective``; the context has no key here.
+        Objective``.
       schedule: the third part, what a step or an epoch optimises: ``options -> Schedule``.
       loss_weight: ``options -> float``, λ of all unimodal losses in the total loss.
       signals: names of the signals of the batch that the transformation reads, beside those of
-        ``multimodal_value_and_grad``; see ``masam_jax.models.batch_signals``.
+        ``multimodal_value_and_grad``; see ``masam_jax.models.method_signals``.
       fusion: ``options -> str | None``, the fusion head that the method asks for; None for the
         one of the experiment.
       search: for each option worth tuning, where to look.
       host_dispatch: ``options -> bool``, whether choosing the dominant modality on the host saves
-        work (see ``masam_jax.training.step``).
+        work (see ``masam_jax.training.train_step``).
     """
 
     name: str
@@ -87,17 +86,23 @@ class BoundMethod:
     Attributes:
       method: the registered method.
       options: an instance of ``method.options``.
-      spec: canonical specification: options that differ from their defaults, in field order.
+      named: the options that the specification named, at their defaults or not.
     """
 
     method: Method
     options: Any
-    spec: str
+    named: frozenset[str] = dataclasses.field(default=frozenset(), compare=False)
 
     @property
     def name(self) -> str:
         """The method's name."""
         return self.method.name
+
+    @property
+    def spec(self) -> str:
+        """Canonical specification: options that differ from their defaults, in field order."""
+        changed = write_options(self.options)
+        return f"{self.name}:{changed}" if changed else self.name
 
     @property
     def title(self) -> str:

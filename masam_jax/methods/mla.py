@@ -1,7 +1,6 @@
 """MLA: every modality trains in turn through one head, away from what other modalities left."""
 
 import dataclasses
-import numbers
 from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple
 
@@ -9,9 +8,11 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from masam_jax.core.numerics import accumulation_dtype
 from masam_jax.core.partition import Labels, path_name, resolve_partition
-from masam_jax.core.scores import accumulation_dtype
 from masam_jax.core.signal_checks import require_entries
+from masam_jax.core.specs import Options, check_number, check_sizes, option
+from masam_jax.methods.from_options import built_by, titled
 from masam_jax.methods.method import Method
 from masam_jax.methods.mla_projection import absorb, project
 from masam_jax.methods.objective import (
@@ -25,7 +26,6 @@ from masam_jax.methods.objective import (
     refuse_multi_label,
     unimodal_losses,
 )
-from masam_jax.methods.options import format_number, require
 from masam_jax.methods.registry import register
 from masam_jax.methods.schedule import Schedule
 from masam_jax.methods.search import LogUniform
@@ -101,13 +101,8 @@ def mla(
       Zhang et al., Multimodal Representation Learning by Alternating Unimodal Adaptation, CVPR
       2024 (the head's projected gradient).
     """
-    _check_alpha(alpha)
-    if isinstance(steps_per_epoch, bool) or not (
-        isinstance(steps_per_epoch, int) and steps_per_epoch >= 1
-    ):
-        raise ValueError(
-            f"steps_per_epoch must be an integer of at least 1, got {steps_per_epoch!r}"
-        )
+    check_number("alpha", alpha, "(0, 1]")
+    check_sizes(steps_per_epoch=steps_per_epoch)
 
     def init_fn(params: Any) -> MlaState:
         resolve_partition(labels, params, other)
@@ -182,11 +177,6 @@ def _read_features(
     return features
 
 
-def _check_alpha(alpha: Any) -> None:
-    number = isinstance(alpha, numbers.Real) and not isinstance(alpha, bool)
-    require(number and 0 < alpha <= 1, "alpha", alpha, "a number in (0, 1]")
-
-
 @dataclasses.dataclass(frozen=True)
 class MlaObjective(Objective):
     r"""Cross-entropy of each modality through one shared head, and a vote by certainty at test.
@@ -252,17 +242,14 @@ class MlaObjective(Objective):
 
 
 @dataclasses.dataclass(frozen=True)
-class MlaOptions:
+class MlaOptions(Options):
     """Options of the method ``mla``.
 
     Attributes:
       alpha: α in (0, 1], the damping of the projection is α^(1 + b/B) at batch b of B.
     """
 
-    alpha: float = 0.1
-
-    def __post_init__(self) -> None:
-        _check_alpha(self.alpha)
+    alpha: float = option(0.1, "(0, 1]", "α={}")
 
 
 MLA = register(
@@ -270,14 +257,10 @@ MLA = register(
         name="mla",
         summary="modalities in turn through one head, whose gradient is projected; entropy vote",
         options=MlaOptions,
-        build=lambda options, labels, context: mla(
-            labels, alpha=options.alpha, steps_per_epoch=context.steps_per_epoch
-        ),
+        build=built_by(mla),
         objective=lambda options, context: MlaObjective(),
         schedule=lambda options: Schedule(by_modality=True),
-        title=lambda options: (
-            "MLA" if options.alpha == 0.1 else f"MLA α={format_number(options.alpha)}"
-        ),
+        title=titled("MLA"),
         signals=("mean_features",),
         search={"alpha": LogUniform(1e-3, 1.0)},
     )

@@ -1,7 +1,6 @@
 """MMPareto: fusion and unimodal gradients of an encoder joined so that neither loss rises."""
 
 import dataclasses
-import numbers
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,16 +8,14 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from masam_jax.core.numerics import accumulation_dtype, all_finite, total
 from masam_jax.core.partition import resolve_partition
-from masam_jax.core.reductions import all_finite, total
-from masam_jax.core.scores import accumulation_dtype
 from masam_jax.core.signal_checks import require_signals, require_structure
+from masam_jax.core.specs import Options, check_number, option
+from masam_jax.methods.from_options import built_by, titled
 from masam_jax.methods.method import Labels, Method
-from masam_jax.methods.options import format_number, require, with_weight
 from masam_jax.methods.registry import register
 from masam_jax.methods.search import Uniform
-
-_ACCEPTED = "a positive number"
 
 
 def mmpareto(
@@ -77,7 +74,7 @@ def mmpareto(
       zero gradient (of two conflicting ones the weights are inside by themselves): after the factor
       the other gradient comes out at full length there. Where ``h`` vanishes it divides by zero.
     """
-    _check_gamma(gamma)
+    check_number("gamma", gamma, "(0, inf)")
 
     def init_fn(params: Any) -> optax.EmptyState:
         resolve_partition(labels, params, other)
@@ -163,17 +160,8 @@ def _inner(left: Sequence[jax.Array], right: Sequence[jax.Array], zero: jax.Arra
     return total([jnp.sum(a * b) for a, b in zip(left, right, strict=True)], zero.dtype)
 
 
-def _check_gamma(gamma: Any) -> None:
-    if isinstance(gamma, jax.core.Tracer):
-        return
-    is_scalar = isinstance(gamma, jax.Array) and gamma.ndim == 0
-    is_number = is_scalar or (isinstance(gamma, numbers.Real) and not isinstance(gamma, bool))
-    usable = is_number and 0 < float(gamma) < float("inf")
-    require(usable, "gamma", gamma, _ACCEPTED)
-
-
 @dataclasses.dataclass(frozen=True)
-class MMParetoOptions:
+class MMParetoOptions(Options):
     """Options of the method ``mmpareto``.
 
     Attributes:
@@ -183,14 +171,8 @@ class MMParetoOptions:
         and 0 leaves the unimodal heads untrained.
     """
 
-    gamma: float = 1.5
-    weight: float = 1.0
-
-    def __post_init__(self) -> None:
-        """Checks the options."""
-        infinity = float("inf")
-        require(0 < self.gamma < infinity, "gamma", self.gamma, _ACCEPTED)
-        require(0 <= self.weight < infinity, "weight", self.weight, "a number >= 0")
+    gamma: float = option(1.5, "(0, inf)", "γ={}", always=True)
+    weight: float = option(1.0, "[0, inf)", " λ={}")
 
 
 MMPARETO = register(
@@ -198,10 +180,8 @@ MMPARETO = register(
         name="mmpareto",
         summary="per encoder, a direction that raises neither loss, at the sum's magnitude",
         options=MMParetoOptions,
-        build=lambda options, labels, context: mmpareto(labels, gamma=options.gamma),
-        title=lambda options: with_weight(
-            f"MMPareto γ={format_number(options.gamma)}", options.weight
-        ),
+        build=built_by(mmpareto),
+        title=titled("MMPareto"),
         loss_weight=lambda options: options.weight,
         search={"gamma": Uniform(1.0, 3.0)},
     )

@@ -1,6 +1,5 @@
 """Scaling the gradient of every encoder by a number: what `ogm_ge` and `agm` share."""
 
-import numbers
 import typing
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -10,6 +9,7 @@ import jax.numpy as jnp
 
 from masam_jax.core.partition import Partition
 from masam_jax.core.signal_checks import require_entries
+from masam_jax.core.specs import check_number
 
 Tensors = Literal["all", "matrices", "convolutions"]
 TENSORS: tuple[str, ...] = typing.get_args(Tensors)
@@ -79,16 +79,7 @@ def scale_encoders(updates: Any, partition: Partition, factors: jax.Array, tenso
     return jax.tree.unflatten(structure, leaves)
 
 
-def check_amount(name: str, value: Any) -> None:
-    """Raises ``ValueError`` unless ``value`` is traced, or a finite number of at least 0."""
-    if isinstance(value, jax.core.Tracer):
-        return
-    is_number = isinstance(value, numbers.Real | jax.Array) and not isinstance(value, bool)
-    if not is_number or jnp.ndim(value) or not 0 <= float(value) < float("inf"):
-        raise ValueError(f"{name} must be a finite number of at least 0, got {value!r}")
-
-
 def check_until_step(value: Any) -> None:
     """Raises ``ValueError`` unless ``value`` is None or an integer of at least 0."""
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
-        raise ValueError(f"until_step must be None or an integer of at least 0, got {value!r}")
+    if value is not None:
+        check_number("until_step", value, "[0, inf)", whole=True)

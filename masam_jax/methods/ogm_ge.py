@@ -7,21 +7,20 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from masam_jax.core.numerics import accumulation_dtype
 from masam_jax.core.partition import Partition, resolve_partition
 from masam_jax.core.random_keys import raw_key, split_raw
-from masam_jax.core.scores import accumulation_dtype
-from masam_jax.core.validation import check_choice, check_flag
+from masam_jax.core.specs import Options, check_choice, check_flag, check_number, option
+from masam_jax.methods.from_options import call, title_of
 from masam_jax.methods.method import Context, Labels, Method
 from masam_jax.methods.modulation import (
     TENSORS,
     Tensors,
-    check_amount,
     check_until_step,
     is_modulated,
     read_scalars,
     scale_encoders,
 )
-from masam_jax.methods.options import format_number, require
 from masam_jax.methods.registry import register
 from masam_jax.methods.search import Uniform
 
@@ -103,7 +102,7 @@ def ogm_ge(
       Peng et al., Balanced Multimodal Learning via On-the-fly Gradient Modulation, CVPR 2022
       (on-the-fly gradient modulation, and generalization enhancement).
     """
-    check_amount("alpha", alpha)
+    check_number("alpha", alpha, "[0, inf)")
     check_flag("noise", noise)
     check_choice("tensors", tensors, TENSORS)
     check_until_step(until_step)
@@ -169,7 +168,7 @@ def _add_noise(
 
 
 @dataclasses.dataclass(frozen=True)
-class OgmGeOptions:
+class OgmGeOptions(Options):
     """Options of the method ``ogm_ge``.
 
     Attributes:
@@ -181,43 +180,18 @@ class OgmGeOptions:
         unimodal heads untrained.
     """
 
-    alpha: float = 0.3
-    noise: bool = True
-    tensors: Tensors = "all"
-    modulation_epochs: int = 0
-    weight: float = 0.0
-
-    def __post_init__(self) -> None:
-        infinity = float("inf")
-        require(0 <= self.alpha < infinity, "alpha", self.alpha, "a number >= 0")
-        require(
-            self.modulation_epochs >= 0, "modulation_epochs", self.modulation_epochs, "0 or more"
-        )
-        require(0 <= self.weight < infinity, "weight", self.weight, "a number >= 0")
+    alpha: float = option(0.3, "[0, inf)", "α={}", always=True)
+    noise: bool = option(True, title="")
+    tensors: Tensors = option("all", title="{}")
+    modulation_epochs: int = option(0, "[0, inf)", "{} epochs")
+    weight: float = option(0.0, "[0, inf)", "λ={}")
 
 
 def _build(
     options: OgmGeOptions, labels: Labels, context: Context
 ) -> optax.GradientTransformationExtraArgs:
-    return ogm_ge(
-        labels,
-        alpha=options.alpha,
-        noise=options.noise,
-        until_step=options.modulation_epochs * context.steps_per_epoch or None,
-        tensors=options.tensors,
-        key=context.key,
-    )
-
-
-def _title(options: OgmGeOptions) -> str:
-    parts = [f"α={format_number(options.alpha)}"]
-    if options.tensors != "all":
-        parts.append(options.tensors)
-    if options.modulation_epochs:
-        parts.append(f"{options.modulation_epochs} epochs")
-    if options.weight:
-        parts.append(f"λ={format_number(options.weight)}")
-    return ("OGM-GE " if options.noise else "OGM ") + ", ".join(parts)
+    until_step = options.modulation_epochs * context.steps_per_epoch or None
+    return call(ogm_ge, options, context, labels=labels, until_step=until_step)
 
 
 OGM_GE = register(
@@ -226,7 +200,7 @@ OGM_GE = register(
         summary="scales down the gradient of the encoder that is ahead, and adds Gaussian noise",
         options=OgmGeOptions,
         build=_build,
-        title=_title,
+        title=lambda options: title_of("OGM-GE" if options.noise else "OGM", options),
         loss_weight=lambda options: options.weight,
         signals=("confidence",),
         search={"alpha": Uniform(0.1, 1.0)},

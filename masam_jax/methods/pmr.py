@@ -7,9 +7,10 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from masam_jax.core.scores import accumulation_dtype
-from masam_jax.core.validation import check_choice
-from masam_jax.methods.method import Context, Method
+from masam_jax.core.numerics import accumulation_dtype
+from masam_jax.core.specs import Options, option
+from masam_jax.methods.from_options import call, titled
+from masam_jax.methods.method import Method
 from masam_jax.methods.objective import (
     Features,
     Network,
@@ -19,7 +20,6 @@ from masam_jax.methods.objective import (
     Present,
     refuse_multi_label,
 )
-from masam_jax.methods.options import format_number, require
 from masam_jax.methods.registry import register
 from masam_jax.methods.search import LogUniform, Uniform
 
@@ -237,7 +237,7 @@ def _sum_where(mask: jax.Array, values: jax.Array) -> jax.Array:
 
 
 @dataclasses.dataclass(frozen=True)
-class PmrOptions:
+class PmrOptions(Options):
     """Options of the method ``pmr``.
 
     Attributes:
@@ -251,49 +251,13 @@ class PmrOptions:
         unimodal heads untrained.
     """
 
-    alpha: float = 1.0
-    mu: float = 0.01
-    momentum: float = 0.2
-    regularized_epochs: int = 10
-    modulation_epochs: int = 101
-    coefficients: Coefficients = "ratio"
-    weight: float = 0.0
-
-    def __post_init__(self) -> None:
-        for name in ("alpha", "mu", "weight"):
-            value = getattr(self, name)
-            require(0 <= value < float("inf"), name, value, "a number >= 0")
-        require(0 <= self.momentum < 1, "momentum", self.momentum, "a number in [0, 1)")
-        for name in ("regularized_epochs", "modulation_epochs"):
-            require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
-        check_choice("coefficients", self.coefficients, ("ratio", "binary"))
-
-
-def _objective(options: PmrOptions, context: Context) -> PmrObjective:
-    return PmrObjective(
-        alpha=options.alpha,
-        mu=options.mu,
-        momentum=options.momentum,
-        steps_per_epoch=context.steps_per_epoch,
-        regularized_epochs=options.regularized_epochs,
-        modulation_epochs=options.modulation_epochs,
-        coefficients=options.coefficients,
-    )
-
-
-def _title(options: PmrOptions) -> str:
-    parts = [f"α={format_number(options.alpha)}", f"μ={format_number(options.mu)}"]
-    if options.momentum != PmrOptions.momentum:
-        parts.append(f"ε={format_number(options.momentum)}")
-    if options.coefficients != PmrOptions.coefficients:
-        parts.append(options.coefficients)
-    if options.regularized_epochs != PmrOptions.regularized_epochs:
-        parts.append(f"entropy {options.regularized_epochs} epochs")
-    if options.modulation_epochs != PmrOptions.modulation_epochs:
-        parts.append(f"{options.modulation_epochs or 'all'} epochs")
-    if options.weight:
-        parts.append(f"λ={format_number(options.weight)}")
-    return "PMR " + ", ".join(parts)
+    alpha: float = option(1.0, "[0, inf)", "α={}", always=True)
+    mu: float = option(0.01, "[0, inf)", "μ={}", always=True)
+    momentum: float = option(0.2, "[0, 1)", "ε={}")
+    regularized_epochs: int = option(10, "[0, inf)", "entropy {} epochs")
+    modulation_epochs: int = option(101, "[0, inf)", lambda epochs: f"{epochs or 'all'} epochs")
+    coefficients: Coefficients = option("ratio", title="{}")
+    weight: float = option(0.0, "[0, inf)", "λ={}")
 
 
 PMR = register(
@@ -301,8 +265,8 @@ PMR = register(
         name="pmr",
         summary="draws the encoder that is behind to class prototypes of its features",
         options=PmrOptions,
-        title=_title,
-        objective=_objective,
+        title=titled("PMR"),
+        objective=lambda options, context: call(PmrObjective, options, context),
         loss_weight=lambda options: options.weight,
         search={
             "alpha": LogUniform(0.1, 10.0),

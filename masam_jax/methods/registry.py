@@ -4,13 +4,16 @@ A specification is ``name[:option=value,...]``, as in ``masam:rho=12,select=all`
 typed, frozen dataclass of options and at most three parts (see ``methods/method.py``).
 """
 
-from masam_jax.methods.method import BoundMethod, Method
-from masam_jax.methods.option_grammar import (
+from collections.abc import Mapping
+from typing import Any
+
+from masam_jax.core.specs import (
     cut_specification,
+    named_options,
     read_options,
     unknown,
-    write_options,
 )
+from masam_jax.methods.method import BoundMethod, Method
 
 _METHODS: dict[str, Method] = {}
 
@@ -43,12 +46,15 @@ def get_method(name: str) -> Method:
     return _METHODS[name]
 
 
-def parse_method(spec: str) -> BoundMethod:
+def parse_method(
+    spec: str, published: Mapping[str, Mapping[str, Any]] | None = None
+) -> BoundMethod:
     """Reads ``name[:option=value,...]``.
 
     Args:
       spec: for example ``"late_fusion"`` or ``"masam:rho=12,select=all"``. Values are read by
         their option's type; a bool is ``true`` or ``false``.
+      published: method -> options in the place of its defaults, where ``spec`` names none.
 
     Raises:
       ValueError: unknown method or option (with the nearest name), a malformed item, an option
@@ -56,6 +62,6 @@ def parse_method(spec: str) -> BoundMethod:
     """
     name, text = cut_specification(spec)
     method = get_method(name)
-    options = read_options(method.options, text, f"method {spec!r}")
-    changed = write_options(options)
-    return BoundMethod(method, options, method.name + (f":{changed}" if changed else ""))
+    defaults = method.options(**(published or {}).get(name, {}))
+    options = read_options(defaults, text, f"method {spec!r}")
+    return BoundMethod(method, options, named_options(spec))

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import optax
 
 from masam_jax.core.partition import check_unmasked
-from masam_jax.core.validation import check_radius
+from masam_jax.core.specs import Options, check_radius, option
+from masam_jax.methods.from_options import built_by, titled
 from masam_jax.methods.method import Method
-from masam_jax.methods.options import format_number, require, with_weight
 from masam_jax.methods.registry import register
 from masam_jax.methods.search import LogUniform
 from masam_jax.methods.whole_model import add_correction
@@ -65,7 +65,7 @@ def sam(*, rho: float | jax.Array | optax.Schedule = 0.05) -> optax.GradientTran
 
 
 @dataclasses.dataclass(frozen=True)
-class SamOptions:
+class SamOptions(Options):
     """Options of the method ``sam``.
 
     Attributes:
@@ -73,13 +73,8 @@ class SamOptions:
       weight: λ, the weight of every unimodal loss in the total loss.
     """
 
-    rho: float = 0.05
-    weight: float = 1.0
-
-    def __post_init__(self) -> None:
-        """Checks the options."""
-        require(0 <= self.rho < float("inf"), "rho", self.rho, "a number >= 0")
-        require(0 < self.weight < float("inf"), "weight", self.weight, "a positive number")
+    rho: float = option(0.05, "[0, inf)", "ρ={}", always=True)
+    weight: float = option(1.0, "(0, inf)", " λ={}")
 
 
 SAM = register(
@@ -87,8 +82,8 @@ SAM = register(
         name="sam",
         summary="sharpness-aware minimization of the total loss, all parameters",
         options=SamOptions,
-        build=lambda options, labels, context: sam(rho=options.rho),
-        title=lambda options: with_weight(f"SAM ρ={format_number(options.rho)}", options.weight),
+        build=built_by(sam),
+        title=titled("SAM"),
         loss_weight=lambda options: options.weight,
         search={"rho": LogUniform(0.005, 5), "weight": LogUniform(0.1, 10)},
     )

@@ -6,8 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from masam_jax.core.reductions import all_finite, total
-from masam_jax.core.scores import accumulation_dtype
+from masam_jax.core.numerics import accumulation_dtype, all_finite, inverse_norm
 
 Normalization = Callable[[jax.Array], jax.Array]
 
@@ -69,10 +68,3 @@ def add_correction(
         return update + difference.astype(update.dtype)
 
     return jax.tree.map(correct, updates, perturbed, clean)
-
-
-def inverse_norm(leaves: list[jax.Array], dtype: Any) -> jax.Array:
-    """``1 / ‖leaves‖₂``, all of them as one vector; 0 where the norm is zero or not finite."""
-    square = total([jnp.sum(jnp.square(leaf.astype(dtype))) for leaf in leaves], dtype)
-    usable = jnp.isfinite(square) & (square > 0)
-    return jnp.where(usable, 1 / jnp.sqrt(jnp.where(usable, square, 1)), 0)

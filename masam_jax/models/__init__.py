@@ -2,7 +2,6 @@
 
 from masam_jax.models.attention import SelfAttention
 from masam_jax.models.attention_fusion import AttentionFusion
-from masam_jax.models.batch_signals import SIGNALS, batch_signals
 from masam_jax.models.contributions import blank_features, masked_logits, modal_responses
 from masam_jax.models.conv import ConvEncoder
 from masam_jax.models.conv_transformer import ConvTransformer
@@ -11,6 +10,7 @@ from masam_jax.models.ffn import FeedForwardEncoder
 from masam_jax.models.film_fusion import FiLMFusion
 from masam_jax.models.fusion import FUSIONS, ConcatFusion, UnimodalHead
 from masam_jax.models.gated_fusion import GatedFusion
+from masam_jax.models.method_signals import SIGNALS, batch_signals
 from masam_jax.models.mlp import MLPEncoder
 from masam_jax.models.network import (
     LateFusionNetwork,

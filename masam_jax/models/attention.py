@@ -9,7 +9,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 
-from masam_jax.core.scores import accumulation_dtype
+from masam_jax.core.numerics import accumulation_dtype
+from masam_jax.core.specs import check_sizes
 from masam_jax.models.dropout import make_dropout
 
 
@@ -49,9 +50,7 @@ class SelfAttention(nnx.Module):
         param_dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ):
-        for name, value in (("width", width), ("heads", heads)):
-            if value < 1:
-                raise ValueError(f"{name} is {value}; it must be at least 1.")
+        check_sizes(width=width, heads=heads)
         if width % heads:
             raise ValueError(f"width is {width} and heads is {heads}, which must divide it.")
         self._heads = heads

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 
+from masam_jax.core.specs import check_sizes
 from masam_jax.models.sequence_inputs import prepend_token
 from masam_jax.models.transformer import TransformerStack, learned_vectors
 
@@ -47,8 +48,7 @@ class AttentionFusion(nnx.Module):
         param_dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ):
-        if heads < 1:
-            raise ValueError(f"heads is {heads}; it must be at least 1.")
+        check_sizes(heads=heads, width=width)
         units = -(-max(features.values()) // heads) * heads if width is None else width
         self.stack = TransformerStack(
             units, 1, heads, dtype=dtype, param_dtype=param_dtype, rngs=rngs

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import jax
 import jax.numpy as jnp
 
-from masam_jax.models.names import unknown_name
+from masam_jax.core.specs import unknown
 
 Features = Mapping[str, jax.Array]
 
@@ -21,7 +21,7 @@ def acted_upon(argument: str, name: str | None, modalities: tuple[str, ...]) -> 
     if name is None:
         return modalities[-1]
     if name not in modalities:
-        raise ValueError(f"{argument}: {unknown_name('modality', name, modalities)}")
+        raise ValueError(f"{argument}: {unknown('modality', name, modalities)}")
     return name
 
 

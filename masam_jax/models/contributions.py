@@ -7,9 +7,9 @@ from collections.abc import Collection, Mapping
 import jax
 import jax.numpy as jnp
 
-from masam_jax.core.scores import accumulation_dtype
-from masam_jax.methods.shapley import shapley_values
+from masam_jax.core.numerics import accumulation_dtype
 from masam_jax.models.network import LateFusionNetwork, Params
+from masam_jax.models.shapley import shapley_values
 
 Features = Mapping[str, jax.Array]
 

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 
+from masam_jax.core.specs import check_sizes
 from masam_jax.models.normalization import normalise
 
 
@@ -39,9 +40,7 @@ class ConvEncoder(nnx.Module):
         param_dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ):
-        for name, value in (("in_channels", in_channels), ("width", width)):
-            if value < 1:
-                raise ValueError(f"{name} is {value}; it must be at least 1.")
+        check_sizes(in_channels=in_channels, width=width)
         if not channels or min(channels) < 1:
             raise ValueError(f"channels is {channels}; positive numbers, at least one, are needed.")
         if groups is not None and (groups < 1 or any(size % groups for size in channels)):

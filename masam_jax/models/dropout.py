@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from flax import nnx
 
+from masam_jax.core.specs import check_number
+
 
 def make_dropout(rate: float, *, rngs: nnx.Rngs) -> nnx.Dropout:
     """Dropout of a rate in [0, 1); at 0 it holds no random stream, so that it is stateless.
@@ -11,6 +13,5 @@ def make_dropout(rate: float, *, rngs: nnx.Rngs) -> nnx.Dropout:
     Raises:
       ValueError: the rate is out of range.
     """
-    if not 0 <= rate < 1:
-        raise ValueError(f"dropout is {rate}; a rate in [0, 1) is accepted.")
+    check_number("dropout", rate, "[0, 1)")
     return nnx.Dropout(rate, rngs=rngs if rate else None)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from flax import nnx
 from jax.typing import DTypeLike
 
-from masam_jax.methods.option_grammar import cut_specification, read_options
+from masam_jax.core.specs import cut_specification, read_options, unknown
 from masam_jax.models.conv import ConvEncoder
 from masam_jax.models.conv_transformer import ConvTransformer
 from masam_jax.models.encoder_options import (
@@ -21,7 +21,6 @@ from masam_jax.models.encoder_options import (
 )
 from masam_jax.models.ffn import FeedForwardEncoder
 from masam_jax.models.mlp import MLPEncoder
-from masam_jax.models.names import unknown_name
 from masam_jax.models.pure_module import ModuleFactory
 from masam_jax.models.resnet import ResNet
 from masam_jax.models.sequence_transformer import SequenceTransformer
@@ -216,7 +215,7 @@ def make_encoder(
     """
     name, text = cut_specification(spec or DEFAULT_ENCODERS[sample.kind])
     if name not in _ENCODERS:
-        raise ValueError(f"modality {modality!r}: {unknown_name('encoder', name, ENCODERS)}")
+        raise ValueError(f"modality {modality!r}: {unknown('encoder', name, ENCODERS)}")
     entry = _ENCODERS[name]
     if sample.kind not in entry.kinds:
         fitting = [n for n, kinds in ENCODERS.items() if sample.kind in kinds]
@@ -230,7 +229,7 @@ def make_encoder(
             f"modality {modality!r} has samples of shape {sample.shape}; of kind {sample.kind!r}"
             f" they are {form}."
         )
-    options = read_options(entry.options, text, f"encoder {spec!r} of {modality!r}")
+    options = read_options(entry.options(), text, f"encoder {spec!r} of {modality!r}")
     factory, width = entry.build(sample, size, options)
     return factory, width
 

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 
+from masam_jax.core.specs import check_sizes
 from masam_jax.models.dropout import make_dropout
 from masam_jax.models.normalization import make_norm, normalise
 
@@ -45,9 +46,7 @@ class FeedForwardEncoder(nnx.Module):
         param_dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ):
-        for name, value in (("in_features", in_features), ("width", width)):
-            if value < 1:
-                raise ValueError(f"{name} is {value}; it must be at least 1.")
+        check_sizes(in_features=in_features, width=width)
         if any(units < 1 for units in hidden):
             raise ValueError(f"hidden is {hidden}; positive numbers are needed.")
         self._depth = len(hidden)

@@ -10,10 +10,10 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 
+from masam_jax.core.specs import unknown
 from masam_jax.models.attention_fusion import AttentionFusion
 from masam_jax.models.film_fusion import FiLMFusion
 from masam_jax.models.gated_fusion import GatedFusion
-from masam_jax.models.names import unknown_name
 from masam_jax.models.sum_fusion import SumFusion
 
 
@@ -112,5 +112,5 @@ def get_fusion(name: str) -> Callable[..., nnx.Module]:
       ValueError: there is none; the message names the nearest.
     """
     if name not in FUSIONS:
-        raise ValueError(unknown_name("fusion", name, FUSIONS))
+        raise ValueError(unknown("fusion", name, FUSIONS))
     return FUSIONS[name]

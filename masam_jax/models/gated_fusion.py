@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 
+from masam_jax.core.specs import check_sizes
 from masam_jax.models.conditioning import acted_upon, logits_alone
 
 
@@ -56,8 +57,7 @@ class GatedFusion(nnx.Module):
         param_dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ):
-        if width is not None and width < 1:
-            raise ValueError(f"width is {width}; it must be at least 1.")
+        check_sizes(width=width)
         self._sizes = dict(sorted(features.items()))
         self._gated = acted_upon("gated", gated, tuple(self._sizes))
         units = features[self._gated] if width is None else width

@@ -7,6 +7,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 
+from masam_jax.core.specs import check_sizes
+
 
 class MLPEncoder(nnx.Module):
     """``depth`` dense layers of ``width`` units, each followed by ReLU.
@@ -34,9 +36,7 @@ class MLPEncoder(nnx.Module):
         param_dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ):
-        for name, value in (("in_features", in_features), ("width", width), ("depth", depth)):
-            if value < 1:
-                raise ValueError(f"{name} is {value}; it must be at least 1.")
+        check_sizes(in_features=in_features, width=width, depth=depth)
         self._depth = depth
         for index in range(depth):
             dense = nnx.Linear(

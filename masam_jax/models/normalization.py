@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 
-from masam_jax.core.scores import accumulation_dtype
+from masam_jax.core.numerics import accumulation_dtype
 
 
 class LayerNorm(nnx.Module):

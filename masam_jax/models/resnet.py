@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 
-from masam_jax.core.validation import check_choice, check_flag
+from masam_jax.core.specs import check_choice, check_flag, check_sizes
 from masam_jax.models.normalization import make_norm
 from masam_jax.models.resnet_blocks import (
     BOTTLENECK_EXPANSION,
@@ -134,12 +134,7 @@ def _check_arguments(
 ) -> None:
     if depth not in _ARCHITECTURES:
         raise ValueError(f"depth is {depth}; it must be one of {list(_ARCHITECTURES)}.")
-    sizes = {"in_channels": in_channels, "base_channels": base_channels}
-    if width is not None:
-        sizes["width"] = width
-    for name, value in sizes.items():
-        if value < 1:
-            raise ValueError(f"{name} is {value}; it must be at least 1.")
+    check_sizes(in_channels=in_channels, base_channels=base_channels, width=width)
     check_choice("norm", norm, ("batch", "group"))
     if norm == "group" and (groups < 1 or base_channels % groups):
         raise ValueError(f"groups is {groups}; it must divide base_channels={base_channels}.")

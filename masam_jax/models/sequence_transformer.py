@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 
+from masam_jax.core.specs import check_sizes
 from masam_jax.models.dropout import make_dropout
 from masam_jax.models.sequence_inputs import (
     SequenceInputs,
@@ -61,9 +62,7 @@ class SequenceTransformer(nnx.Module):
         param_dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ):
-        for name, value in (("in_features", in_features), ("max_length", max_length)):
-            if value < 1:
-                raise ValueError(f"{name} is {value}; it must be at least 1.")
+        check_sizes(in_features=in_features, max_length=max_length)
         if pool not in get_args(Pool):
             raise ValueError(f"pool is {pool!r}; 'mean' and 'cls' are accepted.")
         self._max_length = max_length

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 
+from masam_jax.core.specs import check_sizes
 from masam_jax.models.dropout import make_dropout
 from masam_jax.models.normalization import LayerNorm
 from masam_jax.models.sequence_inputs import SequenceInputs, check_length, split_mask
@@ -63,10 +64,7 @@ class TextTransformer(nnx.Module):
         param_dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ):
-        sizes = (("vocabulary_size", vocabulary_size), ("max_length", max_length), ("types", types))
-        for name, value in sizes:
-            if value < 1:
-                raise ValueError(f"{name} is {value}; it must be at least 1.")
+        check_sizes(vocabulary_size=vocabulary_size, max_length=max_length, types=types)
         self._max_length = max_length
         self._dtype = dtype
         self.stack = TransformerStack(

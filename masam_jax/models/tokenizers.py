@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 
+from masam_jax.core.specs import check_sizes
 from masam_jax.models.sequence_inputs import (
     SequenceInputs,
     blank_padding,
@@ -52,9 +53,7 @@ class PatchTokenizer(nnx.Module):
         param_dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ):
-        for name, value in (("in_channels", in_channels), ("width", width), ("patch", min(patch))):
-            if value < 1:
-                raise ValueError(f"{name} is {value}; it must be at least 1.")
+        check_sizes(in_channels=in_channels, width=width, patch=min(patch))
         rows, columns = (size // side for size, side in zip(image_size, patch, strict=True))
         if min(rows, columns) < 1:
             raise ValueError(f"image_size is {image_size}; it must hold a patch of {patch}.")
@@ -119,10 +118,7 @@ class SequenceTokenizer(nnx.Module):
         param_dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ):
-        sizes = (("in_features", in_features), ("width", width), ("max_length", max_length))
-        for name, value in sizes:
-            if value < 1:
-                raise ValueError(f"{name} is {value}; it must be at least 1.")
+        check_sizes(in_features=in_features, width=width, max_length=max_length)
         self._max_length = max_length
         self.dense = nnx.Linear(in_features, width, dtype=dtype, param_dtype=param_dtype, rngs=rngs)
         self.positions = learned_vectors(max_length, width, param_dtype=param_dtype, rngs=rngs)

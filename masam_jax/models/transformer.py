@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 
+from masam_jax.core.specs import check_sizes
 from masam_jax.models.attention import SelfAttention
 from masam_jax.models.dropout import make_dropout
 from masam_jax.models.normalization import LayerNorm
@@ -57,8 +58,7 @@ class TransformerBlock(nnx.Module):
         param_dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ):
-        if feed_forward is not None and feed_forward < 1:
-            raise ValueError(f"feed_forward is {feed_forward}; it must be at least 1.")
+        check_sizes(feed_forward=feed_forward)
         self._pre_norm = pre_norm
         self._dtype = dtype
         self.attention = SelfAttention(
@@ -124,8 +124,7 @@ class TransformerStack(nnx.Module):
         param_dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ):
-        if depth < 1:
-            raise ValueError(f"depth is {depth}; it must be at least 1.")
+        check_sizes(depth=depth)
         self._depth = depth
         self._pre_norm = pre_norm
         for index in range(depth):

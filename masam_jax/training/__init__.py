@@ -1,5 +1,5 @@
 """Training: from a configuration to a run directory, for many seeds at once."""
 
-from masam_jax.training.step import make_train_step
+from masam_jax.training.train_step import make_train_step
 
 __all__ = ["make_train_step"]

@@ -11,9 +11,9 @@ import grain
 import jax
 import numpy as np
 
-from masam_jax.config.experiment import CorruptionConfig
+from masam_jax.config import CorruptionConfig
 from masam_jax.data import standardize
-from masam_jax.data.prepared import PreparedData
+from masam_jax.data.on_disk import PreparedData
 from masam_jax.data.streaming import ReadAhead, Samples, row_batches, training_batches
 from masam_jax.training.corruption import corrupt_inputs, still_present
 

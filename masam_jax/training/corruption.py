@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from masam_jax.config.experiment import CorruptionConfig
+from masam_jax.config import CorruptionConfig
 from masam_jax.data import Split
 from masam_jax.data.corruption import add_noise, drop, labelled_rows, noisy_labels, present_rows
-from masam_jax.data.prepared import Data
+from masam_jax.data.on_disk import Data
 
 # Streams of the corruption seed; missing training and test rows are drawn apart.
 _MISSING_IN = {"train": 0, "test": 1}

@@ -13,8 +13,8 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from masam_jax.config import DistributionConfig
 from masam_jax.config.errors import RunError
-from masam_jax.config.experiment import DistributionConfig
 
 _AXIS = "devices"
 

@@ -10,13 +10,13 @@ from typing import Any
 import jax
 import numpy as np
 
-from masam_jax.training.evaluation import Point, Predict, measure
+from masam_jax.training.classification_metrics import phrase
 from masam_jax.training.interrupt import InterruptedRun, InterruptRequest
-from masam_jax.training.metrics import phrase
-from masam_jax.training.probe import TrainingProbe
-from masam_jax.training.probing import LinearProbes
-from masam_jax.training.progress import ProgressReport
-from masam_jax.training.seeds import SeedStep
+from masam_jax.training.linear_probes import LinearProbes
+from masam_jax.training.predictions import Point, Predict, measure
+from masam_jax.training.progress_report import ProgressReport
+from masam_jax.training.schedule_probe import TrainingProbe
+from masam_jax.training.seed_step import SeedStep
 from masam_jax.training.state import (
     TrainState,
     abstract_state,
@@ -29,7 +29,7 @@ from masam_jax.training.storage.checkpoints import Checkpoints, Progress
 from masam_jax.training.storage.metrics_log import MetricsLog
 from masam_jax.training.storage.processes import barrier, is_primary
 from masam_jax.training.task import Task
-from masam_jax.training.train_metrics import leading_modality, make_train_record
+from masam_jax.training.train_record import leading_modality, make_train_record
 
 # Told the step, and the validation score averaged over seeds.
 OnEvaluation = Callable[[int, float], None]

@@ -9,11 +9,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from masam_jax.config.experiment import ModelConfig, by_modality
+from masam_jax.config import ModelConfig, by_modality
+from masam_jax.core.specs import unknown
 from masam_jax.data import Modality
 from masam_jax.models import EarlyFusionNetwork, LateFusionNetwork
 from masam_jax.models.encoders import EncoderSize, SampleShape, make_encoder, make_tokenizer
-from masam_jax.models.names import unknown_name
 
 _DTYPES = {"float32": None, "bfloat16": jnp.bfloat16}
 
@@ -127,7 +127,7 @@ def _of_modalities(name: str, entries: tuple[str, ...], known: Mapping[str, Any]
     found = by_modality(name, entries)
     for modality in found:
         if modality not in known:
-            raise ValueError(f"{name}: {unknown_name('modality', modality, known)}")
+            raise ValueError(f"{name}: {unknown('modality', modality, known)}")
     return found
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from masam_jax.config.experiment import InputConfig
+from masam_jax.config import InputConfig
 from masam_jax.data import MultimodalData, load_dataset
 from masam_jax.data.builders.registry import default_data_dir, default_source
 from masam_jax.data.dataset_spec import is_published, parse_dataset
-from masam_jax.data.preparation import open_builder, prepare_dataset
-from masam_jax.data.prepared import PreparedData
+from masam_jax.data.on_disk import PreparedData
+from masam_jax.data.prepare import open_builder, prepare_dataset
 
 Report = Callable[[int, int], None]
 """Told samples done, and samples in all."""

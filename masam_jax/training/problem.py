@@ -9,7 +9,7 @@ import grain
 import jax
 import numpy as np
 
-from masam_jax.config.experiment import CorruptionConfig, Experiment, InputConfig
+from masam_jax.config import CorruptionConfig, Experiment, InputConfig
 from masam_jax.data import (
     SPLIT_RULE,
     MultimodalData,
@@ -18,8 +18,8 @@ from masam_jax.data import (
     index_batches,
     split_digest,
 )
-from masam_jax.data.prepared import Data, PreparedData
-from masam_jax.data.statistics import Statistics, streamed_statistics
+from masam_jax.data.on_disk import Data, PreparedData
+from masam_jax.data.standardization import Statistics, streamed_statistics
 from masam_jax.data.streaming import ReadAhead, row_batches
 from masam_jax.models import LateFusionNetwork
 from masam_jax.training.corruption import Corruption, corrupt, still_present
@@ -74,7 +74,7 @@ class Problem:
 
     @property
     def metric(self) -> str:
-        """What results are measured in, a name of ``masam_jax.training.metrics``."""
+        """What results are measured in, a name of ``masam_jax.training.classification_metrics``."""
         return self.data.metric
 
     @property

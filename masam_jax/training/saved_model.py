@@ -8,17 +8,17 @@ from typing import Any
 
 import jax
 
+from masam_jax.config import Experiment, experiment_from_json
 from masam_jax.config.errors import RunError, user_errors
-from masam_jax.config.experiment import Experiment, experiment_from_json
 from masam_jax.methods import BoundMethod, Objective, parse_method
 from masam_jax.models import LateFusionNetwork
-from masam_jax.training.evaluation import Point
 from masam_jax.training.networks import build_network
-from masam_jax.training.saved import run_root
+from masam_jax.training.predictions import Point
 from masam_jax.training.storage.checkpoints import Checkpoints
 from masam_jax.training.storage.context_file import read_context
 from masam_jax.training.storage.data_facts import DataFacts, read_facts
 from masam_jax.training.storage.run_directory import read_config
+from masam_jax.training.storage.surroundings import run_root
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from masam_jax.config.experiment import Experiment
-from masam_jax.data.prepared import Data, PreparedData
+from masam_jax.config import Experiment
+from masam_jax.data.on_disk import Data, PreparedData
 from masam_jax.data.sample_reader import Samples
 from masam_jax.data.splits import split_digest
 from masam_jax.data.streaming import ReadAhead, row_batches

@@ -7,10 +7,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
-from masam_jax.training.by_partition import by_partition
-from masam_jax.training.dominance import count_dominance
+from masam_jax.core.random_keys import with_key
 from masam_jax.training.problem import Problem
 from masam_jax.training.task import Task
 
@@ -50,26 +48,6 @@ class TrainState(NamedTuple):
     stopped: jax.Array
 
 
-def make_transformation(task: Task, key: jax.Array) -> optax.GradientTransformationExtraArgs:
-    """The method's transformation before AdamW, with its dominance counted.
-
-    Args:
-      task: the method, and the problem that labels the parameters and configures AdamW.
-      key: uint32[2] PRNG key of one seed; read by ``init`` alone.
-
-    Raises:
-      ValueError: the method's options do not fit the modalities.
-    """
-    problem, labels = task.problem, task.network.labels
-    config = problem.experiment.optimization
-    base = optax.adamw(config.learning_rate, weight_decay=config.weight_decay)
-    if task.schedule.by_modality:
-        base = by_partition(base, labels, problem.modalities)
-    context = task.context._replace(key=key)
-    chain = optax.chain(task.method.transformation(labels, context), base)
-    return count_dominance(optax.with_extra_args_support(chain), problem.modalities)
-
-
 def init_state(task: Task) -> TrainState:
     """The state before the first step; the network's parameters are those of every method.
 
@@ -104,13 +82,13 @@ def abstract_state(task: Task) -> TrainState:
 
 def _initializer(task: Task) -> Callable[[Any, Any, jax.Array], TrainState]:
     def init_one(params: Any, statistics: Any, key: jax.Array) -> TrainState:
-        tx = make_transformation(task, jax.random.fold_in(key, _METHOD))
         params = task.extend(params, key)
         method_state = task.init_state(params)
+        method_key = jax.random.fold_in(key, _METHOD)
         return TrainState(
             params=jax.tree.map(jnp.copy, params),
             statistics=jax.tree.map(jnp.copy, statistics),
-            opt_state=tx.init(params),
+            opt_state=with_key(task.transformation.init(params), method_key),
             method_state=jax.tree.map(jnp.copy, method_state),
             best_params=jax.tree.map(jnp.copy, params),
             best_statistics=jax.tree.map(jnp.copy, statistics),

@@ -9,6 +9,7 @@ import grain
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 from masam_jax.core.gradients import multimodal_value_and_grad
 from masam_jax.core.late_fusion import LateFusion
@@ -16,6 +17,8 @@ from masam_jax.data import hold_out, index_batches
 from masam_jax.methods import BoundMethod, Context, Objective, Outcome, Schedule
 from masam_jax.models import LateFusionNetwork, batch_signals
 from masam_jax.training.batches import NetworkInputs, TrainingBatches
+from masam_jax.training.by_partition import by_partition
+from masam_jax.training.dominance import count_dominance
 from masam_jax.training.problem import Problem
 
 # The stream of a seed's key that further parameters of a method are drawn from.
@@ -81,7 +84,7 @@ class Task:
     @property
     def context(self) -> Context:
         """The training that the method takes part in."""
-        return Context(None, self.steps_per_epoch, self.steps)
+        return Context(self.steps_per_epoch, self.steps)
 
     @property
     def steps(self) -> int:
@@ -98,6 +101,21 @@ class Task:
     def checkpoint_every(self) -> int:
         """Steps between two checkpoints."""
         return self.problem.experiment.evaluation.checkpoint_every or self.steps_per_epoch
+
+    @functools.cached_property
+    def transformation(self) -> optax.GradientTransformationExtraArgs:
+        """The method's transformation before AdamW, with its dominance counted.
+
+        Raises:
+          ValueError: (here, or in ``init``) the method's options do not fit the modalities.
+        """
+        labels, modalities = self.network.labels, self.problem.modalities
+        config = self.problem.experiment.optimization
+        base = optax.adamw(config.learning_rate, weight_decay=config.weight_decay)
+        if self.schedule.by_modality:
+            base = by_partition(base, labels, modalities)
+        chain = optax.chain(self.method.transformation(labels, self.context), base)
+        return count_dominance(optax.with_extra_args_support(chain), modalities)
 
     @functools.cached_property
     def objective(self) -> Objective:

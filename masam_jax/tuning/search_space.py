@@ -11,9 +11,7 @@ from masam_jax.methods import (
     LogUniform,
     Search,
     Uniform,
-    parse_method,
 )
-from masam_jax.methods.options import write_value
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,15 +32,15 @@ class SearchSpace:
         values = {name: getattr(self.method.options, name) for name in self.options}
         return {name: v for name, v in values.items() if _contains(self.options[name], v)}
 
-    def spec(self, values: Mapping[str, Any]) -> str:
-        """The canonical specification with these values; numbers get three significant digits.
+    def bind(self, values: Mapping[str, Any]) -> BoundMethod:
+        """The method with these values; numbers get three significant digits.
 
         Raises:
           ValueError: the method does not accept them together.
         """
-        items = [f"{name}={write_value(self._tidy(name, v))}" for name, v in values.items()]
-        separator = "," if ":" in self.method.spec else ":"
-        return parse_method(self.method.spec + separator + ",".join(items)).spec
+        tidy = {name: self._tidy(name, value) for name, value in values.items()}
+        options = dataclasses.replace(self.method.options, **tidy)
+        return dataclasses.replace(self.method, options=options)
 
     def describe(self) -> dict[str, Any]:
         """The ranges, for JSON."""
@@ -59,19 +57,10 @@ class SearchSpace:
         return value
 
 
-def search_space(spec: str) -> SearchSpace:
-    """The search space of a method.
-
-    Args:
-      spec: the method; the options that it names, at their defaults or not, are not searched.
-
-    Raises:
-      ValueError: as ``parse_method``.
-    """
-    method = parse_method(spec)
-    items = spec.partition(":")[2].split(",")
-    fixed = {item.partition("=")[0].strip() for item in items}
-    searched = {name: s for name, s in method.method.search.items() if name not in fixed}
+def search_space(method: BoundMethod) -> SearchSpace:
+    """The search space of a method; the options that its specification named are not searched."""
+    search = method.method.search
+    searched = {name: where for name, where in search.items() if name not in method.named}
     return SearchSpace(method, searched)
 
 

@@ -21,7 +21,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from masam_jax.config.errors import RunError
-from masam_jax.methods import Choice, Integers, LogUniform, Search
+from masam_jax.methods import BoundMethod, Choice, Integers, LogUniform, Search
 from masam_jax.training.loop import OnEvaluation
 from masam_jax.tuning.search_space import SearchSpace
 
@@ -32,8 +32,8 @@ _WARM_UP = 1 / 3
 
 _COUNTED = (TrialState.COMPLETE, TrialState.PRUNED)
 
-# ``(spec, on_evaluation) -> validation score of every seed``; passes a PrunedRun on.
-Train = Callable[[str, OnEvaluation], list[float]]
+TrainTrial = Callable[[BoundMethod, OnEvaluation], list[float]]
+"""``(method, on_evaluation) -> validation score of every seed``; passes a `PrunedRun` on."""
 
 # Its notices on every trial are not for the user of a command line.
 optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -44,7 +44,7 @@ class PrunedRun(Exception):
 
 
 @dataclasses.dataclass(frozen=True)
-class Outcome:
+class TrialOutcome:
     """A trial that counts towards the budget.
 
     Attributes:
@@ -93,16 +93,16 @@ class MethodStudy:
         )
 
     @property
-    def outcomes(self) -> list[Outcome]:
+    def outcomes(self) -> list[TrialOutcome]:
         """Trials that count towards the budget, in their order."""
         return [_outcome(trial) for trial in self._trials(*_COUNTED)]
 
     @property
-    def best(self) -> Outcome:
+    def best(self) -> TrialOutcome:
         """The outcome of the highest mean score, the earlier one on a tie."""
         return max(self.outcomes, key=lambda outcome: outcome.mean)
 
-    def advance(self, train: Train) -> Outcome | None:
+    def advance(self, train: TrainTrial) -> TrialOutcome | None:
         """Runs the next trial; None once the budget is spent.
 
         Whatever ``train`` raises, but for a ``PrunedRun``, is passed on; the trial is then tried
@@ -111,7 +111,7 @@ class MethodStudy:
         counted = self._trials(*_COUNTED)
         if len(counted) >= self.budget:
             return None
-        trial, spec = self._ask(first=not counted, index=len(counted))
+        trial, method = self._ask(first=not counted, index=len(counted))
 
         def on_evaluation(step: int, score: float) -> None:
             trial.report(score, step)
@@ -119,9 +119,9 @@ class MethodStudy:
             if step < self._steps and trial.should_prune():
                 raise PrunedRun
 
-        same = [t for t in self._trials(TrialState.COMPLETE) if t.user_attrs["spec"] == spec]
+        same = [t for t in self._trials(TrialState.COMPLETE) if t.user_attrs["spec"] == method.spec]
         try:
-            score = _replay(same[0], on_evaluation) if same else train(spec, on_evaluation)
+            score = _replay(same[0], on_evaluation) if same else train(method, on_evaluation)
         except PrunedRun:
             self._study.tell(trial, state=TrialState.PRUNED)
         else:
@@ -129,7 +129,7 @@ class MethodStudy:
             self._study.tell(trial, sum(score) / len(score))
         return self.outcomes[-1]
 
-    def _ask(self, *, first: bool, index: int) -> tuple[optuna.Trial, str]:
+    def _ask(self, *, first: bool, index: int) -> tuple[optuna.Trial, BoundMethod]:
         for stale in self._trials(TrialState.RUNNING):
             self._study.tell(stale.number, state=TrialState.FAIL)
         options, given = dict(self.space.options), {}
@@ -145,9 +145,9 @@ class MethodStudy:
             seed=seed, n_startup_trials=_STARTUP, constant_liar=False
         )
         trial = self._study.ask({name: _distribution(s) for name, s in options.items()})
-        spec = self.space.method.spec if first else self.space.spec(trial.params)
-        trial.set_user_attr("spec", spec)
-        return trial, spec
+        method = self.space.method if first else self.space.bind(trial.params)
+        trial.set_user_attr("spec", method.spec)
+        return trial, method
 
     def _trials(self, *states: TrialState) -> list[FrozenTrial]:
         return self._study.get_trials(deepcopy=False, states=states or None)
@@ -188,9 +188,9 @@ def _unusable(path: Path, error: Exception) -> RunError:
     )
 
 
-def _outcome(trial: FrozenTrial) -> Outcome:
+def _outcome(trial: FrozenTrial) -> TrialOutcome:
     score = trial.user_attrs.get("score") if trial.state is TrialState.COMPLETE else None
-    return Outcome(
+    return TrialOutcome(
         spec=trial.user_attrs["spec"],
         score=None if score is None else tuple(score),
         step=trial.last_step or 0,

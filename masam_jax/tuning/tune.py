@@ -2,34 +2,34 @@
 
 import dataclasses
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from masam_jax.config.errors import RunError, user_errors
-from masam_jax.config.experiment import (
-    DistributionConfig,
+from masam_jax.config import (
     Experiment,
     InputConfig,
     OutputConfig,
     as_json,
 )
-from masam_jax.methods import parse_method
-from masam_jax.training.evaluation import Predictors
+from masam_jax.config.errors import RunError
+from masam_jax.methods import BoundMethod
 from masam_jax.training.interrupt import InterruptedRun, InterruptRequest
 from masam_jax.training.loop import OnEvaluation, train_method
+from masam_jax.training.plan import plan_comparison
+from masam_jax.training.predictions import Predictors
 from masam_jax.training.problem import Problem
-from masam_jax.training.progress import ProgressReport
-from masam_jax.training.runs import plan_comparison
+from masam_jax.training.progress_report import ProgressReport
 from masam_jax.training.storage.atomic_files import plain, write_json
 from masam_jax.training.storage.environment import describe_environment
 from masam_jax.training.storage.run_directory import open_run
+from masam_jax.training.storage.surroundings import write_splits
 from masam_jax.training.task import Task
 from masam_jax.tuning.best_file import BEST_FILE, TUNING_FORMAT
 from masam_jax.tuning.search_space import SearchSpace, search_space
-from masam_jax.tuning.study import MethodStudy, Outcome, open_storage
+from masam_jax.tuning.study import MethodStudy, TrialOutcome, open_storage
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +59,7 @@ class TuningPlan:
 
 
 def plan_tuning(
-    methods: tuple[str, ...],
+    methods: Sequence[BoundMethod],
     trials: int,
     experiment: Experiment,
     inputs: InputConfig | None = None,
@@ -67,7 +67,7 @@ def plan_tuning(
     """Checks a tuning.
 
     Args:
-      methods: specifications; the options that they name are not searched.
+      methods: the options that their specifications named are not searched.
       trials: trials of each method.
       experiment: everything else that the numbers depend on; reports on the validation samples.
       inputs: where data are, and how they are read.
@@ -79,10 +79,9 @@ def plan_tuning(
         raise RunError(f"trials={trials} is out of range: expected a number >= 1")
     if experiment.evaluation.report_split != "validation":
         raise RunError("tuning looks at validation samples alone: report_split must be validation")
-    problem = plan_comparison(methods, None, experiment, DistributionConfig(), inputs).problem
-    with user_errors():
-        spaces = tuple(search_space(spec) for spec in methods)
-    return TuningPlan(problem, spaces, trials)
+    plan = plan_comparison(methods, None, experiment, inputs=inputs)
+    spaces = tuple(search_space(method) for method in methods)
+    return TuningPlan(plan.problem, spaces, trials)
 
 
 def execute_tuning(
@@ -108,7 +107,7 @@ def execute_tuning(
         path = directory.path
         if not (path / "environment.json").is_file():
             write_json(path / "environment.json", describe_environment(command))
-            write_json(path / "splits.json", plan.problem.describe_splits())
+            write_splits(path, plan.problem.describe_splits())
         trials = _Trials(plan.problem, path / "trial", interrupt)
         tuned = []
         with open_storage(path / "study.db") as storage:
@@ -137,10 +136,10 @@ class _Trials:
         self._predictors = Predictors(problem)
         self._silent = ProgressReport(Console(quiet=True))
 
-    def train(self, spec: str, on_evaluation: OnEvaluation) -> list[float]:
+    def train(self, method: BoundMethod, on_evaluation: OnEvaluation) -> list[float]:
         if self._interrupt.signal_number is not None:
             raise InterruptedRun(None, self._interrupt.signal_number)
-        task = Task(self._problem, parse_method(spec))
+        task = Task(self._problem, method)
         # A killed session may have left one behind.
         shutil.rmtree(self._directory, ignore_errors=True)
         self._directory.mkdir()
@@ -148,7 +147,7 @@ class _Trials:
             result = train_method(
                 task,
                 self._directory,
-                {"method": spec},
+                {"method": method.spec},
                 predict=self._predictors.of(task),
                 progress=self._silent,
                 interrupt=self._interrupt,
@@ -163,7 +162,7 @@ class _Trials:
         return scores
 
 
-def _line(study: MethodStudy, outcome: Outcome) -> str:
+def _line(study: MethodStudy, outcome: TrialOutcome) -> str:
     how = f"{outcome.mean:.4f}" if outcome.score else f"pruned at step {outcome.step}"
     count = f"{len(study.outcomes)}/{study.budget}"
     return f"{study.space.method.spec} {count}  {outcome.spec}  {how}"

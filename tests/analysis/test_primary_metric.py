@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from masam_jax.analysis.headline import headline
+from masam_jax.analysis.conclusion import headline
 from masam_jax.analysis.latex import to_latex
 from masam_jax.analysis.plots import make_plots
 from masam_jax.analysis.primary_metric import primary_metric, primary_scores
@@ -19,7 +19,7 @@ from masam_jax.analysis.statistics import paired_test, summarize
 from masam_jax.analysis.table_formats import to_csv, to_markdown, to_rich
 from masam_jax.analysis.tables import comparison_table, probe_table, unimodal_table
 from masam_jax.analysis.tuning_table import tuning_to_markdown, tuning_to_rich
-from masam_jax.training.metrics import METRICS, phrase
+from masam_jax.training.classification_metrics import METRICS, phrase
 from tests.analysis.fake_directories import (
     MODALITIES,
     ZOO,
@@ -73,7 +73,7 @@ def test_an_unknown_or_missing_metric_is_named(tmp_path):
     path = write_comparison(tmp_path / "comparison", seeds=2)
     results = json.loads((path / "results.json").read_text())
     write_json(path / "results.json", results | {"metric": "auprk"})
-    with pytest.raises(ValueError, match=r"comparison: 'auprk' is no metric \(did you mean 'auprc"):
+    with pytest.raises(ValueError, match=r"comparison: unknown metric 'auprk'; did you mean"):
         read_directory(path)
     with pytest.raises(ValueError, match=r"'late_fusion' has no 'map' on the test split; it has"):
         primary_scores(results["methods"][0], "test", "map")

@@ -205,8 +205,8 @@ def test_tuning_without_optuna_says_what_to_install(tmp_path, capsys, monkeypatc
     for module in [name for name in sys.modules if name.partition(".")[0] == "optuna"]:
         monkeypatch.setitem(sys.modules, module, None)
     monkeypatch.setitem(sys.modules, "optuna", None)
-    for module in ("study", "tuning"):
-        monkeypatch.delitem(sys.modules, f"masam_jax.training.{module}", raising=False)
+    for module in ("study", "tune"):
+        monkeypatch.delitem(sys.modules, f"masam_jax.tuning.{module}", raising=False)
     code, errors = _exit(capsys, *TUNE, "--output", str(tmp_path / "tuning"))
     assert code == 2
     assert "masam tune needs optuna" in errors

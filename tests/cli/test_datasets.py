@@ -280,7 +280,7 @@ def test_labels_are_counted_with_their_share(run, tmp_path):
     "words, message",
     [
         (["prepare", "crema"], "unknown dataset 'crema'; did you mean 'crema_d'?"),
-        (["info", "crema_d:frames=9"], "frames is 9; it must lie in 1..3"),
+        (["info", "crema_d:frames=9"], "frames=9 is out of range: expected an integer in [1, 3]"),
         (["verify", "crema_d:frame=1"], "unknown option 'frame'; did you mean 'frames'?"),
         (["verify", "adni"], "adni is not prepared in "),
         (["verify", "mfeat", "--sheet", "sheet.pdf"], "sheet.pdf; it must end in .png"),

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from masam_jax.cli.method_list import expand_methods
+from masam_jax.cli import method_list
 from masam_jax.config.errors import RunError
 from masam_jax.methods import method_names
 from masam_jax.tuning.best_file import TUNING_FORMAT
@@ -18,9 +18,14 @@ def _write(path, best, **changes):
     return path
 
 
-def test_specifications_stay_as_they_are():
+def expand_methods(words, published=None):
+    return tuple(method.spec for method in method_list.expand_methods(words, published))
+
+
+def test_specifications_are_bound_in_their_order():
     specs = ("masam:rho=3.0", "late_fusion", "late_fusion")
-    assert expand_methods(specs) == specs
+    assert expand_methods(specs) == ("masam:rho=3", "late_fusion", "late_fusion")
+    assert [m.named for m in method_list.expand_methods(specs)] == [{"rho"}, set(), set()]
     assert expand_methods(()) == ()
 
 
@@ -41,9 +46,7 @@ def test_a_method_named_beside_a_list_keeps_its_place():
 
 
 def test_published_options_are_given_to_all_but_what_a_tuning_found(tmp_path):
-    def published(spec):
-        return f"{spec}{',' if ':' in spec else ':'}alpha=0.5" if "masam" in spec else spec
-
+    published = {"masam": {"alpha": 0.5}}
     _write(tmp_path / "best.json", ["masam:rho=12"])
     specs = expand_methods(["sam", "masam", f"@{tmp_path}"], published)
     assert specs == ("sam", "masam:alpha=0.5", "masam:rho=12")
@@ -51,9 +54,7 @@ def test_published_options_are_given_to_all_but_what_a_tuning_found(tmp_path):
     assert "masam:alpha=0.5" in specs
     assert "masam" not in specs
     # Named on its own with the options that it is given anyway.
-    specs = expand_methods(
-        ["masam:alpha=0.5", "all"], lambda spec: spec if ":" in spec else published(spec)
-    )
+    specs = expand_methods(["masam:alpha=0.5", "all"], published)
     assert specs.count("masam:alpha=0.5") == 1
 
 

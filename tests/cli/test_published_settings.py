@@ -5,12 +5,12 @@ import dataclasses
 import pytest
 
 from masam_jax.cli import command_line as cli
+from masam_jax.cli import train
 from masam_jax.cli.commands import Compare, Train, Tune
 from masam_jax.cli.words import parse
+from masam_jax.config import Experiment
 from masam_jax.config.errors import RunError
-from masam_jax.config.experiment import Experiment
 from masam_jax.config.published import settings_of
-from masam_jax.training import runs
 
 
 @pytest.mark.parametrize(
@@ -75,11 +75,11 @@ def test_methods_get_the_options_that_were_published(monkeypatch, capsys, words,
     asked = []
 
     def refuse(method, *rest):
-        asked.extend([method] if isinstance(method, str) else method)
+        asked.extend(m.spec for m in (method if isinstance(method, tuple) else [method]))
         raise RunError("far enough")
 
-    monkeypatch.setattr(runs, "plan_training", refuse)
-    monkeypatch.setattr(runs, "plan_comparison", refuse)
+    monkeypatch.setattr(train, "plan_training", refuse)
+    monkeypatch.setattr(train, "plan_comparison", refuse)
     assert cli.main(words) == 2
     assert "far enough" in capsys.readouterr().err
     assert asked == methods

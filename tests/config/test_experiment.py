@@ -2,7 +2,7 @@
 
 import pytest
 
-from masam_jax.config.experiment import (
+from masam_jax.config import (
     DataConfig,
     DistributionConfig,
     EvaluationConfig,

@@ -35,9 +35,7 @@ RHO = 0.5
 
 
 def _registered(name: str) -> Factory:
-    return lambda labels: parse_method(name).transformation(
-        labels, Context(jax.random.PRNGKey(0), steps_per_epoch=2)
-    )
+    return lambda labels: parse_method(name).transformation(labels, Context(steps_per_epoch=2))
 
 
 FACTORIES: dict[str, Factory] = {

@@ -178,9 +178,9 @@ def test_wrong_returns_are_named(returned, message):
     ("arguments", "message"),
     [
         ({"loss_fn": 3}, "loss_fn must be a function"),
-        ({"microbatches": 0}, "microbatches must be an integer of at least 1, got 0"),
+        ({"microbatches": 0}, "microbatches must be an integer >= 1, got 0"),
         ({"microbatches": True}, "microbatches"),
-        ({"loss_weights": -1.0}, "loss_weights must be a finite number of at least 0, got -1.0"),
+        ({"loss_weights": -1.0}, "loss_weights must be a finite number >= 0, got -1.0"),
         ({"loss_weights": {"a": float("nan"), "v": 1}}, r"loss_weights\['a'\].*nan"),
         ({"loss_weights": "heavy"}, "loss_weights.*'heavy'"),
         ({"unimodal_gradients": "fast"}, "unimodal_gradients must be .*'fast'"),

@@ -29,7 +29,7 @@ def signals_of(params=PARAMS, x=X):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"rho": -0.1}, "rho must be a schedule or a finite number of at least 0, got -0.1"),
+        ({"rho": -0.1}, "rho must be a schedule or a finite number >= 0, got -0.1"),
         ({"rho": float("nan")}, "rho.*nan"),
         ({"rho": float("inf")}, "rho.*inf"),
         ({"rho": "big"}, "rho.*'big'"),

@@ -55,7 +55,7 @@ def test_a_constant_radius_is_not_summable_and_ours_stays_where_it_may(x64):
     [
         ({"rho": -1.0}, "rho"),
         ({"rho": optax.constant_schedule(1.0)}, "rho must be a number here"),
-        ({"power": 1.0}, "power.*above 1, got 1.0"),
+        ({"power": 1.0}, "power.*> 1, got 1.0"),
         ({"power": float("inf")}, "power"),
         ({"transition_steps": 0}, "transition_steps.*got 0"),
         ({"learning_rate": 0.0}, "learning_rate must be positive"),

@@ -14,9 +14,9 @@ from masam_jax.data.description import (
     documented_attributes,
 )
 from masam_jax.data.modality import IMAGENET, Normalization
-from masam_jax.data.preparation import prepare_dataset
+from masam_jax.data.prepare import prepare_dataset
 from masam_jax.data.synthetic import SyntheticConfig
-from masam_jax.training.metrics import METRICS
+from masam_jax.training.classification_metrics import METRICS
 from tests.data.builders.sources import make_any_source
 
 

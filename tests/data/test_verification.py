@@ -8,11 +8,11 @@ import pytest
 
 from masam_jax.data import make_synthetic
 from masam_jax.data.builders.adni_table import COLUMNS
-from masam_jax.data.dataset import MultimodalData
 from masam_jax.data.dataset_spec import parse_dataset
+from masam_jax.data.in_memory import MultimodalData
 from masam_jax.data.modality import Modality, Normalization
-from masam_jax.data.preparation import open_builder, prepare_dataset
-from masam_jax.data.prepared import PreparedData
+from masam_jax.data.on_disk import PreparedData
+from masam_jax.data.prepare import open_builder, prepare_dataset
 from masam_jax.data.verification import class_counts, verify_data
 from tests.data.builders.sources import make_any_source
 
@@ -137,7 +137,7 @@ def test_few_samples_are_spread_over_all(adni, samples):
 
 
 def test_no_sample_is_refused(adni):
-    with pytest.raises(ValueError, match="samples is 0; it must be at least 1"):
+    with pytest.raises(ValueError, match="samples must be an integer >= 1, got 0"):
         verify_data(opened("adni", adni), samples=0)
 
 

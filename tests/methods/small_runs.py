@@ -10,7 +10,7 @@ from typing import Any
 import jax
 from rich.console import Console
 
-from masam_jax.config.experiment import (
+from masam_jax.config import (
     DataConfig,
     EvaluationConfig,
     Experiment,
@@ -21,11 +21,11 @@ from masam_jax.config.experiment import (
 from masam_jax.data import make_synthetic
 from masam_jax.methods import parse_method
 from masam_jax.training.distribution import make_placement
-from masam_jax.training.evaluation import Predictors
 from masam_jax.training.interrupt import InterruptRequest
 from masam_jax.training.loop import train_method
+from masam_jax.training.predictions import Predictors
 from masam_jax.training.problem import Problem, build_problem
-from masam_jax.training.progress import ProgressReport
+from masam_jax.training.progress_report import ProgressReport
 from masam_jax.training.state import TrainState, abstract_state
 from masam_jax.training.storage.checkpoints import Checkpoints
 from masam_jax.training.task import Task

@@ -230,7 +230,7 @@ def test_finite_losses_give_finite_updates(row: list[float], alpha: float, refer
         ({"limit": float("inf")}, "limit must be a finite number"),
         ({"reference": "mean"}, "reference must be one of"),
         ({"tensors": "biases"}, "tensors must be one of"),
-        ({"until_step": True}, "until_step must be None or an integer"),
+        ({"until_step": True}, "until_step must be an integer >= 0"),
     ],
 )
 def test_arguments_out_of_range_are_named(options: dict[str, Any], message: str) -> None:
@@ -268,7 +268,7 @@ def test_registration() -> None:
     title = "AGM α=2.5, limit=10, mean of ratios, matrices, 2 epochs, λ=1"
     assert AGM.title(options) == title
     assert AGM.loss_weight(AgmOptions()) == 0.0
-    tx = AGM.build(options, LABELS, Context(jax.random.PRNGKey(0), steps_per_epoch=2))
+    tx = AGM.build(options, LABELS, Context(steps_per_epoch=2))
     gradients, modulated = _gradients(), []
     state = tx.init(gradients)
     for step in range(5):

@@ -266,7 +266,7 @@ def test_the_registered_method() -> None:
     assert (method.title, method.loss_weight, method.signals) == ("ASAM ρ=0.2, η=0 λ=0", 0, ())
     assert parse_method("asam").title == "ASAM ρ=0.5"
     params, grads = draw(5)
-    tx = method.transformation(labels_of, Context(jax.random.PRNGKey(0)))
+    tx = method.transformation(labels_of, Context())
     want = perturbation(asam(rho=0.2, eta=0.0), params, grads)
     jax.tree.map(np.testing.assert_array_equal, perturbation(tx, params, grads), want)
     for option in ("rho", "eta", "weight"):

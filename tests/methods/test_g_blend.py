@@ -148,15 +148,15 @@ def test_options_are_checked(option: str, value: Any) -> None:
 def test_specification() -> None:
     method = parse_method("g_blend:super_epoch=4,trial=0.3,held_out=0.1")
     assert method.title == "G-Blend 4 epochs, trial 0.3, 0.1 held out"
-    assert method.objective(Context(None, 7, 100)) == GBlendObjective(trial_steps=8)
+    assert method.objective(Context(7, 100)) == GBlendObjective(trial_steps=8)
     schedule = method.schedule
     assert (schedule.period(7), schedule.held_out()) == (28, 0.1)
     assert method.loss_weight == 1
     plain = parse_method("g_blend")
     assert plain.title == "G-Blend"
-    assert plain.objective(Context(None, 3, 100)) == GBlendObjective(trial_steps=30)
+    assert plain.objective(Context(3, 100)) == GBlendObjective(trial_steps=30)
     assert (plain.schedule.period(3), plain.schedule.held_out()) == (30, 0.2)
     assert parse_method("g_blend:smallest_overfitting=0.1").title == "G-Blend O ≥ 0.1"
     # A trial is at least a step.
     tiny = parse_method("g_blend:trial=0.01")
-    assert tiny.objective(Context(None, 1, 100)) == GBlendObjective(trial_steps=1)
+    assert tiny.objective(Context(1, 100)) == GBlendObjective(trial_steps=1)

@@ -15,8 +15,8 @@ from masam_jax.core.losses import cross_entropy
 from masam_jax.methods import parse_method
 from masam_jax.methods.g_blend import GBlendObjective, GBlendSchedule, GBlendState
 from masam_jax.training.interrupt import InterruptedRun
-from masam_jax.training.probe import TrainingProbe
-from masam_jax.training.seeds import SeedStep
+from masam_jax.training.schedule_probe import TrainingProbe
+from masam_jax.training.seed_step import SeedStep
 from masam_jax.training.state import init_state
 from masam_jax.training.task import Task
 from tests.contract.contract import jit

@@ -16,7 +16,7 @@ import pytest
 from masam_jax import multimodal_value_and_grad
 from masam_jax.methods import Context, parse_method
 from masam_jax.methods.m_sam import m_sam
-from masam_jax.methods.shapley import shapley_values
+from masam_jax.models.shapley import shapley_values
 from tests.core.made_up_signals import CURVATURE, World, quadratic_gradient, vector
 from tests.core.networks import encode, labels_of, late_fusion, loss_fn, objective
 from tests.core.reference_network import Batch, draw_batches, initialise, nested
@@ -293,7 +293,7 @@ def test_the_registered_method() -> None:
     assert (parse_method("m_sam").title, parse_method("m_sam").loss_weight) == ("M-SAM ρ=0.05", 0)
     world = World(0)
     params, grads = jax.tree.map(jnp.asarray, (world.params, world.grads))
-    tx = method.transformation(LABELS, Context(jax.random.PRNGKey(0)))
+    tx = method.transformation(LABELS, Context())
     values = {"audio": 0.0, "text": 1.0, "video": 0.5}
     got, _ = tx.update(grads, tx.init(params), params, **_signals(grads, params, values))
     world.fusion = world.grads

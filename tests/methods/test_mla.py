@@ -238,9 +238,9 @@ def _update(**signals: Any) -> Any:
 @pytest.mark.parametrize(
     "mistake, message",
     [
-        (lambda: mla(labels_of, alpha=0), r"alpha=0 is out of range: expected a number in \(0, 1]"),
-        (lambda: mla(labels_of, alpha=1.5), "alpha=1.5"),
-        (lambda: mla(labels_of, alpha=True), "alpha=True"),
+        (lambda: mla(labels_of, alpha=0), r"alpha must be a number in \(0, 1], got 0"),
+        (lambda: mla(labels_of, alpha=1.5), r"alpha must be a number in \(0, 1], got 1.5"),
+        (lambda: mla(labels_of, alpha=True), r"alpha must be a number in \(0, 1], got True"),
         (lambda: MlaOptions(alpha=-0.1), "alpha=-0.1"),
         (lambda: mla(labels_of, steps_per_epoch=0), "steps_per_epoch .* got 0"),
         (lambda: mla(labels_of, steps_per_epoch=True), "steps_per_epoch .* got True"),

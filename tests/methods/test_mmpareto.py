@@ -257,7 +257,7 @@ def test_a_modality_without_parameters(empty: Any) -> None:
 
 @pytest.mark.parametrize("gamma", [0, -1.5, np.nan, np.inf, "1.5", None, True, jnp.ones(2)])
 def test_gamma_is_checked(gamma: Any) -> None:
-    with pytest.raises(ValueError, match=r"gamma=.* is out of range: expected a positive number"):
+    with pytest.raises(ValueError, match="gamma must be a finite number > 0, got "):
         mmpareto(LABELS, gamma=gamma)
 
 
@@ -288,7 +288,7 @@ def test_registration():
     assert (changed.title, changed.loss_weight) == ("MMPareto γ=2 λ=0.5", 0.5)
     assert get_method("mmpareto").signals == ()
     updates, signals = _signals(0)
-    tx = changed.transformation(LABELS, Context(jax.random.PRNGKey(0)))
+    tx = changed.transformation(LABELS, Context())
     got, _ = tx.update(updates, tx.init(updates), updates, **signals)
     tx = mmpareto(LABELS, gamma=jnp.float32(2))
     want, _ = tx.update(updates, tx.init(updates), updates, **signals)

@@ -240,8 +240,8 @@ def test_zero_gradients_and_single_entries_get_no_noise() -> None:
         ({"alpha": "0.3"}, "alpha must be a finite number"),
         ({"noise": 1}, "noise must be True or False"),
         ({"tensors": "biases"}, "tensors must be one of"),
-        ({"until_step": -1}, "until_step must be None or an integer"),
-        ({"until_step": 1.5}, "until_step must be None or an integer"),
+        ({"until_step": -1}, "until_step must be an integer >= 0"),
+        ({"until_step": 1.5}, "until_step must be an integer >= 0"),
     ],
 )
 def test_arguments_out_of_range_are_named(options: dict[str, Any], message: str) -> None:
@@ -281,7 +281,7 @@ def test_registration() -> None:
     assert OGM_GE.title(options) == "OGM α=0.3, matrices, 2 epochs, λ=1"
     assert OGM_GE.loss_weight(OgmGeOptions()) == 0.0
     gradients, confidence = _gradients(0), {"audio": 9.0, "text": 1.0, "video": 1.0}
-    tx = OGM_GE.build(options, LABELS, Context(jax.random.PRNGKey(0), steps_per_epoch=2))
+    tx = OGM_GE.build(options, LABELS, Context(steps_per_epoch=2))
     state, modulated = tx.init(gradients), []
     for _ in range(5):
         updates, state = tx.update(gradients, state, confidence=confidence)

@@ -193,9 +193,9 @@ def test_options_are_checked(option: str, value: Any) -> None:
 def test_specification() -> None:
     spec = "alpha=2,momentum=0.9,regularized_epochs=3,modulation_epochs=5,coefficients=binary"
     method = parse_method(f"pmr:{spec},weight=0.5")
-    title = "PMR α=2, μ=0.01, ε=0.9, binary, entropy 3 epochs, 5 epochs, λ=0.5"
+    title = "PMR α=2, μ=0.01, ε=0.9, entropy 3 epochs, 5 epochs, binary, λ=0.5"
     assert method.title == title
-    objective = method.objective(Context(None, 7, 100))
+    objective = method.objective(Context(7, 100))
     assert objective == PmrObjective(
         alpha=2.0,
         momentum=0.9,

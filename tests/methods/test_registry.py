@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
+from masam_jax.core.random_keys import with_key
 from masam_jax.methods import Context, Method, get_method, method_names, parse_method, register
 
 LABELS = {"a": "a", "b": "b", "head": "other"}
@@ -92,7 +93,7 @@ def test_weights():
 
 @pytest.mark.parametrize("spec", ["fusion_only", "late_fusion", "sam", "masam:select=random"])
 def test_transformations_start_and_accept_unknown_signals(spec):
-    tx = parse_method(spec).transformation(LABELS, Context(jax.random.PRNGKey(1)))
+    tx = parse_method(spec).transformation(LABELS, Context())
     state = tx.init(PARAMS)
     if spec in ("fusion_only", "late_fusion"):
         updates, _ = tx.update(PARAMS, state, PARAMS, unheard_of=1)
@@ -102,18 +103,16 @@ def test_transformations_start_and_accept_unknown_signals(spec):
 def test_modality_is_checked_against_the_labels():
     method = parse_method("masam:select=c")
     with pytest.raises(ValueError, match="'c'"):
-        method.transformation(LABELS, Context(jax.random.PRNGKey(0))).init(PARAMS)
+        method.transformation(LABELS, Context()).init(PARAMS)
 
 
-def test_random_selection_draws_from_its_key():
+def test_random_selection_draws_from_the_key_of_its_state():
+    tx = parse_method("masam:select=random").transformation(LABELS, Context())
+
     def initial(seed):
-        return (
-            parse_method("masam:select=random")
-            .transformation(LABELS, Context(jax.random.PRNGKey(seed)))
-            .init(PARAMS)
-        )
+        return with_key((tx.init(PARAMS), PARAMS), jax.random.PRNGKey(seed))[0]
 
-    assert jnp.array_equal(initial(1).key, initial(1).key)
+    assert jnp.array_equal(initial(1).key, jax.random.PRNGKey(1))
     assert not jnp.array_equal(initial(1).key, initial(2).key)
 
 

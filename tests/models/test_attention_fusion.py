@@ -72,8 +72,8 @@ def test_the_order_of_the_modalities_means_nothing():
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"heads": 0}, "heads is 0; it must be at least 1"),
-        ({"width": 0}, "width is 0; it must be at least 1"),
+        ({"heads": 0}, "heads must be an integer >= 1, got 0"),
+        ({"width": 0}, "width must be an integer >= 1, got 0"),
         ({"width": 6}, "width is 6 and heads is 4, which must divide it"),
     ],
 )

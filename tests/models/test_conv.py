@@ -61,8 +61,8 @@ def test_all_state_is_parameters():
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ({"in_channels": 0}, "in_channels is 0"),
-        ({"width": 0}, "width is 0"),
+        ({"in_channels": 0}, "in_channels must be an integer >= 1, got 0"),
+        ({"width": 0}, "width must be an integer >= 1, got 0"),
         ({"channels": ()}, r"channels is \(\)"),
         ({"channels": (4, 0)}, r"channels is \(4, 0\)"),
         ({"groups": 3}, r"groups is 3.*channels=\(16, 32, 64\)"),

@@ -78,11 +78,11 @@ def test_sequences_of_nothing_have_features_of_zeros_and_finite_gradients(pool):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ({"in_features": 0}, "in_features is 0"),
-        ({"max_length": 0}, "max_length is 0"),
+        ({"in_features": 0}, "in_features must be an integer >= 1, got 0"),
+        ({"max_length": 0}, "max_length must be an integer >= 1, got 0"),
         ({"width": 6}, "width is 6 and heads is 4"),
-        ({"depth": 0}, "depth is 0"),
-        ({"dropout": 1.0}, "dropout is 1.0"),
+        ({"depth": 0}, "depth must be an integer >= 1, got 0"),
+        ({"dropout": 1.0}, r"dropout must be a number in \[0, 1\), got 1.0"),
         ({"pool": "cls"}, "pool is 'cls'; 'mean' and 'last'"),
     ],
 )

@@ -209,7 +209,7 @@ def test_computes_in_bfloat16_and_on_labels_by_the_dozen():
     "options, message",
     [
         ({"width": 7}, "width is 7 and heads is 3, which must divide it"),
-        ({"depth": 0}, "depth is 0"),
+        ({"depth": 0}, "depth must be an integer >= 1, got 0"),
     ],
 )
 def test_bad_arguments_are_refused_by_name(options, message):

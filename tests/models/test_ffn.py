@@ -107,10 +107,10 @@ def test_dropout_zeroes_hidden_units_at_its_rate_and_scales_the_rest():
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ({"in_features": 0}, "in_features is 0"),
-        ({"width": 0}, "width is 0"),
+        ({"in_features": 0}, "in_features must be an integer >= 1, got 0"),
+        ({"width": 0}, "width must be an integer >= 1, got 0"),
         ({"hidden": (4, 0)}, r"hidden is \(4, 0\); positive numbers"),
-        ({"dropout": 1.5}, r"dropout is 1.5; a rate in \[0, 1\)"),
+        ({"dropout": 1.5}, r"dropout must be a number in \[0, 1\), got 1.5"),
     ],
 )
 def test_bad_arguments_are_refused_by_name(arguments, message):

@@ -169,7 +169,7 @@ def test_registry_names_the_nearest_head():
     [
         (FiLMFusion, {"conditioned": "video"}, r"conditioned: unknown modality 'video'.*a, b"),
         (GatedFusion, {"gated": "aa"}, r"gated: unknown modality 'aa'; did you mean 'a'\?"),
-        (GatedFusion, {"width": 0}, "width is 0; it must be at least 1"),
+        (GatedFusion, {"width": 0}, "width must be an integer >= 1, got 0"),
     ],
 )
 def test_bad_arguments_are_refused_by_name(kind, options, message):

@@ -35,5 +35,5 @@ def test_computes_in_bfloat16_on_float32_parameters():
 
 @pytest.mark.parametrize("name", ["in_features", "width", "depth"])
 def test_bad_sizes_are_refused_by_name(name):
-    with pytest.raises(ValueError, match=f"^{name} is 0"):
+    with pytest.raises(ValueError, match=f"^{name} must be an integer >= 1, got 0"):
         MLPEncoder(**({"in_features": 3} | {name: 0}), rngs=nnx.Rngs(0))

@@ -258,9 +258,9 @@ def test_half_precision_computes_close_to_single(norm):
     "arguments, message",
     [
         ({"depth": 20}, r"depth is 20; it must be one of \[18, 34, 50\]"),
-        ({"in_channels": 0}, "in_channels is 0"),
-        ({"width": 0}, "width is 0"),
-        ({"base_channels": 0}, "base_channels is 0"),
+        ({"in_channels": 0}, "in_channels must be an integer >= 1, got 0"),
+        ({"width": 0}, "width must be an integer >= 1, got 0"),
+        ({"base_channels": 0}, "base_channels must be an integer >= 1, got 0"),
         ({"norm": "layer"}, r"norm must be one of \['batch', 'group'\], got 'layer'"),
         ({"small_stem": 1}, "small_stem must be True or False"),
         ({"norm": "group", "groups": 0}, "groups is 0"),

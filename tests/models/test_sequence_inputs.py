@@ -39,5 +39,5 @@ def test_a_token_is_real_before_every_sequence():
 
 @pytest.mark.parametrize("rate", [-0.1, 1.0, np.nan])
 def test_a_rate_of_dropout_out_of_range_is_refused(rate):
-    with pytest.raises(ValueError, match=rf"dropout is {rate}; a rate in \[0, 1\)"):
+    with pytest.raises(ValueError, match=rf"dropout must be a number in \[0, 1\), got {rate}"):
         make_dropout(rate, rngs=None)

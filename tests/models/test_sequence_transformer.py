@@ -94,8 +94,8 @@ def test_dropout_is_drawn_in_training_alone():
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ({"in_features": 0}, "in_features is 0"),
-        ({"max_length": 0}, "max_length is 0"),
+        ({"in_features": 0}, "in_features must be an integer >= 1, got 0"),
+        ({"max_length": 0}, "max_length must be an integer >= 1, got 0"),
         ({"width": 6}, "width is 6 and heads is 4"),
         ({"pool": "max"}, "pool is 'max'; 'mean' and 'cls'"),
     ],

@@ -95,11 +95,11 @@ def test_texts_of_nothing_have_the_same_finite_features_and_gradients():
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ({"vocabulary_size": 0}, "vocabulary_size is 0"),
-        ({"max_length": 0}, "max_length is 0"),
-        ({"types": 0}, "types is 0"),
+        ({"vocabulary_size": 0}, "vocabulary_size must be an integer >= 1, got 0"),
+        ({"max_length": 0}, "max_length must be an integer >= 1, got 0"),
+        ({"types": 0}, "types must be an integer >= 1, got 0"),
         ({"heads": 5}, "width is 768 and heads is 5"),
-        ({"feed_forward": 0}, "feed_forward is 0"),
+        ({"feed_forward": 0}, "feed_forward must be an integer >= 1, got 0"),
     ],
 )
 def test_bad_arguments_are_refused_by_name(arguments, message):

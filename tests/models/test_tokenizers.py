@@ -35,9 +35,9 @@ def test_patches_are_flattened_row_by_row_through_a_dense_layer(x64, size, patch
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ((0, (8, 8)), "in_channels is 0"),
-        ((1, (8, 8), 0), "width is 0"),
-        ((1, (8, 8), 4, (4, 0)), "patch is 0"),
+        ((0, (8, 8)), "in_channels must be an integer >= 1, got 0"),
+        ((1, (8, 8), 0), "width must be an integer >= 1, got 0"),
+        ((1, (8, 8), 4, (4, 0)), "patch must be an integer >= 1, got 0"),
         ((1, (8, 3), 4, (4, 4)), r"image_size is \(8, 3\); it must hold a patch of \(4, 4\)"),
     ],
 )
@@ -85,7 +85,7 @@ def test_a_vector_is_one_token(x64):
 
 @pytest.mark.parametrize("name", ["in_features", "width", "max_length"])
 def test_bad_arguments_of_steps_are_refused_by_name(name):
-    with pytest.raises(ValueError, match=f"{name} is 0; it must be at least 1"):
+    with pytest.raises(ValueError, match=f"{name} must be an integer >= 1, got 0"):
         SequenceTokenizer(**({"in_features": 3} | {name: 0}), rngs=nnx.Rngs(0))
 
 

@@ -132,13 +132,13 @@ def test_computes_in_bfloat16_on_float32_parameters(dtype, pre_norm):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ({"width": 0}, "width is 0"),
-        ({"heads": 0}, "heads is 0"),
-        ({"depth": 0}, "depth is 0"),
-        ({"feed_forward": 0}, "feed_forward is 0"),
+        ({"width": 0}, "width must be an integer >= 1, got 0"),
+        ({"heads": 0}, "heads must be an integer >= 1, got 0"),
+        ({"depth": 0}, "depth must be an integer >= 1, got 0"),
+        ({"feed_forward": 0}, "feed_forward must be an integer >= 1, got 0"),
         ({"heads": 4}, "width is 6 and heads is 4, which must divide it"),
-        ({"dropout": 1.0}, r"dropout is 1.0; a rate in \[0, 1\)"),
-        ({"dropout": -0.1}, "dropout is -0.1"),
+        ({"dropout": 1.0}, r"dropout must be a number in \[0, 1\), got 1.0"),
+        ({"dropout": -0.1}, r"dropout must be a number in \[0, 1\), got -0.1"),
     ],
 )
 def test_bad_arguments_are_refused_by_name(arguments, message):

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from masam_jax.config.experiment import (
+from masam_jax.config import (
     DataConfig,
     EvaluationConfig,
     Experiment,
@@ -12,7 +12,7 @@ from masam_jax.config.experiment import (
     OptimizationConfig,
     SeedConfig,
 )
-from masam_jax.core.validation import is_traced
+from masam_jax.core.numerics import is_traced
 from masam_jax.data import make_synthetic
 from masam_jax.training.distribution import make_placement
 from masam_jax.training.problem import build_problem

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from masam_jax.config.experiment import ModelConfig
+from masam_jax.config import ModelConfig
 from masam_jax.data import Modality, MultimodalData, Normalization
 
 ROWS = 60

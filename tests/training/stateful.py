@@ -3,7 +3,7 @@
 import jax
 import numpy as np
 
-from masam_jax.config.experiment import (
+from masam_jax.config import (
     CorruptionConfig,
     DataConfig,
     EvaluationConfig,

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 from rich.console import Console
 
-from masam_jax.config.experiment import (
+from masam_jax.config import (
     CorruptionConfig,
     DataConfig,
     EvaluationConfig,
@@ -22,11 +22,11 @@ from masam_jax.config.experiment import (
 )
 from masam_jax.methods import parse_method
 from masam_jax.training.distribution import make_placement
-from masam_jax.training.evaluation import Predictors
 from masam_jax.training.interrupt import InterruptRequest
 from masam_jax.training.loop import train_method
+from masam_jax.training.predictions import Predictors
 from masam_jax.training.problem import build_problem
-from masam_jax.training.progress import ProgressReport
+from masam_jax.training.progress_report import ProgressReport
 from masam_jax.training.task import Task
 
 FEED_FORWARD = ModelConfig(width=4, encoders=("mri=ffn", "tabular=ffn"), dropout=0.3)

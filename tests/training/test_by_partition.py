@@ -14,11 +14,11 @@ import masam_jax.methods.aug
 import masam_jax.methods.mla  # noqa: F401  (both register themselves)
 from masam_jax.methods import parse_method
 from masam_jax.training.by_partition import by_partition
-from masam_jax.training.evaluation import Predictors
 from masam_jax.training.interrupt import InterruptRequest
 from masam_jax.training.loop import train_method
-from masam_jax.training.progress import ProgressReport
-from masam_jax.training.seeds import SeedStep
+from masam_jax.training.predictions import Predictors
+from masam_jax.training.progress_report import ProgressReport
+from masam_jax.training.seed_step import SeedStep
 from masam_jax.training.state import abstract_state, init_state
 from masam_jax.training.storage.checkpoints import Checkpoints
 from masam_jax.training.task import Task

@@ -6,7 +6,7 @@ import pytest
 
 from masam_jax.methods import parse_method
 from masam_jax.training.distribution import make_placement
-from masam_jax.training.seeds import SeedStep
+from masam_jax.training.seed_step import SeedStep
 from masam_jax.training.state import init_state
 from masam_jax.training.task import Task
 

@@ -10,10 +10,10 @@ import pytest
 from rich.console import Console
 
 from masam_jax.methods import parse_method
-from masam_jax.training.evaluation import Predictors
 from masam_jax.training.interrupt import InterruptedRun, InterruptRequest
 from masam_jax.training.loop import train_method
-from masam_jax.training.progress import ProgressReport
+from masam_jax.training.predictions import Predictors
+from masam_jax.training.progress_report import ProgressReport
 from masam_jax.training.state import abstract_state
 from masam_jax.training.storage.checkpoints import Checkpoints
 from masam_jax.training.task import Task

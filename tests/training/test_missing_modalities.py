@@ -6,22 +6,21 @@ import numpy as np
 import pytest
 
 from masam_jax import masam, masam_metrics
-from masam_jax.config.errors import RunError
-from masam_jax.config.experiment import (
+from masam_jax.config import (
     CorruptionConfig,
     DataConfig,
-    DistributionConfig,
     Experiment,
     ModelConfig,
     OptimizationConfig,
     SeedConfig,
 )
+from masam_jax.config.errors import RunError
 from masam_jax.methods import parse_method
 from masam_jax.training.batches import NetworkInputs, network_inputs
 from masam_jax.training.corruption import still_present
-from masam_jax.training.probe import TrainingProbe
-from masam_jax.training.runs import plan_training
-from masam_jax.training.seeds import SeedStep
+from masam_jax.training.plan import plan_training
+from masam_jax.training.schedule_probe import TrainingProbe
+from masam_jax.training.seed_step import SeedStep
 from masam_jax.training.state import init_state
 from masam_jax.training.task import Step, Task
 from tests.models.quick_jit import quick_jit
@@ -166,7 +165,7 @@ def _plan(method, corruption):
         seeds=SeedConfig(1),
         corruption=corruption,
     )
-    return plan_training(method, experiment, DistributionConfig())
+    return plan_training(parse_method(method), experiment)
 
 
 @pytest.mark.parametrize("method", ["pmr", "aug"])

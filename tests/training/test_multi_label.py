@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import sklearn.metrics
 
-from masam_jax.config.experiment import ModelConfig
+from masam_jax.config import ModelConfig
 from masam_jax.core.losses import cross_entropy, sample_cross_entropy
 from masam_jax.methods import method_names, parse_method
-from masam_jax.models.batch_signals import batch_signals
+from masam_jax.models.method_signals import batch_signals
 from masam_jax.training.batches import network_inputs
-from masam_jax.training.evaluation import Predictions, measure
-from masam_jax.training.seeds import Given, Moving, SeedStep
+from masam_jax.training.predictions import Predictions, measure
+from masam_jax.training.seed_step import Given, Moving, SeedStep
 from masam_jax.training.state import abstract_state
 from masam_jax.training.task import Step, Task
 from tests.models.quick_jit import quick_jit

@@ -7,11 +7,11 @@ import optax
 import pytest
 
 from masam_jax.methods import parse_method
-from masam_jax.training import seeds as seeds_module
-from masam_jax.training.seeds import SeedStep
+from masam_jax.training import seed_step as seeds_module
+from masam_jax.training.seed_step import SeedStep
 from masam_jax.training.state import init_state
-from masam_jax.training.step import make_train_step
 from masam_jax.training.task import Task
+from masam_jax.training.train_step import make_train_step
 from tests.training.plain_masam import PlainSteps
 from tests.training.stateful import stateful_problem
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from masam_jax.methods import parse_method
-from masam_jax.training.seeds import SeedStep
+from masam_jax.training.seed_step import SeedStep
 from masam_jax.training.state import abstract_state, init_state, record_evaluation
 from masam_jax.training.task import Task
 

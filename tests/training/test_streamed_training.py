@@ -9,12 +9,12 @@ import numpy as np
 import optax
 import pytest
 
-from masam_jax.config.experiment import CorruptionConfig, ModelConfig
+from masam_jax.config import CorruptionConfig, ModelConfig
 from masam_jax.methods import parse_method
 from masam_jax.training import batches as batches_module
-from masam_jax.training.evaluation import Point, Predictors
 from masam_jax.training.interrupt import InterruptedRun
-from masam_jax.training.seeds import SeedStep
+from masam_jax.training.predictions import Point, Predictors
+from masam_jax.training.seed_step import SeedStep
 from masam_jax.training.state import init_state
 from masam_jax.training.task import Task
 from tests.training.streamed import prepared_problem, run

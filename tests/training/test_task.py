@@ -12,11 +12,11 @@ from rich.console import Console
 
 from masam_jax.core.losses import cross_entropy
 from masam_jax.methods import BoundMethod, Method, Objective, Outcome, Schedule, parse_method
-from masam_jax.training.evaluation import Predictors
 from masam_jax.training.interrupt import InterruptedRun, InterruptRequest
 from masam_jax.training.loop import train_method
-from masam_jax.training.progress import ProgressReport
-from masam_jax.training.seeds import SeedStep
+from masam_jax.training.predictions import Predictors
+from masam_jax.training.progress_report import ProgressReport
+from masam_jax.training.seed_step import SeedStep
 from masam_jax.training.state import abstract_state, init_state
 from masam_jax.training.storage.checkpoints import Checkpoints
 from masam_jax.training.task import Task
@@ -90,7 +90,7 @@ def _method(name, objective, schedule=None, **parts):
         schedule=lambda options: schedule,
         **parts,
     )
-    return BoundMethod(method, NoOptions(), name)
+    return BoundMethod(method, NoOptions())
 
 
 REVISED = _method("revised", ScaledObjective(), Revising())

@@ -28,10 +28,10 @@ class _Training:
         self._calls = 0
         self._kill_at = kill_at
 
-    def __call__(self, spec, on_evaluation):
-        self.specs.append(spec)
+    def __call__(self, method, on_evaluation):
+        self.specs.append(method.spec)
         self.last_steps.append(0)
-        options = parse_method(spec).options
+        options = method.options
         final = 0.9 - 0.05 * abs(options.count - 6) - 0.1 * options.share
         for step in range(3, STEPS + 1, 3):
             self._calls += 1
@@ -45,7 +45,7 @@ class _Training:
 def _advance(path, train, spec="tunable", trials=TRIALS):
     """Runs trials until the budget is spent; what a session does."""
     with open_storage(path) as storage:
-        study = MethodStudy(storage, search_space(spec), trials=trials, steps=STEPS)
+        study = MethodStudy(storage, search_space(parse_method(spec)), trials=trials, steps=STEPS)
         while study.advance(train) is not None:
             pass
         return study.outcomes, study.best

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import importlib
 
-from masam_jax.config.published.settings import Settings
-from masam_jax.methods.option_grammar import cut_specification
+from masam_jax.config.published.settings import PublishedSettings
+from masam_jax.core.specs import cut_specification
 
 _NAMES = (
     "adni",
@@ -19,7 +19,7 @@ _NAMES = (
 )
 
 
-def settings_of(dataset: str) -> Settings | None:
+def settings_of(dataset: str) -> PublishedSettings | None:
     """The settings of a data set; None for those that the command line's own defaults are for.
 
     Args:
@@ -29,8 +29,8 @@ def settings_of(dataset: str) -> Settings | None:
     if name not in _NAMES:
         return None
     module = importlib.import_module(f"masam_jax.config.published.{name}")
-    settings: Settings = module.SETTINGS
+    settings: PublishedSettings = getattr(module, name.upper())
     return settings
 
 
-__all__ = ["Settings", "settings_of"]
+__all__ = ["PublishedSettings", "settings_of"]

@@ -14,10 +14,10 @@ Not stated where it was published, and chosen here: the encoders, dropout 0.1, w
 and no schedule of the learning rate.
 """
 
-from masam_jax.config.experiment import ModelConfig
-from masam_jax.config.published.settings import Settings, published_experiment
+from masam_jax.config import ModelConfig
+from masam_jax.config.published.settings import PublishedSettings, published_experiment
 
-SETTINGS = Settings(
+ADNI = PublishedSettings(
     experiment=published_experiment(
         "adni",
         ModelConfig(width=512, encoders=("mri=ffn", "tabular=ffn"), dropout=0.1),

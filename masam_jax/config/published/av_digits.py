@@ -7,7 +7,7 @@ A small convolutional network for the image and one for the log-mel spectrogram.
 of the paper, and has no published number.
 """
 
-from masam_jax.config.experiment import (
+from masam_jax.config import (
     DataConfig,
     EvaluationConfig,
     Experiment,
@@ -15,9 +15,9 @@ from masam_jax.config.experiment import (
     OptimizationConfig,
     SeedConfig,
 )
-from masam_jax.config.published.settings import Settings
+from masam_jax.config.published.settings import PublishedSettings
 
-SETTINGS = Settings(
+AV_DIGITS = PublishedSettings(
     experiment=Experiment(
         data=DataConfig("av_digits", train_size=None, validation_size=None, test_size=None),
         model=ModelConfig(width=32),

@@ -15,10 +15,10 @@ Not stated where it was published, and chosen here: weight decay 0.01, one frame
 clips (a tenth of train), and no schedule of the learning rate.
 """
 
-from masam_jax.config.experiment import ModelConfig
-from masam_jax.config.published.settings import Settings, published_experiment
+from masam_jax.config import ModelConfig
+from masam_jax.config.published.settings import PublishedSettings, published_experiment
 
-SETTINGS = Settings(
+CREMA_D = PublishedSettings(
     experiment=published_experiment(
         "crema_d",
         ModelConfig(

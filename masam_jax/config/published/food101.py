@@ -17,10 +17,10 @@ mostly start from ImageNet and BERT weights: see ``--weights``), weight decay 0.
 (a tenth of train), and no schedule of the learning rate.
 """
 
-from masam_jax.config.experiment import ModelConfig
-from masam_jax.config.published.settings import Settings, published_experiment
+from masam_jax.config import ModelConfig
+from masam_jax.config.published.settings import PublishedSettings, published_experiment
 
-SETTINGS = Settings(
+FOOD101 = PublishedSettings(
     experiment=published_experiment(
         "food101",
         ModelConfig(

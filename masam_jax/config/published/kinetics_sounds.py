@@ -16,10 +16,10 @@ Not stated where it was published, and chosen here: weight decay 0.01, and no sc
 learning rate.
 """
 
-from masam_jax.config.experiment import ModelConfig
-from masam_jax.config.published.settings import Settings, published_experiment
+from masam_jax.config import ModelConfig
+from masam_jax.config.published.settings import PublishedSettings, published_experiment
 
-SETTINGS = Settings(
+KINETICS_SOUNDS = PublishedSettings(
     experiment=published_experiment(
         "kinetics_sounds",
         ModelConfig(

@@ -16,14 +16,14 @@ Not stated where it was published, and chosen here: depth and heads of the trans
 schedule of the learning rate.
 """
 
-from masam_jax.config.experiment import ModelConfig
-from masam_jax.config.published.settings import Settings, published_experiment
+from masam_jax.config import ModelConfig
+from masam_jax.config.published.settings import PublishedSettings, published_experiment
 
-SETTINGS = Settings(
+MIMIC_MORTALITY = PublishedSettings(
     experiment=published_experiment(
         "mimic_mortality",
         ModelConfig(width=256, encoders=("cxr=resnet34", "ehr=transformer"), dropout=0.3),
     ),
-    methods={"masam": "rho=0.5,alpha=0.5,beta=0.9"},
+    methods={"masam": {"rho": 0.5, "alpha": 0.5, "beta": 0.9}},
     published={"masam": 0.603, "mmpareto": 0.585, "late_fusion": 0.567},
 )

@@ -17,14 +17,14 @@ Not stated where it was published, and chosen here: depth and heads of the trans
 schedule of the learning rate.
 """
 
-from masam_jax.config.experiment import ModelConfig
-from masam_jax.config.published.settings import Settings, published_experiment
+from masam_jax.config import ModelConfig
+from masam_jax.config.published.settings import PublishedSettings, published_experiment
 
-SETTINGS = Settings(
+MIMIC_PHENOTYPE = PublishedSettings(
     experiment=published_experiment(
         "mimic_phenotype",
         ModelConfig(width=256, encoders=("cxr=resnet34", "ehr=transformer"), dropout=0.3),
     ),
-    methods={"masam": "rho=0.5,alpha=0.5,beta=0.9"},
+    methods={"masam": {"rho": 0.5, "alpha": 0.5, "beta": 0.9}},
     published={"masam": 0.498, "info_reg": 0.481, "sam": 0.478, "late_fusion": 0.475},
 )

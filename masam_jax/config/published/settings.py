@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 
-from masam_jax.config.experiment import (
+from masam_jax.config import (
     DataConfig,
     EvaluationConfig,
     Experiment,
@@ -13,7 +13,6 @@ from masam_jax.config.experiment import (
     OptimizationConfig,
     SeedConfig,
 )
-from masam_jax.methods.option_grammar import cut_specification
 
 PUBLISHED_METHODS = (
     "fusion_only",
@@ -28,44 +27,21 @@ PUBLISHED_METHODS = (
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
+class PublishedSettings:
     """Where the command line starts for a data set.
 
     Attributes:
       experiment: data, model, optimization, seeds and evaluation.
       methods: method -> options that were published for these data, where they are not the
-        method's defaults.
+        method's defaults; what `masam_jax.methods.parse_method` takes.
       compared: methods that are compared where none are named.
       published: method -> the published result, in the data set's own metric, mean of 4 seeds.
     """
 
     experiment: Experiment
-    methods: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    methods: Mapping[str, Mapping[str, float]] = dataclasses.field(default_factory=dict)
     compared: tuple[str, ...] = PUBLISHED_METHODS
     published: Mapping[str, float] = dataclasses.field(default_factory=dict)
-
-    def method(self, spec: str) -> str:
-        """A specification with the published options, where it does not give its own.
-
-        Examples:
-          >>> settings = Settings(Experiment(), {"masam": "rho=0.5,alpha=0.5"})
-          >>> settings.method("masam"), settings.method("masam:rho=2"), settings.method("sam")
-          ('masam:rho=0.5,alpha=0.5', 'masam:rho=2,alpha=0.5', 'sam')
-        """
-        name, given = cut_specification(spec)
-        options = dict(item.split("=", 1) for item in self.methods.get(name, "").split(",") if item)
-        for item in (given or "").split(","):
-            option, equals, value = item.partition("=")
-            if not equals:
-                # Nothing, or a mistake that the method's own parser explains.
-                return spec if item else _spec(name, options)
-            options[option] = value
-        return _spec(name, options)
-
-
-def _spec(name: str, options: Mapping[str, str]) -> str:
-    written = ",".join(f"{option}={value}" for option, value in options.items())
-    return f"{name}:{written}" if written else name
 
 
 def published_experiment(dataset: str, model: ModelConfig) -> Experiment:

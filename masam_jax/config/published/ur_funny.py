@@ -13,10 +13,10 @@ Not stated where it was published, and chosen here: depth, heads, dropout 0.1, w
 and no schedule of the learning rate.
 """
 
-from masam_jax.config.experiment import ModelConfig
-from masam_jax.config.published.settings import Settings, published_experiment
+from masam_jax.config import ModelConfig
+from masam_jax.config.published.settings import PublishedSettings, published_experiment
 
-SETTINGS = Settings(
+UR_FUNNY = PublishedSettings(
     experiment=published_experiment(
         "ur_funny",
         ModelConfig(
@@ -25,6 +25,6 @@ SETTINGS = Settings(
             dropout=0.1,
         ),
     ),
-    methods={"masam": "rho=0.5,alpha=0.5,beta=0.9"},
+    methods={"masam": {"rho": 0.5, "alpha": 0.5, "beta": 0.9}},
     published={"masam": 0.644, "ogm_ge": 0.632, "late_fusion": 0.620},
 )

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import tensorflow_datasets as tfds
 
+from masam_jax.core.specs import Options, option
 from masam_jax.data.builders.adni_table import (
     COLUMNS,
     DIAGNOSTIC_SCORES,
@@ -31,7 +32,7 @@ _UNDIVIDED = "full"
 
 
 @dataclasses.dataclass(frozen=True)
-class AdniOptions:
+class AdniOptions(Options):
     """Variants of ADNI; all of them share one prepared copy.
 
     Attributes:
@@ -43,16 +44,9 @@ class AdniOptions:
       ValueError: for a value out of range.
     """
 
-    fold: int = 0
+    fold: int = option(0, "[0, 4]")
     visit: Literal["bl", "all"] = "bl"
     diagnostic_scores: bool = True
-
-    def __post_init__(self) -> None:
-        """Checks every field."""
-        if self.fold not in range(5):
-            raise ValueError(f"fold is {self.fold!r}; it must be 0, 1, 2, 3 or 4.")
-        if self.visit not in ("bl", "all"):
-            raise ValueError(f"visit is {self.visit!r}; it must be 'bl' or 'all'.")
 
 
 class Adni(PublishedBuilder):

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 import tensorflow_datasets as tfds
 
+from masam_jax.core.specs import Options, option
 from masam_jax.data.builders.base import PublishedBuilder
 from masam_jax.data.builders.espeak import Speaker
 from masam_jax.data.builders.source import Listing, Record
@@ -52,7 +53,7 @@ _SPEECH, _NOISE = 0, 1
 
 
 @dataclasses.dataclass(frozen=True)
-class AvDigitsOptions:
+class AvDigitsOptions(Options):
     """Variants of AV digits. ``seed`` and ``samples`` shape the prepared copy, ``snr_db`` does not.
 
     Attributes:
@@ -64,18 +65,9 @@ class AvDigitsOptions:
       ValueError: for a value out of range.
     """
 
-    snr_db: float | None = 0.0
-    seed: int = 0
-    samples: int | None = None
-
-    def __post_init__(self) -> None:
-        """Checks every field."""
-        if self.snr_db is not None and not -100 <= self.snr_db <= 100:
-            raise ValueError(f"snr_db is {self.snr_db!r}; it must lie in -100..100, or be None.")
-        if self.seed < 0:
-            raise ValueError(f"seed is {self.seed!r}; it must be an integer >= 0.")
-        if self.samples is not None and not 20 <= self.samples <= 1797:
-            raise ValueError(f"samples is {self.samples!r}; it must lie in 20..1797, or be None.")
+    snr_db: float | None = option(0.0, "[-100, 100]")
+    seed: int = option(0, "[0, inf)")
+    samples: int | None = option(None, "[20, 1797]")
 
 
 class AvDigits(PublishedBuilder):

@@ -51,7 +51,7 @@ class PublishedBuilder(tfds.core.GeneratorBasedBuilder):
       TITLE: name for people.
       CLASS_NAMES: names of the C classes, or of the K labels.
       MULTI_LABEL: whether a sample has K labels of zero or one, rather than one class.
-      METRIC: the published metric, a name of ``masam_jax.training.metrics``.
+      METRIC: the published metric, a name of ``masam_jax.training.classification_metrics``.
       HOMEPAGE: where the data are.
       CITATION: the paper.
       OPTIONS: frozen dataclass of variants; its defaults are the published setting.

@@ -6,11 +6,12 @@ import csv
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import tensorflow_datasets as tfds
 
+from masam_jax.core.specs import Options, option
 from masam_jax.data.builders.base import PublishedBuilder
 from masam_jax.data.builders.index import Index
 from masam_jax.data.builders.source import Listing, Record, file_digest, need
@@ -33,7 +34,7 @@ _ACTOR_RULE = (
 
 
 @dataclasses.dataclass(frozen=True)
-class CremaDOptions:
+class CremaDOptions(Options):
     """Variants of CREMA-D.
 
     Attributes:
@@ -46,19 +47,8 @@ class CremaDOptions:
 
     split: SplitName = "published"
     audio: AudioName = "stft"
-    frames: int = 1
-    image_size: int = 224
-
-    def __post_init__(self) -> None:
-        for name, accepted in (("split", get_args(SplitName)), ("audio", get_args(AudioName))):
-            if getattr(self, name) not in accepted:
-                raise ValueError(
-                    f"crema_d: {name} is {getattr(self, name)!r}; it must be one of {accepted}."
-                )
-        if self.frames not in range(1, _MOST_FRAMES + 1):
-            raise ValueError(f"crema_d: frames is {self.frames}; it must lie in 1..{_MOST_FRAMES}.")
-        if self.image_size < 1:
-            raise ValueError(f"crema_d: image_size is {self.image_size}; it must be at least 1.")
+    frames: int = option(1, f"[1, {_MOST_FRAMES}]")
+    image_size: int = option(224, "[1, inf)")
 
 
 class CremaD(PublishedBuilder):

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import tensorflow_datasets as tfds
 
+from masam_jax.core.specs import Options, option
 from masam_jax.data.builders.base import PublishedBuilder
 from masam_jax.data.builders.food101_lists import read_lists
 from masam_jax.data.builders.source import DamagedMedia, Listing, Record, file_digest
@@ -47,7 +48,7 @@ sushi tacos takoyaki tiramisu tuna_tartare waffles
 
 
 @dataclasses.dataclass(frozen=True)
-class Food101Options:
+class Food101Options(Options):
     """Variants of Food-101.
 
     Attributes:
@@ -58,16 +59,9 @@ class Food101Options:
     """
 
     text: Literal["tokens", "bert"] = "tokens"
-    length: int = 64
-    image_size: int = 224
-    vocabulary_size: int = 30522
-
-    def __post_init__(self) -> None:
-        if self.text not in ("tokens", "bert"):
-            raise ValueError(f"text is {self.text!r}; 'tokens' or 'bert' is needed.")
-        for name, least in (("length", 2), ("image_size", 1), ("vocabulary_size", 5)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least {least}.")
+    length: int = option(64, "[2, inf)")
+    image_size: int = option(224, "[1, inf)")
+    vocabulary_size: int = option(30522, "[5, inf)")
 
 
 class Food101(PublishedBuilder):

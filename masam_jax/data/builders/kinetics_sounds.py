@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
+from masam_jax.core.specs import Options, option
 from masam_jax.data.builders.base import PublishedBuilder
 from masam_jax.data.builders.source import DamagedMedia, Listing, Record, file_digest
 from masam_jax.data.draws import Draws
@@ -33,7 +34,7 @@ _CLIP_NAME = re.compile(r"(?P<video>.{11})_(?P<begin>\d+)(_\d+)?")
 
 
 @dataclasses.dataclass(frozen=True)
-class KineticsSoundsOptions:
+class KineticsSoundsOptions(Options):
     """Variants of Kinetics-Sounds.
 
     Attributes:
@@ -41,18 +42,8 @@ class KineticsSoundsOptions:
       image_size: side of a frame, in pixels.
     """
 
-    frames: int = 3
-    image_size: int = 224
-
-    def __post_init__(self) -> None:
-        if self.frames not in range(1, _MOST_FRAMES + 1):
-            raise ValueError(
-                f"kinetics_sounds: frames is {self.frames}; it must lie in 1..{_MOST_FRAMES}."
-            )
-        if self.image_size < 1:
-            raise ValueError(
-                f"kinetics_sounds: image_size is {self.image_size}; it must be at least 1."
-            )
+    frames: int = option(3, f"[1, {_MOST_FRAMES}]")
+    image_size: int = option(224, "[1, inf)")
 
 
 class KineticsSounds(PublishedBuilder):

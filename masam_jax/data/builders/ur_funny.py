@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 import tensorflow_datasets as tfds
 
+from masam_jax.core.specs import Options, option
 from masam_jax.data.builders.array_unpickler import load_arrays
 from masam_jax.data.builders.base import PublishedBuilder
 from masam_jax.data.builders.source import DamagedMedia, Listing, Record, file_digest, need
@@ -31,7 +32,7 @@ _FEATURES = {"audio": "covarep_features_sdk.pkl", "vision": "openface_features_s
 
 
 @dataclasses.dataclass(frozen=True)
-class UrFunnyOptions:
+class UrFunnyOptions(Options):
     """Variants of UR-FUNNY.
 
     Attributes:
@@ -39,12 +40,8 @@ class UrFunnyOptions:
       context: whether the sentences before the punchline are part of a sample.
     """
 
-    max_steps: int = 50
+    max_steps: int = option(50, "[1, inf)")
     context: bool = True
-
-    def __post_init__(self) -> None:
-        if self.max_steps < 1:
-            raise ValueError(f"max_steps is {self.max_steps}; it must be at least 1.")
 
 
 class UrFunny(PublishedBuilder):

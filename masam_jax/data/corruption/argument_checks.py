@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 import numpy as np
 
+from masam_jax.core.specs import check_number, unknown
+
 
 def check_seed(seed: int) -> None:
-    """Raises ``ValueError`` for a negative seed."""
-    if seed < 0:
-        raise ValueError(f"seed is {seed}; it must be >= 0.")
+    """Raises ``ValueError`` unless a seed is an integer >= 0."""
+    check_number("seed", seed, "[0, inf)", whole=True)
 
 
 def check_modalities(argument: str, named: Iterable[str], modalities: Iterable[str]) -> None:
@@ -25,11 +25,7 @@ def check_modalities(argument: str, named: Iterable[str], modalities: Iterable[s
     known = sorted(modalities)
     for name in named:
         if name not in known:
-            near = difflib.get_close_matches(str(name), known, n=1)
-            hint = f" (did you mean {near[0]!r}?)" if near else ""
-            raise ValueError(
-                f"{argument}: {name!r} is no modality{hint}; there are {', '.join(known)}."
-            )
+            raise ValueError(f"{argument}: {unknown('modality', name, known)}")
 
 
 def sorted_rows(rows: np.ndarray, num_rows: int) -> np.ndarray:

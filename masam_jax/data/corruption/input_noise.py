@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import zlib
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from masam_jax.core.validation import is_traced
+from masam_jax.core.specs import check_number
 from masam_jax.data.corruption.argument_checks import check_modalities
 
 
@@ -42,8 +41,7 @@ def add_noise(
       ValueError: a ratio that is not finite, keys that do not fit the batch, an unknown modality,
         or one asked for that has no floating values.
     """
-    if not is_traced(snr_db) and not math.isfinite(snr_db):
-        raise ValueError(f"snr_db is {snr_db}; a finite number is needed.")
+    check_number("snr_db", snr_db, "(-inf, inf)")
     if not jnp.issubdtype(keys.dtype, jax.dtypes.prng_key):
         keys = jax.random.wrap_key_data(keys)
     if keys.ndim != 1:

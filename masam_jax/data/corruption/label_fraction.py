@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from masam_jax.core.specs import check_number
 from masam_jax.data.corruption.argument_checks import check_seed, checked_labels, sorted_rows
 from masam_jax.data.corruption.stratified_order import stratified_order
 from masam_jax.data.permutation import seeded_permutation
@@ -43,8 +44,7 @@ def labelled_rows(
     labels = checked_labels(labels)
     rows = sorted_rows(rows, len(labels))
     check_seed(seed)
-    if not 0 < fraction <= 1:
-        raise ValueError(f"fraction is {fraction}; it must lie in (0, 1].")
+    check_number("fraction", fraction, "(0, 1]")
     if not len(rows):
         raise ValueError("rows are empty; at least one training row is needed.")
     if labels.ndim == 1:

@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
+from masam_jax.core.specs import check_choice, check_number
 from masam_jax.data.corruption.argument_checks import check_seed, checked_labels, sorted_rows
 from masam_jax.data.corruption.stratified_order import stratified_order
 from masam_jax.data.permutation import seeded_permutation
@@ -83,10 +84,8 @@ def noisy_labels(
     labels = checked_labels(labels)
     rows = sorted_rows(rows, len(labels))
     check_seed(seed)
-    if kind not in get_args(Kind):
-        raise ValueError(f"kind is {kind!r}; it must be one of {list(get_args(Kind))}.")
-    if not 0 <= rate <= _HIGHEST_RATE:
-        raise ValueError(f"rate is {rate}; it must lie in [0, {_HIGHEST_RATE}].")
+    check_choice("kind", kind, get_args(Kind))
+    check_number("rate", rate, f"[0, {_HIGHEST_RATE}]")
     if labels.ndim == 2:
         if labels.shape[1] != num_classes:
             raise ValueError(

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from masam_jax.core.specs import check_number
 from masam_jax.data.corruption.argument_checks import check_modalities, check_seed
 
 # Streams of the seed of their own, as those of `label_noise.py`.
@@ -57,8 +58,7 @@ def present_rows(
     else:
         rate = dict.fromkeys(names, float(rates))
     for name, value in rate.items():
-        if not 0 <= value <= 1:
-            raise ValueError(f"rates[{name!r}] is {value}; it must lie in [0, 1].")
+        check_number(f"rates[{name!r}]", value, "[0, 1]")
     present = {
         # The bytes of the name as part of the key: no two names share a stream.
         name: _uniform(num_rows, seed, _MISSING, *name.encode()) >= rate[name]

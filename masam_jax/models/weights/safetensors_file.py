@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections.abc import Collection, Iterable, Mapping
 
 import jax.numpy as jnp
 import numpy as np
+
+from masam_jax.core.specs import nearest
 
 
 def read_safetensors(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
@@ -56,7 +57,7 @@ def take(tensors: Mapping[str, np.ndarray], name: str, shape: tuple[int, ...]) -
       ValueError: there is no such tensor, or it has another shape.
     """
     if name not in tensors:
-        near = difflib.get_close_matches(name, tensors, n=3)
+        near = nearest(name, tensors, 3)
         hint = f"the nearest of its names are {', '.join(near)}" if near else _overview(tensors)
         raise ValueError(f"tensor {name!r} is missing among the weights; {hint}.")
     found = tensors[name].shape

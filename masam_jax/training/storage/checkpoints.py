@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
+from masam_jax.config import changed_fields
 from masam_jax.config.errors import RunError
-from masam_jax.config.experiment import changed_fields
 from masam_jax.training.storage.atomic_files import plain
 
 _KIND = "masam_jax checkpoint"

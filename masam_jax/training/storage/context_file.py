@@ -30,6 +30,6 @@ def read_context(place: Path) -> Context:
         raise RunError(f"{place} has no {_FILE}: the method has not been trained yet")
     content = read_json(path)
     try:
-        return Context(None, int(content["steps_per_epoch"]), int(content["steps"]))
+        return Context(int(content["steps_per_epoch"]), int(content["steps"]))
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(f"{path} is damaged: {error!r}") from error

@@ -12,7 +12,7 @@ import numpy as np
 from masam_jax.config.errors import RunError
 from masam_jax.data import Modality, Normalization
 from masam_jax.data.modality import KINDS
-from masam_jax.data.prepared import Data, PreparedData
+from masam_jax.data.on_disk import Data, PreparedData
 from masam_jax.training.storage.atomic_files import read_json, write_json
 
 DATA_FILE = "data.json"
@@ -26,7 +26,7 @@ class DataFacts:
       name: of the data set.
       classes: names of the C classes, or of the K labels; their numbers where they have no names.
       multi_label: whether a sample has K labels of zero or one, rather than one class.
-      metric: what results are measured in, a name of ``masam_jax.training.metrics``.
+      metric: what results are measured in, a name of ``masam_jax.training.classification_metrics``.
       has_missing: whether samples may lack a modality.
       modalities: modality -> what its samples look like, sorted.
     """

@@ -13,6 +13,7 @@ from typing import Any
 import jax
 
 import masam_jax
+from masam_jax.training.storage.atomic_files import read_json, write_json
 
 _PACKAGES = (
     "jax",
@@ -36,6 +37,24 @@ _PACKAGES = (
     "pillow",
     "soundfile",
 )
+
+
+def write_environment(path: Path, command: list[str]) -> None:
+    """Writes ``environment.json``; a session that resumes adds its own to the first's.
+
+    Args:
+      path: the run directory.
+      command: the command line, as a list of words.
+
+    Raises:
+      RunError: the first session's is damaged.
+      OSError: it cannot be written.
+    """
+    file, environment = path / "environment.json", describe_environment(command)
+    if file.is_file():
+        first = read_json(file)
+        environment = {**first, "resumed": [*first.get("resumed", []), environment]}
+    write_json(file, environment)
 
 
 def describe_environment(command: list[str]) -> dict[str, Any]:

@@ -6,14 +6,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from masam_jax.config import OutputConfig, changed_fields
 from masam_jax.config.errors import RunError
-from masam_jax.config.experiment import OutputConfig, changed_fields
 from masam_jax.training.storage.atomic_files import plain, read_json, write_json
 from masam_jax.training.storage.processes import barrier, is_primary
 
 FORMAT = "masam_jax run 2"
-FITTED_FILE = "fitted.json"
-"""What decoding needs to know of the training samples."""
 _LOCK = ".lock"
 
 

@@ -3,11 +3,10 @@
 import pytest
 
 from masam_jax.cli.commands import Compare, Train, Tune, default_command
-from masam_jax.config.experiment import Experiment
-from masam_jax.config.published import Settings, settings_of
+from masam_jax.config.published import settings_of
 from masam_jax.data.builders.registry import BUILDERS, builder_class
 from masam_jax.methods import get_method, parse_method
-from masam_jax.training.metrics import METRICS
+from masam_jax.training.classification_metrics import METRICS
 from masam_jax.training.networks import build_network
 
 PAPER = sorted(set(BUILDERS) - {"av_digits"})
@@ -43,7 +42,7 @@ def test_the_settings_of_the_paper(name):
     assert experiment.model.fusion == "concat"
     data = experiment.data
     assert data.train_size is data.validation_size is data.test_size is None
-    options = parse_method(settings.method("masam")).options
+    options = parse_method("masam", settings.methods).options
     assert (options.rho, options.alpha, options.beta) == MASAM[name]
     # Each method that has a published number exists, and MASAM's is the best.
     for method, score in settings.published.items():
@@ -69,7 +68,7 @@ def test_both_tasks_of_mimic_have_one_network():
     assert len(models) == 1
 
 
-SETTINGS = Settings(Experiment(), {"masam": "rho=0.5,alpha=0.5", "sam": "rho=2"})
+PUBLISHED = {"masam": {"rho": 0.5, "alpha": 0.5}, "sam": {"rho": 2.0}}
 
 
 @pytest.mark.parametrize(
@@ -81,14 +80,23 @@ SETTINGS = Settings(Experiment(), {"masam": "rho=0.5,alpha=0.5", "sam": "rho=2"}
         ("sam", "sam:rho=2"),
         ("late_fusion", "late_fusion"),
         ("late_fusion:weight=2", "late_fusion:weight=2"),
-        # Mistakes, which the method's own parser explains.
-        ("masam:rho", "masam:rho"),
-        ("masm", "masm"),
-        ("masam:roh=1", "masam:rho=0.5,alpha=0.5,roh=1"),
     ],
 )
 def test_published_options_give_way_to_those_that_are_asked_for(spec, expected):
-    assert SETTINGS.method(spec) == expected
+    assert parse_method(spec, PUBLISHED).spec == expected
+
+
+@pytest.mark.parametrize(
+    "spec, message",
+    [
+        ("masam:rho", "'rho' is not of the form option=value"),
+        ("masm", "unknown method 'masm'; did you mean 'masam'"),
+        ("masam:roh=1", "unknown option 'roh'; did you mean 'rho'"),
+    ],
+)
+def test_mistakes_are_named_with_published_options_too(spec, message):
+    with pytest.raises(ValueError, match=message):
+        parse_method(spec, PUBLISHED)
 
 
 def test_commands_start_from_the_settings():

@@ -9,7 +9,7 @@ from masam_jax.data.builders.registry import (
     default_data_dir,
     default_source,
 )
-from masam_jax.training.metrics import METRICS
+from masam_jax.training.classification_metrics import METRICS
 
 
 @pytest.mark.parametrize("name", sorted(BUILDERS))

@@ -118,7 +118,7 @@ def test_options_cut_what_is_read(release):
         lengths.add((len(whole), steps))
     assert len({whole for whole, _ in lengths}) > 2
     assert any(whole > steps for whole, steps in lengths)
-    with pytest.raises(ValueError, match="max_steps is 0"):
+    with pytest.raises(ValueError, match="max_steps=0 is out of range"):
         UrFunnyOptions(max_steps=0)
 
 

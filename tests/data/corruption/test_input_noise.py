@@ -115,11 +115,11 @@ def test_half_precision_keeps_its_dtype():
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ({"snr_db": float("inf")}, "snr_db is inf"),
-        ({"snr_db": float("nan")}, "snr_db is nan"),
+        ({"snr_db": float("inf")}, "snr_db must be a finite number, got inf"),
+        ({"snr_db": float("nan")}, "snr_db must be a finite number, got nan"),
         ({"keys": KEYS[0]}, r"keys have shape \(\)"),
         ({"keys": KEYS[:3]}, r"keys have shape \(3,\); inputs\['a'\] have shape \(4, 2\)"),
-        ({"modalities": ["c"]}, "modalities: 'c' is no modality; there are a, image"),
+        ({"modalities": ["c"]}, r"modalities: unknown modality 'c' \(known: a, image"),
         ({"modalities": ["image"]}, "modalities: 'image' has no floating values"),
     ],
 )

@@ -67,12 +67,12 @@ def test_many_labels_are_drawn_uniformly_and_nested():
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ({"fraction": 0.0}, r"fraction is 0.0; .*\(0, 1\]"),
-        ({"fraction": 1.1}, "fraction is 1.1"),
-        ({"fraction": float("nan")}, "fraction is nan"),
+        ({"fraction": 0.0}, r"fraction must be a number in \(0, 1\], got 0.0"),
+        ({"fraction": 1.1}, "fraction must be .*, got 1.1"),
+        ({"fraction": float("nan")}, "fraction must be .*, got nan"),
         ({"rows": []}, "rows are empty"),
         ({"rows": [200]}, "rows run from 200"),
-        ({"seed": -1}, "seed is -1"),
+        ({"seed": -1}, "seed must be an integer >= 0, got -1"),
     ],
 )
 def test_bad_arguments_are_refused_by_name(arguments, message):

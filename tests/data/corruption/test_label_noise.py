@@ -120,11 +120,11 @@ def test_no_rows_no_noise():
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ({"kind": "pair"}, r"kind is 'pair'; .*'symmetric', 'asymmetric'"),
-        ({"rate": 0.81}, r"rate is 0.81; .*\[0, 0.8\]"),
-        ({"rate": float("nan")}, "rate is nan"),
-        ({"rate": -0.1}, "rate is -0.1"),
-        ({"seed": -1}, "seed is -1"),
+        ({"kind": "pair"}, r"kind must be one of .*'symmetric', 'asymmetric'.*, got 'pair'"),
+        ({"rate": 0.81}, r"rate must be a number in \[0, 0.8\], got 0.81"),
+        ({"rate": float("nan")}, "rate must be .*, got nan"),
+        ({"rate": -0.1}, r"rate must be a number in \[0, 0.8\], got -0.1"),
+        ({"seed": -1}, "seed must be an integer >= 0, got -1"),
         ({"num_classes": 4}, r"labels run from 0 to 4; .*0\.\.3"),
         ({"num_classes": 1}, "num_classes is 1; at least 2"),
         ({"rows": np.array([3, 3])}, "1 repeated"),

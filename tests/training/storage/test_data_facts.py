@@ -75,8 +75,8 @@ def test_facts_of_a_run_that_never_trained(tmp_path):
 def test_the_length_of_a_training(tmp_path):
     with pytest.raises(RunError, match=r"has no training\.json"):
         read_context(tmp_path)
-    write_context(tmp_path, Context(None, 7, 210))
-    assert read_context(tmp_path) == Context(None, 7, 210)
+    write_context(tmp_path, Context(7, 210))
+    assert read_context(tmp_path) == Context(7, 210)
     (tmp_path / "training.json").write_text('{"steps": 3}')
     with pytest.raises(RunError, match=r"training\.json is damaged: KeyError\('steps_per_epoch'\)"):
         read_context(tmp_path)

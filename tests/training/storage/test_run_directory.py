@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from masam_jax.config import OutputConfig
 from masam_jax.config.errors import RunError
-from masam_jax.config.experiment import OutputConfig
 from masam_jax.training.storage.run_directory import is_locked, open_run, read_config
 
 CONFIG = {"kind": "train", "method": "masam", "optimization": {"steps": 6}}

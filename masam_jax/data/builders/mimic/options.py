@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import math
-from typing import Literal, get_args
+from typing import Literal
 
+from masam_jax.core.specs import Options, check_choice, option
 from masam_jax.data.builders.mimic.folds import FOLDS
 from masam_jax.data.builders.mimic.pairing import View
 
@@ -14,7 +14,7 @@ SplitName = Literal["folds", "extraction"]
 
 
 @dataclasses.dataclass(frozen=True)
-class MimicOptions:
+class MimicOptions(Options):
     """Variants; ``view`` and ``xray_hours`` shape the prepared copy, all others share one.
 
     Attributes:
@@ -33,29 +33,14 @@ class MimicOptions:
 
     pairs: PairsName = "paired"
     split: SplitName = "folds"
-    fold: int = 0
+    fold: int = option(0, f"[0, {FOLDS - 1}]")
     view: View = "AP"
-    xray_hours: int | None = 48
-    limit: float | None = 10.0
-    image_size: int = 224
+    xray_hours: int | None = option(48, "[1, inf)")
+    limit: float | None = option(10.0, "(0, inf)")
+    image_size: int = option(224, "[1, inf)")
     channels: int = 3
 
     def __post_init__(self) -> None:
         """Checks every field."""
-        for name, kind in (("pairs", PairsName), ("split", SplitName), ("view", View)):
-            if getattr(self, name) not in get_args(kind):
-                raise ValueError(
-                    f"{name} is {getattr(self, name)!r}; it must be one of {get_args(kind)}."
-                )
-        if self.fold not in range(FOLDS):
-            raise ValueError(f"fold is {self.fold!r}; it must lie in 0..{FOLDS - 1}.")
-        if self.xray_hours is not None and self.xray_hours < 1:
-            raise ValueError(
-                f"xray_hours is {self.xray_hours!r}; it must be at least 1, or be None."
-            )
-        if self.limit is not None and not 0 < self.limit < math.inf:
-            raise ValueError(f"limit is {self.limit!r}; it must be finite and > 0, or be None.")
-        if self.image_size < 1:
-            raise ValueError(f"image_size is {self.image_size!r}; it must be at least 1.")
-        if self.channels not in (1, 3):
-            raise ValueError(f"channels is {self.channels!r}; it must be 1 or 3.")
+        super().__post_init__()
+        check_choice("channels", self.channels, (1, 3))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Sequence
 
 import numpy as np
+
+from masam_jax.core.specs import unknown
 
 _TITLES = {
     "accuracy": "Accuracy",
@@ -92,22 +93,38 @@ def score(name: str, labels: np.ndarray, probabilities: np.ndarray) -> float:
     return _FUNCTIONS[name](*_checked(labels, probabilities))
 
 
-def all_scores(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
-    """Every metric of :data:`METRICS`; arguments and errors as those of :func:`score`."""
-    truth, checked = _checked(labels, probabilities)
-    return {name: function(truth, checked) for name, function in _FUNCTIONS.items()}
+def accuracy(labels: np.ndarray, predictions: np.ndarray) -> float:
+    """The share of right predictions; NaN of none.
 
-
-def _accuracy(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    right = _predictions(labels, probabilities) == labels
+    Args:
+      labels: integer classes ``[n]``, or zeros and ones ``[n, K]``.
+      predictions: likewise.
+    """
+    right = predictions == labels
     return float(right.mean()) if right.size else float("nan")
 
 
-def _macro_f1(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    truth, _ = _one_against_rest(labels, probabilities)
-    found, _ = _one_against_rest(_predictions(labels, probabilities), probabilities)
-    hits, either = (truth * found).sum(axis=1), (truth + found).sum(axis=1)
+def macro_f1(labels: np.ndarray, predictions: np.ndarray, num_classes: int) -> float:
+    """Unweighted mean of the F1 scores of all classes, or labels, that occur in either array.
+
+    Args:
+      labels: integer classes ``[n]``, or zeros and ones ``[n, K]``.
+      predictions: likewise.
+      num_classes: C, or K.
+    """
+    if labels.ndim == 1:
+        labels, predictions = (x[:, None] == np.arange(num_classes) for x in (labels, predictions))
+    truth, found = labels.astype(np.int64), predictions.astype(np.int64)
+    hits, either = (truth * found).sum(axis=0), (truth + found).sum(axis=0)
     return _mean(2 * hits[either > 0] / either[either > 0])
+
+
+def _accuracy(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    return accuracy(labels, _predictions(labels, probabilities))
+
+
+def _macro_f1(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    return macro_f1(labels, _predictions(labels, probabilities), probabilities.shape[1])
 
 
 def _auroc(labels: np.ndarray, probabilities: np.ndarray) -> float:
@@ -171,9 +188,7 @@ def _one_against_rest(
 
 def _check_name(name: str) -> None:
     if name not in _TITLES:
-        near = difflib.get_close_matches(str(name), METRICS, n=1)
-        hint = f" (did you mean {near[0]!r}?)" if near else ""
-        raise ValueError(f"{name!r} is no metric{hint}; there are {', '.join(METRICS)}")
+        raise ValueError(unknown("metric", name, METRICS))
 
 
 def _checked(labels: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from masam_jax.training.batches import Batch, network_inputs, shares_samples
-from masam_jax.training.evaluation import Point, batch_axes, in_parts
+from masam_jax.training.predictions import Point, batch_axes, in_parts
 from masam_jax.training.problem import Problem
 
 # Iterations of L-BFGS; a probe on standardised features is done after a few dozen.

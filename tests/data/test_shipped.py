@@ -18,10 +18,10 @@ def test_every_data_set_is_large_enough_for_the_default_split():
 
 @pytest.mark.parametrize("name, nearest", [("mfaet", "mfeat"), ("Synthetics", "synthetic")])
 def test_unknown_name_gets_the_nearest(name, nearest):
-    with pytest.raises(ValueError, match=rf"'{name}' is unknown \(did you mean '{nearest}'\?\)"):
+    with pytest.raises(ValueError, match=rf"unknown dataset '{name}'; did you mean '{nearest}'\?"):
         load_dataset(name)
 
 
 def test_unknown_name_far_from_all_gets_the_list():
-    with pytest.raises(ValueError, match="'qqq' is unknown; known data sets: mfeat, synthetic"):
+    with pytest.raises(ValueError, match="unknown dataset 'qqq' \\(known: mfeat, synthetic"):
         load_dataset("qqq")

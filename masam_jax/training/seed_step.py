@@ -9,9 +9,9 @@ import numpy as np
 import optax
 
 from masam_jax.training.batches import Batch, network_inputs, step_key
-from masam_jax.training.state import TrainState, make_transformation
-from masam_jax.training.step import make_train_step
+from masam_jax.training.state import TrainState
 from masam_jax.training.task import Step, Task
+from masam_jax.training.train_step import make_train_step
 
 
 class Moving(NamedTuple):
@@ -52,14 +52,12 @@ class SeedStep:
           task: the method and its problem.
           on_host: whether the host may choose the branch, where that is faster.
         """
-        # A transformation draws from its key in `init` alone, which the state has behind it.
-        tx = make_transformation(task, jax.random.PRNGKey(0))
         alone = len(task.problem.experiment.seeds.values) == 1
         self._problem = task.problem
-        self._compiled = _Compiled(task, tx)
+        self._compiled = _Compiled(task)
         self._advance: Advance = self._compiled
         if on_host and alone and task.phases == (None,) and task.method.host_dispatch:
-            self._advance = _one_seed(task, tx)
+            self._advance = _one_seed(task)
 
     @property
     def flops(self) -> float | None:
@@ -96,8 +94,8 @@ class SeedStep:
 class _Compiled:
     """The step in one program, compiled at the first call."""
 
-    def __init__(self, task: Task, tx: optax.GradientTransformationExtraArgs) -> None:
-        one = _one_step(task, tx)
+    def __init__(self, task: Task) -> None:
+        one = _one_step(task)
 
         def step(donated: Any, method_state: Any, given: Given) -> tuple[Moving, Any]:
             params, opt_state, statistics = donated
@@ -126,7 +124,8 @@ def _as_step(task: Task, moving: Moving, given: Given) -> Step:
     return Step(batch, moving.statistics, key, moving.method_state)
 
 
-def _one_step(task: Task, tx: optax.GradientTransformationExtraArgs) -> Advance:
+def _one_step(task: Task) -> Advance:
+    tx = task.transformation
     freezes = task.problem.experiment.evaluation.patience is not None
     phases = {phase: task.value_and_grad(phase) for phase in task.phases}
 
@@ -165,9 +164,9 @@ def _summarize(losses: dict[str | None, Any]) -> Any:
     )
 
 
-def _one_seed(task: Task, tx: optax.GradientTransformationExtraArgs) -> Advance:
+def _one_seed(task: Task) -> Advance:
     """One seed without ``vmap``: its axis is taken off inside the compiled functions."""
-    problem, value_and_grad = task.problem, task.value_and_grad()
+    problem, tx, value_and_grad = task.problem, task.transformation, task.value_and_grad()
 
     def first(tree: Any) -> Any:
         return jax.tree.map(lambda leaf: leaf[0], tree)

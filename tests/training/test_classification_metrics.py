@@ -7,9 +7,13 @@ import pytest
 import sklearn.metrics as sk
 from sklearn.exceptions import UndefinedMetricWarning
 
-from masam_jax.training.metrics import METRICS, all_scores, score, title
+from masam_jax.training.classification_metrics import METRICS, score, title
 
 NAN = float("nan")
+
+
+def all_scores(labels, probabilities):
+    return {name: score(name, labels, probabilities) for name in METRICS}
 
 
 def _softmax(rng, rows, classes, *, steps=None):
@@ -272,5 +276,5 @@ def test_bad_arguments_are_refused_by_name(labels, probabilities, message):
 
 def test_an_unknown_metric_is_refused_with_the_nearest_name():
     for call in (title, lambda name: score(name, np.array([0, 1]), np.full((2, 2), 0.5))):
-        with pytest.raises(ValueError, match=r"'aurok' is no metric \(did you mean 'auroc'\?\)"):
+        with pytest.raises(ValueError, match=r"unknown metric 'aurok'; did you mean 'auroc'\?"):
             call("aurok")

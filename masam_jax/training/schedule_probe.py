@@ -10,8 +10,8 @@ import numpy as np
 
 from masam_jax.core.losses import sample_cross_entropy
 from masam_jax.training.batches import Batch, network_inputs, shares_samples
-from masam_jax.training.evaluation import batch_axes, in_parts
-from masam_jax.training.seeds import SeedStep
+from masam_jax.training.predictions import batch_axes, in_parts
+from masam_jax.training.seed_step import SeedStep
 from masam_jax.training.state import TrainState
 from masam_jax.training.task import Task
 

@@ -1,5 +1,6 @@
 """Predictions of all seeds on a split, and what is measured on them."""
 
+import functools
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
@@ -8,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from masam_jax.core.losses import sample_cross_entropy
-from masam_jax.training import metrics
 from masam_jax.training.batches import Batch, evaluation_batches, network_inputs, shares_samples
+from masam_jax.training.classification_metrics import accuracy, macro_f1, score
 from masam_jax.training.problem import Problem
 from masam_jax.training.task import Task
 
@@ -147,53 +148,33 @@ def measure(predictions: Predictions, num_classes: int, metric: str = "accuracy"
     Args:
       predictions: of a split.
       num_classes: C, or K.
-      metric: the data set's own, a name of ``masam_jax.training.metrics``.
+      metric: the data set's own, a name of ``masam_jax.training.classification_metrics``.
 
     Returns:
       ``{"accuracy": [S], "macro_f1": [S], "fusion_loss": [S], "unimodal_accuracy": {m: [S]}}``,
       float64; the loss in nats, averaged over rows. With another metric than accuracy, that one
       and its ``unimodal_`` counterpart as well.
     """
-    labels = predictions.labels
+    labels, fused = predictions.labels, predictions.fused
     measured = {
-        "accuracy": np.mean(predictions.fused == labels, axis=tuple(range(1, labels.ndim))),
-        "macro_f1": np.array(
-            [
-                macro_f1(truth, found, num_classes)
-                for truth, found in zip(labels, predictions.fused, strict=True)
-            ]
-        ),
+        "accuracy": _each_seed(accuracy, labels, fused),
+        "macro_f1": _each_seed(functools.partial(macro_f1, num_classes=num_classes), labels, fused),
         "fusion_loss": np.mean(predictions.loss.astype(np.float64), axis=1),
         "unimodal_accuracy": {
-            m: np.mean(predictions.decide(p) == labels, axis=tuple(range(1, labels.ndim)))
+            m: _each_seed(accuracy, labels, predictions.decide(p))
             for m, p in predictions.unimodal.items()
         },
     }
     if metric != "accuracy":
-
-        def scores(probabilities: np.ndarray) -> np.ndarray:
-            pairs = zip(labels, probabilities, strict=True)
-            return np.array([metrics.score(metric, truth, found) for truth, found in pairs])
-
-        measured[metric] = scores(predictions.probabilities)
-        measured[f"unimodal_{metric}"] = {m: scores(p) for m, p in predictions.unimodal.items()}
+        of_metric = functools.partial(score, metric)
+        measured[metric] = _each_seed(of_metric, labels, predictions.probabilities)
+        measured[f"unimodal_{metric}"] = {
+            m: _each_seed(of_metric, labels, p) for m, p in predictions.unimodal.items()
+        }
     return measured
 
 
-def macro_f1(labels: np.ndarray, predictions: np.ndarray, num_classes: int) -> float:
-    """Unweighted mean of the F1 scores of all classes, or labels, that occur in either array.
-
-    Args:
-      labels: integer classes ``[n]``, or zeros and ones ``[n, K]``.
-      predictions: likewise.
-      num_classes: C, or K.
-    """
-    if labels.ndim == 2:
-        true_count, found_count = labels.sum(axis=0), predictions.sum(axis=0)
-        hits = (labels * predictions).sum(axis=0)
-    else:
-        true_count = np.bincount(labels, minlength=num_classes)
-        found_count = np.bincount(predictions, minlength=num_classes)
-        hits = np.bincount(labels[labels == predictions], minlength=num_classes)
-    occurs = true_count + found_count > 0
-    return float(np.mean(2 * hits[occurs] / (true_count + found_count)[occurs]))
+def _each_seed(
+    function: Callable[[np.ndarray, np.ndarray], float], labels: np.ndarray, found: np.ndarray
+) -> np.ndarray:
+    return np.array([function(truth, each) for truth, each in zip(labels, found, strict=True)])

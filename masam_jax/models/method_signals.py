@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from masam_jax.core.losses import cross_entropy
-from masam_jax.methods.shapley import shapley_values
+from masam_jax.core.specs import unknown
 from masam_jax.models.contributions import (
     blank_features,
     check_subsets,
@@ -17,8 +17,8 @@ from masam_jax.models.contributions import (
     modal_responses,
     widen,
 )
-from masam_jax.models.names import unknown_name
 from masam_jax.models.network import LateFusionNetwork, Params
+from masam_jax.models.shapley import shapley_values
 
 Features = Mapping[str, jax.Array]
 Signal = dict[str, jax.Array]
@@ -68,7 +68,7 @@ def batch_signals(
     """
     for name in names:
         if name not in _SIGNALS:
-            raise ValueError(unknown_name("signal", name, SIGNALS))
+            raise ValueError(unknown("signal", name, SIGNALS))
     batch = _Batch(network, *jax.lax.stop_gradient((params, dict(features))), dict(inputs), labels)
     return {name: _SIGNALS[name](batch) for name in names}
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from masam_jax.methods.shapley import shapley_values
+from masam_jax.models.shapley import shapley_values
 
 NAMES = ("audio", "depth", "imu", "text", "video")
 few = hypothesis.settings(max_examples=20)

@@ -7,7 +7,7 @@ import jax
 import optax
 
 from masam_jax.core.metrics import has_masam_metrics, masam_metrics
-from masam_jax.core.validation import is_traced
+from masam_jax.core.numerics import is_traced
 
 Dispatch = Literal["auto", "jit", "host"]
 Step = Callable[..., tuple[Any, Any, Any]]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from masam_jax.core.specs import unknown
 from masam_jax.data import synthetic
-from masam_jax.data.dataset import MultimodalData
+from masam_jax.data.in_memory import MultimodalData
 from masam_jax.data.mfeat import load_mfeat
 from masam_jax.data.synthetic import SyntheticConfig, make_synthetic
 
@@ -70,9 +70,5 @@ def load_dataset(name: str, options: Any = None) -> MultimodalData:
       ValueError: for an unknown name, with the nearest one.
     """
     if name not in SHIPPED:
-        near = difflib.get_close_matches(str(name).lower(), dataset_names(), n=1)
-        hint = f" (did you mean {near[0]!r}?)" if near else ""
-        raise ValueError(
-            f"dataset: {name!r} is unknown{hint}; known data sets: {', '.join(dataset_names())}."
-        )
+        raise ValueError(unknown("dataset", name, dataset_names()))
     return SHIPPED[name].load(options)

@@ -6,8 +6,8 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 
 from masam_jax.training import batches
-from masam_jax.training.evaluation import Point
-from masam_jax.training.probing import LinearProbes
+from masam_jax.training.linear_probes import LinearProbes
+from masam_jax.training.predictions import Point
 
 
 def _features(problem, params, seed, m, rows):

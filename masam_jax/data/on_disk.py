@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
-from masam_jax.data.dataset import MultimodalData
+from masam_jax.data.in_memory import MultimodalData
 from masam_jax.data.modality import Modality
 from masam_jax.data.sample_reader import SampleReader, in_parts
 from masam_jax.data.splits import Split

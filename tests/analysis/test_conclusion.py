@@ -1,6 +1,6 @@
 import pytest
 
-from masam_jax.analysis.headline import headline
+from masam_jax.analysis.conclusion import headline
 from masam_jax.analysis.tables import comparison_table
 from tests.analysis.fake_directories import fake_result
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
 
+from masam_jax.core.specs import unknown
 from masam_jax.data.modality import Kind, Modality
 from masam_jax.data.splits import Split, make_split
 
@@ -47,7 +47,7 @@ class MultimodalData:
       specs: modality name -> what its samples look like; by default vectors ``[N, D]``, and images
         ``[N, H, W, C]``, each standardised by feature or channel.
       present: modality name -> bool ``[N]``, the rows that have it; all do where it is not named.
-      metric: what results are measured in, a name of ``masam_jax.training.metrics``.
+      metric: what results are measured in, a name of ``masam_jax.training.classification_metrics``.
       splitter: draws the parts; at random when None, stratified where rows have one class.
 
     The arrays are made read-only: every seed and every method sees the same rows.
@@ -178,12 +178,8 @@ class MultimodalData:
         chosen = tuple(modalities)
         for modality in chosen:
             if modality not in self.features:
-                near = difflib.get_close_matches(str(modality), self.modalities, n=1)
-                hint = f" (did you mean {near[0]!r}?)" if near else ""
-                raise ValueError(
-                    f"modalities: {modality!r} is not in data set {self.name!r}{hint}; "
-                    f"it has {', '.join(self.modalities)}."
-                )
+                found = unknown("modality", modality, self.modalities)
+                raise ValueError(f"data set {self.name!r}: {found}")
         return dataclasses.replace(
             self,
             features={modality: self.features[modality] for modality in chosen},

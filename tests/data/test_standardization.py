@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from masam_jax.data import Modality, Normalization, feature_statistics, standardize
-from masam_jax.data.statistics import streamed_statistics
+from masam_jax.data.standardization import streamed_statistics
 
 FEATURES = {
     "vector": np.random.default_rng(0).normal(3.0, 2.0, (20, 4)).astype(np.float32),

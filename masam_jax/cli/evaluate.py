@@ -1,0 +1,41 @@
+"""What ``masam evaluate`` does."""
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from masam_jax.analysis import formatting, summarize
+from masam_jax.cli.commands import Evaluate
+from masam_jax.training.classification_metrics import title
+from masam_jax.training.evaluate import evaluate_run
+from masam_jax.training.predictions_file import write_predictions
+
+
+def execute_evaluate(command: Evaluate, console: Console) -> None:
+    """Evaluates, and shows a row for each method.
+
+    Raises:
+      RunError: a mistake in what was asked.
+      OSError: the predictions could not be written.
+    """
+    evaluations = evaluate_run(Path(command.run), command.split, command.checkpoint, command.inputs)
+    table = Table(title=f"{command.run}: {command.split} split", title_justify="left")
+    columns = {"accuracy": "Accuracy, %", "macro_f1": "Macro-F1, %"}
+    for metric in {evaluation.metric for evaluation in evaluations}:
+        columns = {metric: f"{title(metric)}, %", **columns}
+    for heading in ("Method", "Seeds", "Step", *columns.values(), "Fusion loss, nats"):
+        table.add_column(heading, justify="left" if heading == "Method" else "right")
+    for evaluation in evaluations:
+        metrics = evaluation.metrics
+        table.add_row(
+            evaluation.method.title,
+            str(len(evaluation.seeds)),
+            str(evaluation.step),
+            *(formatting.percent(summarize(metrics[name])) for name in columns),
+            formatting.mean_and_std(summarize(metrics["fusion_loss"]), 3),
+        )
+    console.print(table)
+    if command.predictions is not None:
+        write_predictions(Path(command.predictions), evaluations)
+        console.print(f"written: {command.predictions}", highlight=False, markup=False)

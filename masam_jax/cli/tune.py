@@ -1,0 +1,35 @@
+"""What ``masam tune`` does."""
+
+from rich.console import Console
+
+from masam_jax.analysis.tuning_table import tuning_to_markdown, tuning_to_rich
+from masam_jax.cli.commands import Tune
+from masam_jax.cli.method_list import expand_methods
+from masam_jax.cli.printing import print_plain
+from masam_jax.config.errors import RunError
+from masam_jax.training.storage.atomic_files import write_text
+
+
+def execute_tune(command: Tune, console: Console, line: list[str]) -> None:
+    """Tunes, and shows what came out; arguments and errors as those of `execute_train`."""
+    try:
+        from masam_jax.tuning.tune import execute_tuning, plan_tuning
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in ("optuna", "sqlalchemy"):
+            raise
+        raise RunError(f"masam tune needs {error.name}: pip install 'masam_jax[tune]'") from error
+
+    def announce(text: str) -> None:
+        print_plain(console, text)
+
+    plan = plan_tuning(
+        expand_methods(command.methods), command.trials, command.experiment, command.inputs
+    )
+    announce(
+        f"{plan.problem.data.name}: {len(plan.spaces)} methods, {plan.trials} trials each,"
+        f" {len(plan.problem.splits)} seeds -> {command.output.output}"
+    )
+    path, best = execute_tuning(plan, command.output, line, announce)
+    console.print(tuning_to_rich(best))
+    write_text(path / "tuning.md", tuning_to_markdown(best))
+    announce(f"written: {path / 'tuning.md'}. Compare the methods with --methods @{path}")

@@ -1,0 +1,55 @@
+"""Where a run is written, and which processes take part in it."""
+
+import dataclasses
+
+from masam_jax.core.specs import Options, option
+
+
+@dataclasses.dataclass(frozen=True)
+class OutputConfig:
+    """Where the run is written."""
+
+    output: str | None = None
+    """Run directory; a new one under runs/, named by date and time, when None."""
+    resume: bool = False
+    """Go on with the run in that directory, from its last checkpoint."""
+    overwrite: bool = False
+    """Delete the run in that directory, and start again."""
+    no_plots: bool = False
+    """Leave out the PNG plots and the HTML report."""
+
+    def __post_init__(self) -> None:
+        if self.resume and self.overwrite:
+            raise ValueError("--resume and --overwrite exclude each other")
+        if self.resume and self.output is None:
+            raise ValueError("--resume needs --output, the run directory to go on with")
+
+
+@dataclasses.dataclass(frozen=True)
+class DistributionConfig(Options):
+    """Several processes, each with its own devices; leave alone for one process."""
+
+    coordinator_address: str | None = None
+    """host:port of process 0."""
+    num_processes: int = option(1, "[1, inf)")
+    """Number of processes."""
+    process_id: int = 0
+    """Which of them this is."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.process_id < self.num_processes:
+            raise ValueError(
+                f"process_id={self.process_id} is out of range: expected 0 to num_processes-1 ="
+                f" {self.num_processes - 1}"
+            )
+        if self.num_processes > 1 and self.coordinator_address is None:
+            raise ValueError(
+                f"num_processes={self.num_processes} needs --coordinator-address host:port"
+            )
+        if self.coordinator_address is not None:
+            host, _, port = self.coordinator_address.rpartition(":")
+            if not host or not port.isdecimal():
+                raise ValueError(
+                    f"coordinator_address={self.coordinator_address!r} is not host:port"
+                )

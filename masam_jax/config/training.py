@@ -1,0 +1,55 @@
+"""Optimizer, seeds, evaluation."""
+
+import dataclasses
+from typing import Literal
+
+from masam_jax.core.specs import Options, option
+
+
+@dataclasses.dataclass(frozen=True)
+class OptimizationConfig(Options):
+    """AdamW, placed after the method's gradient transformation."""
+
+    steps: int = option(600, "[1, inf)")
+    """Optimizer steps."""
+    epochs: int | None = option(None, "[1, inf)")
+    """Passes through the training samples, instead of a number of steps."""
+    batch_size: int = option(100, "[1, inf)")
+    """Samples in a batch, of one seed; at most the training samples."""
+    learning_rate: float = option(5e-3, "[0, inf)")
+    """Learning rate, constant."""
+    weight_decay: float = option(1e-4, "[0, inf)")
+    """Decoupled weight decay."""
+
+
+@dataclasses.dataclass(frozen=True)
+class SeedConfig(Options):
+    """Seeds, all trained together in one compiled step."""
+
+    seeds: int = option(16, "[1, inf)")
+    """Number of seeds: initial parameters, training samples and their order."""
+    seed_offset: int = option(0, "[0, inf)")
+    """First seed; tune with other seeds than those you report."""
+
+    @property
+    def values(self) -> tuple[int, ...]:
+        """The seeds themselves."""
+        return tuple(range(self.seed_offset, self.seed_offset + self.seeds))
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationConfig(Options):
+    """Logging, evaluation, checkpoints, and what is reported."""
+
+    log_every: int = option(10, "[1, inf)")
+    """Steps between two lines of training metrics."""
+    evaluate_every: int | None = option(20, "[1, inf)")
+    """Steps between two evaluations on the validation samples; None for an epoch."""
+    checkpoint_every: int | None = option(100, "[1, inf)")
+    """Steps between two checkpoints; None for an epoch."""
+    patience: int | None = option(None, "[1, inf)")
+    """Stop a seed after so many evaluations without a better validation score; None never."""
+    report: Literal["last", "best"] = "last"
+    """Parameters reported: after the last step, or each seed's best by validation score."""
+    report_split: Literal["test", "validation"] = "test"
+    """Samples that are reported on; validation leaves the test samples untouched, for tuning."""

@@ -1,0 +1,116 @@
+"""A run, read back and evaluated on a split."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from masam_jax.config import InputConfig, experiment_from_json
+from masam_jax.config.errors import RunError, user_errors
+from masam_jax.methods import BoundMethod, parse_method
+from masam_jax.training.distribution import make_placement
+from masam_jax.training.loop import reported_point
+from masam_jax.training.predictions import Predictions, Predictors, measure
+from masam_jax.training.problem import Problem, build_problem
+from masam_jax.training.state import abstract_state
+from masam_jax.training.storage.checkpoints import Checkpoints
+from masam_jax.training.storage.run_directory import read_config
+from masam_jax.training.storage.surroundings import (
+    check_splits,
+    read_fitted,
+    read_statistics,
+    run_root,
+)
+from masam_jax.training.task import Task
+
+SplitName = Literal["train", "validation", "test"]
+Which = Literal["last", "best"]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One method's checkpoint on one split.
+
+    Attributes:
+      method: the method.
+      seeds: its seeds.
+      step: the checkpoint's step.
+      rows: row indices ``[S, n]`` into the data set.
+      predictions: what each seed predicts for them.
+      metrics: what ``measure`` returns.
+      metric: the one that the data are judged by.
+    """
+
+    method: BoundMethod
+    seeds: tuple[int, ...]
+    step: int
+    rows: np.ndarray
+    predictions: Predictions
+    metrics: dict[str, Any]
+    metric: str
+
+
+def evaluate_run(
+    path: Path, split: SplitName, which: Which | None, inputs: InputConfig | None = None
+) -> list[Evaluation]:
+    """Evaluates the checkpoint of a run, or of every method of a comparison.
+
+    Args:
+      path: a directory that ``masam train`` or ``masam compare`` wrote, or one method's directory
+        inside a comparison.
+      split: the samples.
+      which: parameters after the last step, or best by validation accuracy per seed; by default
+        the ones that the run reported.
+      inputs: where data are, and how they are read.
+
+    Raises:
+      RunError: no run, no checkpoint, a damaged one, or data that differ from the run's.
+    """
+    config = read_config(path)
+    if config.get("kind") == "tune":
+        raise RunError(f"{path} is a tuning, which keeps no parameters; evaluate a comparison")
+    root = run_root(path)
+    with user_errors():
+        experiment = experiment_from_json(config)
+        problem = build_problem(
+            experiment,
+            make_placement,
+            inputs=inputs,
+            fitted=read_fitted(root),
+            statistics=read_statistics(root),
+        )
+    if config.get("kind") == "compare":
+        places = [path / "methods" / parse_method(spec).slug for spec in config["methods"]]
+    else:
+        places = [path]
+    check_splits(root, problem.describe_splits()["seeds"])
+    predictors = Predictors(problem)
+    rows = problem.indices(split)
+    return [
+        _evaluate(place, problem, rows, predictors, which or experiment.evaluation.report)
+        for place in places
+    ]
+
+
+def _evaluate(
+    place: Path, problem: Problem, rows: np.ndarray, predictors: Predictors, which: Which
+) -> Evaluation:
+    config = read_config(place)
+    with user_errors():
+        method = parse_method(config["method"])
+    if not (place / "checkpoints").is_dir():
+        raise RunError(f"{place} holds no checkpoint: the method has not been trained yet")
+    with Checkpoints(place / "checkpoints", config, read_only=True) as checkpoints:
+        task = Task(problem, method)
+        state, progress = checkpoints.restore(abstract_state(task))
+    predictions = predictors.of(task)(reported_point(state, which == "best"), rows)
+    return Evaluation(
+        method=method,
+        seeds=problem.experiment.seeds.values,
+        step=progress.step,
+        rows=rows,
+        predictions=predictions,
+        metrics=measure(predictions, problem.data.num_classes, problem.metric),
+        metric=problem.metric,
+    )

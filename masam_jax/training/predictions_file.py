@@ -1,0 +1,56 @@
+"""Predictions of a run as CSV."""
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from masam_jax.training.evaluate import Evaluation
+from masam_jax.training.storage.atomic_files import write_text
+
+
+def write_predictions(path: Path, evaluations: Sequence[Evaluation]) -> None:
+    """Writes one CSV line for each method, seed and sample.
+
+    Columns: ``method, seed, row`` (index into the data set)``, label, prediction, confidence`` and
+    one column with each modality's own prediction. A sample with several labels has all of them in
+    a cell, with bars between them, and the probability of each as its confidence.
+
+    Raises:
+      OSError: the file cannot be written.
+    """
+    modalities = sorted(evaluations[0].predictions.unimodal)
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(["method", "seed", "row", "label", "prediction", "confidence", *modalities])
+    for evaluation in evaluations:
+        writer.writerows(_prediction_lines(evaluation, modalities))
+    write_text(path, stream.getvalue())
+
+
+def _prediction_lines(evaluation: Evaluation, modalities: list[str]) -> Iterator[list[Any]]:
+    found = evaluation.predictions
+    several = found.labels.ndim == found.probabilities.ndim
+    confidence = found.probabilities if several else found.probabilities.max(axis=-1)
+    fused, unimodal = found.fused, {m: found.decide(p) for m, p in found.unimodal.items()}
+    for index, seed in enumerate(evaluation.seeds):
+        for position, row in enumerate(evaluation.rows[index]):
+            at = (index, position)
+            yield [
+                evaluation.method.spec,
+                seed,
+                int(row),
+                _cell(found.labels[at]),
+                _cell(fused[at]),
+                _cell(confidence[at]),
+                *(_cell(unimodal[m][at]) for m in modalities),
+            ]
+
+
+def _cell(value: np.ndarray) -> str:
+    """One number, or those of several labels with bars between them."""
+    form = "{:.6f}" if np.issubdtype(value.dtype, np.floating) else "{}"
+    return "|".join(form.format(item) for item in np.atleast_1d(value))

@@ -1,0 +1,109 @@
+"""A whole run: every method of a plan, one after the other."""
+
+from pathlib import Path
+from typing import Any
+
+from masam_jax.config import CorruptionConfig, OutputConfig
+from masam_jax.methods import BoundMethod
+from masam_jax.training.interrupt import InterruptedRun, InterruptRequest
+from masam_jax.training.linear_probes import LinearProbes
+from masam_jax.training.loop import train_method
+from masam_jax.training.plan import Plan, method_config
+from masam_jax.training.predictions import Predictors
+from masam_jax.training.problem import Problem
+from masam_jax.training.progress_report import ProgressReport
+from masam_jax.training.storage import surroundings
+from masam_jax.training.storage.atomic_files import read_json, write_json
+from masam_jax.training.storage.context_file import write_context
+from masam_jax.training.storage.data_facts import write_facts
+from masam_jax.training.storage.environment import write_environment
+from masam_jax.training.storage.processes import barrier, is_primary
+from masam_jax.training.storage.run_directory import FORMAT, open_run
+
+
+def execute(plan: Plan, output: OutputConfig, command: list[str], progress: ProgressReport) -> Path:
+    """Trains everything that is planned, and not yet done.
+
+    Args:
+      plan: what to train.
+      output: where to, and whether to go on there.
+      command: the command line, for ``environment.json``.
+      progress: shows the course.
+
+    Returns:
+      The run directory, with ``result.json`` of a single method or ``results.json`` of several.
+
+    Raises:
+      RunError: the directory or a checkpoint in it cannot be used.
+      InterruptedRun: a signal came; everything is saved.
+      OSError: something could not be written.
+    """
+    with (
+        open_run(output, plan.config) as directory,
+        InterruptRequest() as interrupt,
+        progress,
+    ):
+        path, alone = directory.path, plan.baseline is None
+        places = [path if alone else path / "methods" / m.slug for m in plan.methods]
+        finished = [
+            read_json(place / "result.json") if (place / "result.json").is_file() else None
+            for place in places
+        ]
+        barrier("finished methods")
+        if is_primary():
+            _write_surroundings(path, plan.problem, command)
+        predictors, probes = Predictors(plan.problem), LinearProbes(plan.problem)
+        results = []
+        for task, place, found in zip(plan.tasks, places, finished, strict=True):
+            config = {"format": FORMAT, **method_config(plan.problem.experiment, task.method)}
+            if found is None:
+                if interrupt.signal_number is not None:
+                    raise InterruptedRun(None, interrupt.signal_number)
+                if is_primary() and not alone:
+                    place.mkdir(parents=True, exist_ok=True)
+                    write_json(place / "config.json", config)
+                barrier(f"directory {task.method.slug}")
+                if is_primary():
+                    write_context(place, task.context)
+                found = train_method(
+                    task,
+                    place,
+                    config,
+                    predict=predictors.of(task),
+                    probes=probes,
+                    progress=progress,
+                    interrupt=interrupt,
+                )
+            results.append(found)
+        if is_primary() and plan.baseline is not None:
+            write_json(path / "results.json", _results(plan, plan.baseline, results))
+        barrier("results")
+    return path
+
+
+def _results(plan: Plan, baseline: BoundMethod, results: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "dataset": plan.problem.data.name,
+        "metric": plan.problem.metric,
+        "report_split": plan.problem.experiment.evaluation.report_split,
+        "baseline": baseline.spec,
+        "modalities": list(plan.problem.modalities),
+        "seeds": list(plan.problem.experiment.seeds.values),
+        "methods": results,
+    }
+
+
+def _write_surroundings(path: Path, problem: Problem, command: list[str]) -> None:
+    """What all methods share: environment, data, splits, statistics, corruption."""
+    write_environment(path, command)
+    write_facts(path, problem.opened)
+    surroundings.write_splits(path, problem.describe_splits())
+    surroundings.write_statistics(path, problem.host_statistics)
+    surroundings.write_fitted(path, problem.fitted)
+    if problem.experiment.corruption != CorruptionConfig():
+        seeds = map(str, problem.experiment.seeds.values)
+        surroundings.write_corruption(
+            path,
+            dict(zip(seeds, problem.corruption.flipped, strict=True)),
+            problem.corruption.present,
+        )
