@@ -14,7 +14,7 @@ from masam_jax.training.plan import plan_comparison, plan_training
 from masam_jax.training.progress_report import ProgressReport
 from masam_jax.training.run import execute
 from masam_jax.training.state import abstract_state
-from masam_jax.training.storage.checkpoints import Checkpoints, Progress
+from masam_jax.training.storage.checkpoints import Checkpoints, RunProgress
 
 
 def save_run(path, methods, experiment, inputs=None):
@@ -54,5 +54,5 @@ def _make_up(task, directory, config, **others):
 
     state = jax.tree_util.tree_map_with_path(make, abstract_state(task))
     with Checkpoints(directory / "checkpoints", config) as checkpoints:
-        checkpoints.save(state, Progress(1), 0.5)
+        checkpoints.save(state, RunProgress(1), 0.5)
     return {"spec": task.method.spec}

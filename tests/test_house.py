@@ -1,9 +1,12 @@
 """Rules of the house that no linter knows, read off the syntax tree."""
 
 import ast
+import collections
 import functools
 import graphlib
+import importlib
 import sys
+import types
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -13,10 +16,7 @@ PACKAGE = ROOT / "masam_jax"
 # other. `docs/architecture.md` says why.
 ORDER = (
     ("core",),
-    ("methods",),
-    ("models",),
-    ("data",),
-    ("config",),
+    ("methods", "models", "data", "config"),
     ("training.storage",),
     ("training",),
     ("tuning",),
@@ -123,3 +123,36 @@ def test_tensorflow_is_never_imported():
 
 def _python(folder: str) -> list[Path]:
     return sorted((ROOT / folder).rglob("*.py"))
+
+
+def test_no_module_is_shadowed():
+    """``import masam_jax.x`` gives a module, whatever its package re-exports."""
+    shadowed = []
+    for module in modules():
+        parent, _, leaf = module.rpartition(".")
+        if not parent or leaf == "__main__":
+            continue
+        importlib.import_module(module)
+        found = getattr(sys.modules[parent], leaf)
+        if not isinstance(found, types.ModuleType):
+            shadowed.append(f"{module} is a {type(found).__name__} of that name")
+    assert not shadowed, "\n".join(shadowed)
+
+
+def test_no_two_public_things_have_one_name():
+    places = collections.defaultdict(list)
+    for module, path in modules().items():
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef | ast.FunctionDef):
+                places[node.name].append(module)
+            elif isinstance(node, ast.Assign | ast.AnnAssign):
+                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+                for target in targets:
+                    if isinstance(target, ast.Name):
+                        places[target.id].append(module)
+    twice = [
+        f"{name}: {', '.join(found)}"
+        for name, found in sorted(places.items())
+        if len(found) > 1 and not name.startswith("_") and name != "main"
+    ]
+    assert not twice, "\n".join(twice)

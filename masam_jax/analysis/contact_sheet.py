@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from masam_jax.analysis.plots import write_plot
 from masam_jax.analysis.sample_panels import Scale, describe, draw_panel, panel_aspect, printable
 from masam_jax.analysis.style import GRID, INK, MUTED, Plot
-from masam_jax.data.verification import Example, Verification
+from masam_jax.data.verification import ShownSample, Verification
 
 _NOTE = "Samples as decoded, without augmentation and before normalisation"
 # Inches.
@@ -154,7 +154,7 @@ def _width(found: Verification, name: str) -> float:
 
 
 def _label(
-    page: _Page, top: float, example: Example, class_names: Sequence[str], part: str | None
+    page: _Page, top: float, example: ShownSample, class_names: Sequence[str], part: str | None
 ) -> None:
     """Class and name of a sample, left of it, below the name of the part that it begins."""
     base = top - 0.12
@@ -166,7 +166,7 @@ def _label(
     page.text(_MARGIN, base, _shortened(example.key, _KEY_COLUMNS), size=7, colour=MUTED)
 
 
-def _classes(example: Example, class_names: Sequence[str]) -> str:
+def _classes(example: ShownSample, class_names: Sequence[str]) -> str:
     if np.ndim(example.label) == 0:
         return class_names[int(example.label)].replace("_", " ")
     found = [class_names[place] for place in np.flatnonzero(example.label).tolist()]

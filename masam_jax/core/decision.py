@@ -15,7 +15,7 @@ from masam_jax.core.signals import FusionGradient
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
+class RuleOptions:
     """The options of a `masam` that are known while tracing; hashable, for ``jit``.
 
     Attributes:
@@ -34,7 +34,7 @@ class Settings:
 
 
 @dataclasses.dataclass(frozen=True)
-class Step:
+class StaticUpdate:
     """What is static in one update; hashable, for ``jit``.
 
     Attributes:
@@ -43,7 +43,7 @@ class Step:
       chosen: the dominant modality's index where the caller chose it, else None.
     """
 
-    settings: Settings
+    settings: RuleOptions
     partition: Partition
     chosen: int | None
 
@@ -110,7 +110,7 @@ class Decision(NamedTuple):
 
 
 def decide(
-    step: Step,
+    step: StaticUpdate,
     scores: ModalityScores,
     key: jax.Array,
     params: Any,

@@ -9,6 +9,9 @@ from jax.interpreters import partial_eval
 
 from masam_jax.core.partition import Partition, path_name
 
+Features = Mapping[str, jax.Array]
+"""Modality -> its features, ``[B, H_m]`` where nothing else is said."""
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class LateFusion:

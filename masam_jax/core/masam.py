@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from masam_jax.core.decision import Decision, Settings, Step, decide
+from masam_jax.core.decision import Decision, RuleOptions, StaticUpdate, decide
 from masam_jax.core.numerics import accumulation_dtype, is_traced
 from masam_jax.core.partition import Labels, Partition, resolve_partition
 from masam_jax.core.perturbation import CLEAN, Correction
@@ -138,7 +138,7 @@ def masam(
     check_flag("clip_negative", clip_negative)
     check_choice("alignment", alignment, ("partition", "per_tensor"))
     check_choice("dispatch", dispatch, ("auto", "switch", "dense", "host"))
-    settings = Settings(
+    settings = RuleOptions(
         select, scale_by_alignment, alignment == "per_tensor", clip_negative, dispatch
     )
 
@@ -173,7 +173,7 @@ def masam(
         fusion_grad_fn = signals["fusion_grad_fn"]
         ours = fusion_grad_fn if isinstance(fusion_grad_fn, FusionGradient) else None
         chosen = _check_dominant(signals.get("dominant"), partition)
-        step = Step(settings, partition, chosen)
+        step = StaticUpdate(settings, partition, chosen)
         operands = (state.scores, state.key, params, inputs, ours, (radius, alpha, beta))
         traced = is_traced(updates, state, operands)
         decision = (decide if traced else _jitted_decide)(step, *operands)
@@ -192,7 +192,7 @@ def masam(
 
 
 def _correct(
-    step: Step,
+    step: StaticUpdate,
     how: str,
     updates: Any,
     params: Any,

@@ -67,8 +67,8 @@ class MultimodalData:
       ... )
       >>> data.modalities
       ('image', 'text')
-      >>> data.feature_shapes
-      {'image': (2, 2, 1), 'text': (3,)}
+      >>> {m: spec.kind for m, spec in data.modality_specs.items()}
+      {'image': 'image', 'text': 'vector'}
     """
 
     name: str
@@ -117,11 +117,6 @@ class MultimodalData:
     def multi_label(self) -> bool:
         """Whether a row has K labels of zero or one, rather than one class."""
         return self.labels.ndim == 2
-
-    @property
-    def feature_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Modality name -> shape of one sample (of a tree, its values or tokens)."""
-        return {modality: spec.shape for modality, spec in self.modality_specs.items()}
 
     @property
     def has_missing(self) -> bool:

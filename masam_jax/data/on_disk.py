@@ -11,7 +11,7 @@ import numpy as np
 
 from masam_jax.data.in_memory import MultimodalData
 from masam_jax.data.modality import Modality
-from masam_jax.data.sample_reader import SampleReader, in_parts
+from masam_jax.data.sample_reader import SampleReader, read_in_parts
 from masam_jax.data.splits import Split
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ class PreparedData:
         Raises:
           ValueError: a sample is damaged.
         """
-        parts = list(in_parts(self.reader, np.arange(len(self))))
+        parts = list(read_in_parts(self.reader, np.arange(len(self))))
         inputs, present = (
             jax.tree.map(lambda *arrays: np.concatenate(arrays), *trees)
             for trees in zip(*parts, strict=True)

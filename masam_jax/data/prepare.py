@@ -13,7 +13,7 @@ from masam_jax.data.dataset_spec import DatasetSpec, MissingPackage
 
 if TYPE_CHECKING:
     from masam_jax.data.builders.base import PublishedBuilder
-    from masam_jax.data.builders.build_job import Progress
+    from masam_jax.data.builders.build_job import OnSample
 
 
 def open_builder(dataset: DatasetSpec, data_dir: Path) -> PublishedBuilder:
@@ -45,7 +45,7 @@ def prepare_dataset(
     threads: int = 2,
     strict: bool = False,
     overwrite: bool = False,
-    progress: Progress | None = None,
+    progress: OnSample | None = None,
 ) -> PublishedBuilder:
     """Prepares a published data set, and returns its builder.
 

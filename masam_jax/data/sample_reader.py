@@ -120,7 +120,7 @@ def _stack(samples: Sequence[Any], spec: Modality) -> Any:
     return jax.tree.map(lambda *arrays: np.stack(arrays), *whole)
 
 
-def in_parts(reader: SampleReader, rows: np.ndarray, size: int = 64) -> Iterator[Samples]:
+def read_in_parts(reader: SampleReader, rows: np.ndarray, size: int = 64) -> Iterator[Samples]:
     """The rows in order, at most ``size`` at a time, without augmentation."""
     for start in range(0, len(rows), size):
         yield reader(rows[start : start + size])

@@ -20,7 +20,7 @@ _AUGMENT = 31
 WHOLE = (slice(None), slice(None))
 """All seeds and all places of a batch."""
 
-Box = tuple[slice, slice]
+BatchBox = tuple[slice, slice]
 
 # Batches of workers come through pipes. Shared memory is not much faster (measured: 10 ms instead
 # of 15 for 5.6 MB), is scarce in containers, and may be left to clean up when a run ends.
@@ -50,7 +50,7 @@ def training_batches(
     seeds: Sequence[int],
     *,
     start: int = 0,
-    box: Box = WHOLE,
+    box: BatchBox = WHOLE,
     augment: bool = True,
     ahead: ReadAhead = _DEFAULT,
 ) -> Generator[Samples, None, None]:
@@ -109,7 +109,7 @@ class _TrainingBatch(grain.transforms.Map):
         reader: SampleReader,
         indices: grain.MapDataset[np.ndarray],
         seeds: tuple[int, ...],
-        box: Box,
+        box: BatchBox,
         augment: bool,
     ) -> None:
         self._reader = reader

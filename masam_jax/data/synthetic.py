@@ -113,10 +113,8 @@ def make_synthetic(config: SyntheticConfig | None = None, /, **overrides: Any) -
 
     Examples:
       >>> data = make_synthetic(samples=8, dominance=(2.0, 0.5), dims=(3,))
-      >>> data.feature_shapes
-      {'m0': (3,), 'm1': (3,)}
-      >>> make_synthetic(samples=8, dims=((8, 8, 1), 16, 4)).feature_shapes
-      {'m0': (8, 8, 1), 'm1': (16,), 'm2': (4,)}
+      >>> {m: features.shape for m, features in data.features.items()}
+      {'m0': (8, 3), 'm1': (8, 3)}
     """
     config = dataclasses.replace(config or SyntheticConfig(), **overrides)
     rng = _stream(config, 0)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from masam_jax.core.specs import check_sizes
+from masam_jax.data.builders.build_job import OnSample
 from masam_jax.data.checked_rows import checked_rows, in_a_line
 from masam_jax.data.in_memory import MultimodalData
 from masam_jax.data.sample_statistics import RunningStatistics, SampleStatistics
@@ -16,11 +17,8 @@ from masam_jax.data.sample_statistics import RunningStatistics, SampleStatistics
 if TYPE_CHECKING:
     from masam_jax.data.on_disk import PreparedData
 
-Progress = Callable[[int, int], None]
-"""Told how many samples are done, of how many."""
 
-
-class Problem(NamedTuple):
+class BadSample(NamedTuple):
     """What is wrong with a sample.
 
     Attributes:
@@ -32,7 +30,7 @@ class Problem(NamedTuple):
     message: str
 
 
-class Example(NamedTuple):
+class ShownSample(NamedTuple):
     """A sample to be looked at.
 
     Attributes:
@@ -70,8 +68,8 @@ class Verification:
     counts: Mapping[str, np.ndarray]
     statistics: Mapping[str, SampleStatistics]
     nan_shares: Mapping[str, float]
-    problems: tuple[Problem, ...]
-    examples: tuple[Example, ...]
+    problems: tuple[BadSample, ...]
+    examples: tuple[ShownSample, ...]
 
 
 def verify_data(
@@ -79,7 +77,7 @@ def verify_data(
     *,
     samples: int | None = None,
     examples: int = 3,
-    progress: Progress | None = None,
+    progress: OnSample | None = None,
 ) -> Verification:
     """Reads samples, decodes them without augmentation, and checks each.
 
@@ -110,12 +108,12 @@ def verify_data(
             sample = rows.read(row)
         # Each reader and decoder has its own kinds of error.
         except Exception as error:
-            problems.append(Problem(key, in_a_line(error)))
+            problems.append(BadSample(key, in_a_line(error)))
         else:
             for name, statistics in running.items():
                 statistics.add(sample.get(name))
             if row in part_of:
-                kept[row] = Example(part_of[row], key, data.labels[row], sample)
+                kept[row] = ShownSample(part_of[row], key, data.labels[row], sample)
         if progress is not None:
             progress(done, len(chosen))
     order = [int(row) for found in shown.values() for row in found]

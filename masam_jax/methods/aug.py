@@ -7,18 +7,17 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from masam_jax.core.late_fusion import Features
 from masam_jax.core.numerics import accumulation_dtype
 from masam_jax.core.specs import Options, option
 from masam_jax.methods.aug_classifier import AugLogits, classify, init_classifier
 from masam_jax.methods.from_options import call, titled
 from masam_jax.methods.method import Method
 from masam_jax.methods.objective import (
-    Features,
     Logits,
     Network,
     Objective,
     Outcome,
-    Params,
     Present,
     refuse_multi_label,
 )
@@ -131,7 +130,7 @@ class AugObjective(Objective):
         sizes = network.feature_sizes
         return init_classifier(key, sizes, self.hidden, network.num_classes, self.capacity)
 
-    def init_state(self, network: Network, params: Params) -> AugState:
+    def init_state(self, network: Network, params: optax.Params) -> AugState:
         """No layer given, nothing counted."""
         zero = jnp.zeros((), accumulation_dtype(params))
         none = jnp.zeros((), jnp.int32)
@@ -141,7 +140,7 @@ class AugObjective(Objective):
     def losses(
         self,
         network: Network,
-        params: Params,
+        params: optax.Params,
         features: Features,
         labels: jax.Array,
         state: AugState,
@@ -183,7 +182,7 @@ class AugObjective(Objective):
         return AugState(step, *(dict(zip(names, each, strict=True)) for each in (sums, layers)))
 
     def predict(
-        self, network: Network, params: Params, features: Features, state: AugState
+        self, network: Network, params: optax.Params, features: Features, state: AugState
     ) -> Logits:
         """``(Σ w_m z_m [B, C], {m: z_m [B, C]})``."""
         del network
@@ -194,7 +193,7 @@ class AugObjective(Objective):
         return jnp.mean(jnp.stack(list(total.values())), axis=0), total
 
     def _classify(
-        self, params: Params, features: Features, state: AugState
+        self, params: optax.Params, features: Features, state: AugState
     ) -> dict[str, AugLogits]:
         return {
             m: classify(params["method"], m, features[m], state.layers[m]) for m in sorted(features)

@@ -6,19 +6,21 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
 
+from masam_jax.core.late_fusion import Features
 from masam_jax.core.numerics import accumulation_dtype
 from masam_jax.core.specs import Options, option
 from masam_jax.methods.from_options import titled
 from masam_jax.methods.method import Context, Method
-from masam_jax.methods.objective import Features, Network, Objective, Outcome, Params, Present
+from masam_jax.methods.objective import Network, Objective, Outcome, Present
 from masam_jax.methods.registry import register
 from masam_jax.methods.schedule import Probe, Schedule
 from masam_jax.methods.search import Integers
 
 FUSION = "fusion"
 
-Losses = Mapping[str, jax.Array]
+LossesByName = Mapping[str, jax.Array]
 
 
 class Measured(NamedTuple):
@@ -29,8 +31,8 @@ class Measured(NamedTuple):
       held_out: on those that are not.
     """
 
-    fit: Losses
-    held_out: Losses
+    fit: LossesByName
+    held_out: LossesByName
 
 
 class GBlendState(NamedTuple):
@@ -46,7 +48,7 @@ class GBlendState(NamedTuple):
 
 
 def blend_weights(
-    before: Measured, after: Measured, previous: Losses, *, smallest_overfitting: float = 1e-3
+    before: Measured, after: Measured, previous: LossesByName, *, smallest_overfitting: float = 1e-3
 ) -> dict[str, jax.Array]:
     r"""G-Blend's weights of losses k, from what training on each of them alone has changed.
 
@@ -98,7 +100,7 @@ class GBlendObjective(Objective):
 
     trial_steps: int = 1
 
-    def init_state(self, network: Network, params: Params) -> GBlendState:
+    def init_state(self, network: Network, params: optax.Params) -> GBlendState:
         """Equal weights.
 
         Raises:
@@ -115,7 +117,7 @@ class GBlendObjective(Objective):
     def losses(
         self,
         network: Network,
-        params: Params,
+        params: optax.Params,
         features: Features,
         labels: jax.Array,
         state: GBlendState,

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from masam_jax.core.late_fusion import Features
 from masam_jax.core.numerics import accumulation_dtype
 from masam_jax.core.partition import Labels, path_name, resolve_partition
 from masam_jax.core.signal_checks import require_entries
@@ -16,12 +17,10 @@ from masam_jax.methods.from_options import built_by, titled
 from masam_jax.methods.method import Method
 from masam_jax.methods.mla_projection import absorb, project
 from masam_jax.methods.objective import (
-    Features,
     Logits,
     Network,
     Objective,
     Outcome,
-    Params,
     Present,
     refuse_multi_label,
     unimodal_losses,
@@ -218,7 +217,7 @@ class MlaObjective(Objective):
     def losses(
         self,
         network: Network,
-        params: Params,
+        params: optax.Params,
         features: Features,
         labels: jax.Array,
         state: Any,
@@ -230,7 +229,9 @@ class MlaObjective(Objective):
         unimodal = unimodal_losses(unimodal_logits, labels, present)
         return Outcome(jnp.sum(jnp.stack(list(unimodal.values()))), unimodal, logits)
 
-    def predict(self, network: Network, params: Params, features: Features, state: Any) -> Logits:
+    def predict(
+        self, network: Network, params: optax.Params, features: Features, state: Any
+    ) -> Logits:
         """``(log p [B, C], {m: logits [B, C]})``, over the modalities of ``features``."""
         del network, state
         head = params["method"]["head"]

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 import jax
+import optax
 
+from masam_jax.core.late_fusion import Features
 from masam_jax.core.losses import cross_entropy
 
-Params = Any
-Features = Mapping[str, jax.Array]
 Logits = tuple[jax.Array, dict[str, jax.Array]]
 Present = Mapping[str, jax.Array] | None
 
@@ -33,10 +33,10 @@ class Network(Protocol):
     def feature_sizes(self) -> dict[str, int]:
         """The size H_m of each modality's features."""
 
-    def fuse(self, params: Params, features: Features) -> jax.Array:
+    def fuse(self, params: optax.Params, features: Features) -> jax.Array:
         """Fusion logits ``[B, C]`` of the features of all modalities."""
 
-    def unimodal(self, params: Params, features: Features) -> dict[str, jax.Array]:
+    def unimodal(self, params: optax.Params, features: Features) -> dict[str, jax.Array]:
         """Unimodal logits ``{m: [B, C]}``, each from its own features alone."""
 
 
@@ -79,7 +79,7 @@ class Objective:
         del network, key
         return {}
 
-    def init_state(self, network: Network, params: Params) -> Any:
+    def init_state(self, network: Network, params: optax.Params) -> Any:
         """Arrays that the objective keeps between steps and does not train; none by default."""
         del network, params
         return ()
@@ -87,7 +87,7 @@ class Objective:
     def losses(
         self,
         network: Network,
-        params: Params,
+        params: optax.Params,
         features: Features,
         labels: jax.Array,
         state: Any,
@@ -124,7 +124,9 @@ class Objective:
         del observed
         return state
 
-    def predict(self, network: Network, params: Params, features: Features, state: Any) -> Logits:
+    def predict(
+        self, network: Network, params: optax.Params, features: Features, state: Any
+    ) -> Logits:
         """``(logits [B, C], {m: logits [B, C]})``: the prediction, and each modality's alone."""
         del state
         return network.fuse(params, features), network.unimodal(params, features)

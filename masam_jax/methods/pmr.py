@@ -6,20 +6,14 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
 
+from masam_jax.core.late_fusion import Features
 from masam_jax.core.numerics import accumulation_dtype
 from masam_jax.core.specs import Options, option
 from masam_jax.methods.from_options import call, titled
 from masam_jax.methods.method import Method
-from masam_jax.methods.objective import (
-    Features,
-    Network,
-    Objective,
-    Outcome,
-    Params,
-    Present,
-    refuse_multi_label,
-)
+from masam_jax.methods.objective import Network, Objective, Outcome, Present, refuse_multi_label
 from masam_jax.methods.registry import register
 from masam_jax.methods.search import LogUniform, Uniform
 
@@ -114,7 +108,7 @@ class PmrObjective(Objective):
     modulation_epochs: int = 101
     coefficients: Coefficients = "ratio"
 
-    def init_state(self, network: Network, params: Params) -> PmrState:
+    def init_state(self, network: Network, params: optax.Params) -> PmrState:
         """No prototypes, nothing seen.
 
         Raises:
@@ -138,7 +132,7 @@ class PmrObjective(Objective):
     def losses(
         self,
         network: Network,
-        params: Params,
+        params: optax.Params,
         features: Features,
         labels: jax.Array,
         state: PmrState,

@@ -14,15 +14,15 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import optax
 
+from masam_jax.core.late_fusion import Features
 from masam_jax.methods.method import Method
 from masam_jax.methods.objective import (
-    Features,
     Logits,
     Network,
     Objective,
     Outcome,
-    Params,
     Present,
     unimodal_losses,
 )
@@ -47,7 +47,7 @@ class UnimodalObjective(Objective):
 
     by: str = "mean"
 
-    def init_state(self, network: Network, params: Params) -> Any:
+    def init_state(self, network: Network, params: optax.Params) -> Any:
         """Nothing is kept; the option is checked here.
 
         Raises:
@@ -62,7 +62,7 @@ class UnimodalObjective(Objective):
     def losses(
         self,
         network: Network,
-        params: Params,
+        params: optax.Params,
         features: Features,
         labels: jax.Array,
         state: Any,
@@ -75,7 +75,9 @@ class UnimodalObjective(Objective):
         nothing = jnp.zeros_like(next(iter(losses.values())))
         return Outcome(nothing, losses, self._fused(network, unimodal))
 
-    def predict(self, network: Network, params: Params, features: Features, state: Any) -> Logits:
+    def predict(
+        self, network: Network, params: optax.Params, features: Features, state: Any
+    ) -> Logits:
         """The mean of log-probabilities, or one modality's logits; and every modality's own."""
         unimodal = network.unimodal(params, features)
         return self._fused(network, unimodal), unimodal

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from masam_jax.core.numerics import accumulation_dtype, all_finite, inverse_norm
 
-Normalization = Callable[[jax.Array], jax.Array]
+Operator = Callable[[jax.Array], jax.Array]
 
 
 def add_correction(
@@ -18,7 +18,7 @@ def add_correction(
     signals: dict[str, Any],
     *,
     radius: Any,
-    normalization: Normalization = jnp.ones_like,
+    normalization: Operator = jnp.ones_like,
 ) -> Any:
     r"""``updates`` plus the change of the total gradient on the way to the perturbed point.
 

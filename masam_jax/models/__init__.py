@@ -14,11 +14,10 @@ from masam_jax.models.method_signals import SIGNALS, batch_signals
 from masam_jax.models.mlp import MLPEncoder
 from masam_jax.models.network import (
     LateFusionNetwork,
-    conv_network,
     mlp_network,
 )
 from masam_jax.models.normalization import LayerNorm
-from masam_jax.models.objectives import cross_entropy_objective, cross_entropy_with_logits
+from masam_jax.models.objectives import cross_entropy_objective
 from masam_jax.models.resnet import ResNet
 from masam_jax.models.sequence_transformer import SequenceTransformer
 from masam_jax.models.sum_fusion import SumFusion
@@ -56,9 +55,7 @@ __all__ = [
     "VideoResNet",
     "batch_signals",
     "blank_features",
-    "conv_network",
     "cross_entropy_objective",
-    "cross_entropy_with_logits",
     "masked_logits",
     "mlp_network",
     "modal_responses",

@@ -7,9 +7,8 @@ from collections.abc import Callable, Mapping
 import jax
 import jax.numpy as jnp
 
+from masam_jax.core.late_fusion import Features
 from masam_jax.core.specs import unknown
-
-Features = Mapping[str, jax.Array]
 
 
 def acted_upon(argument: str, name: str | None, modalities: tuple[str, ...]) -> str:

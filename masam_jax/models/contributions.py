@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 
 import jax
 import jax.numpy as jnp
 
+from masam_jax.core.late_fusion import Features
 from masam_jax.core.numerics import accumulation_dtype
-from masam_jax.models.network import LateFusionNetwork, Params
+from masam_jax.models.network import LateFusionNetwork, ParamDict
 from masam_jax.models.shapley import shapley_values
-
-Features = Mapping[str, jax.Array]
 
 # The fusion head runs once for each of the 2^M subsets.
 _MOST_MODALITIES = 10
 
 
-def blank_features(network: LateFusionNetwork, params: Params, inputs: Features) -> Features:
+def blank_features(network: LateFusionNetwork, params: ParamDict, inputs: Features) -> Features:
     """Features ``{m: [1, H_m]}`` of an input of zeros, which stand in for a masked modality.
 
     Args:
@@ -36,7 +35,7 @@ def blank_features(network: LateFusionNetwork, params: Params, inputs: Features)
 
 def masked_logits(
     network: LateFusionNetwork,
-    params: Params,
+    params: ParamDict,
     features: Features,
     subset: Collection[str],
     blank: Features,
@@ -65,7 +64,7 @@ def masked_logits(
 
 
 def modal_responses(
-    network: LateFusionNetwork, params: Params, features: Features, blank: Features
+    network: LateFusionNetwork, params: ParamDict, features: Features, blank: Features
 ) -> dict[str, jax.Array]:
     r"""Shapley-style response ``{m: φ_m [B, C]}`` of the network to each modality.
 

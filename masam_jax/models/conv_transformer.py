@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 
-from masam_jax.core.specs import check_sizes
+from masam_jax.core.specs import check_choice, check_sizes
 from masam_jax.models.dropout import make_dropout
 from masam_jax.models.sequence_inputs import (
     SequenceInputs,
@@ -20,8 +20,6 @@ from masam_jax.models.sequence_inputs import (
     split_mask,
 )
 from masam_jax.models.transformer import TransformerStack, learned_vectors
-
-Pool = Literal["mean", "last"]
 
 
 class ConvTransformer(nnx.Module):
@@ -68,14 +66,13 @@ class ConvTransformer(nnx.Module):
         max_length: int | None = 64,
         dropout: float = 0.1,
         *,
-        pool: Pool = "mean",
+        pool: Literal["mean", "last"] = "mean",
         dtype: DTypeLike | None = None,
         param_dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ):
         check_sizes(in_features=in_features, max_length=max_length)
-        if pool not in get_args(Pool):
-            raise ValueError(f"pool is {pool!r}; 'mean' and 'last' are accepted.")
+        check_choice("pool", pool, ("mean", "last"))
         self._max_length = max_length
         self._pool = masked_mean if pool == "mean" else last_step
         self.stack = TransformerStack(

@@ -12,7 +12,7 @@ from jax.typing import DTypeLike
 
 from masam_jax.models.fusion import UnimodalHead
 from masam_jax.models.network import LateFusionNetwork
-from masam_jax.models.pure_module import ModuleFactory, Params, PureModule
+from masam_jax.models.pure_module import ModuleFactory, ParamDict, PureModule
 from masam_jax.models.token_fusion import TokenFusion
 
 
@@ -98,18 +98,20 @@ class EarlyFusionNetwork(LateFusionNetwork):
         if not shared_backbone:
             self._fusion = PureModule("fusion", partial(UnimodalHead, width, num_classes, **dtypes))
 
-    def init(self, key: jax.Array) -> Params:
+    def init(self, key: jax.Array) -> ParamDict:
         """Draw parameters from a PRNG key; to be jitted, or mapped over keys, at will."""
         rest, trunk = jax.random.split(key)
         return super().init(rest) | {"trunk": self._trunk.init(trunk)}
 
-    def fuse(self, params: Params, features: Mapping[str, Any]) -> jax.Array:
+    def fuse(self, params: ParamDict, features: Mapping[str, Any]) -> jax.Array:
         """Fusion logits ``[B, C]`` of the tokens of all modalities."""
         if self._shared_backbone:
             return super().fuse(params, self._alone(params, features))
         return self._fusion(params["fusion"], self._trunk(params["trunk"], features))
 
-    def modality_logits(self, params: Params, features: Mapping[str, Any]) -> dict[str, jax.Array]:
+    def modality_logits(
+        self, params: ParamDict, features: Mapping[str, Any]
+    ) -> dict[str, jax.Array]:
         """Each modality's own part ``{m: [B, C]}`` of the fusion logits, from its tokens alone.
 
         Early fusion: ``W h({m}) + b``, the fusion logits where no other modality has tokens. With a
@@ -124,10 +126,10 @@ class EarlyFusionNetwork(LateFusionNetwork):
             return super().modality_logits(params, alone)
         return {m: self._fusion(params["fusion"], vector) for m, vector in alone.items()}
 
-    def unimodal(self, params: Params, features: Mapping[str, Any]) -> dict[str, jax.Array]:
+    def unimodal(self, params: ParamDict, features: Mapping[str, Any]) -> dict[str, jax.Array]:
         """Unimodal logits ``{m: [B, C]}``: the trunk on its own tokens alone, then its head."""
         return super().unimodal(params, self._alone(params, features))
 
-    def _alone(self, params: Params, features: Mapping[str, Any]) -> dict[str, jax.Array]:
+    def _alone(self, params: ParamDict, features: Mapping[str, Any]) -> dict[str, jax.Array]:
         """The trunk's output ``{m: [B, H]}`` for each modality by itself."""
         return {m: self._trunk(params["trunk"], {m: features[m]}) for m in sorted(features)}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from masam_jax.core.late_fusion import Features
 from masam_jax.core.losses import cross_entropy
 from masam_jax.core.specs import unknown
 from masam_jax.models.contributions import (
@@ -17,17 +18,16 @@ from masam_jax.models.contributions import (
     modal_responses,
     widen,
 )
-from masam_jax.models.network import LateFusionNetwork, Params
+from masam_jax.models.network import LateFusionNetwork, ParamDict
 from masam_jax.models.shapley import shapley_values
 
-Features = Mapping[str, jax.Array]
 Signal = dict[str, jax.Array]
 
 
 def batch_signals(
     names: Collection[str],
     network: LateFusionNetwork,
-    params: Params,
+    params: ParamDict,
     features: Features,
     inputs: Features,
     labels: jax.Array,
@@ -75,7 +75,7 @@ def batch_signals(
 
 class _Batch(NamedTuple):
     network: LateFusionNetwork
-    params: Params
+    params: ParamDict
     features: Features
     inputs: Features
     labels: jax.Array

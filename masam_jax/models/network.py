@@ -12,13 +12,12 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from masam_jax.core.late_fusion import LateFusion
-from masam_jax.models.conv import ConvEncoder
 from masam_jax.models.fusion import UnimodalHead, get_fusion
 from masam_jax.models.mlp import MLPEncoder
 from masam_jax.models.objectives import cross_entropy_objective
-from masam_jax.models.pure_module import ModuleFactory, Params, PureModule
+from masam_jax.models.pure_module import ModuleFactory, ParamDict, PureModule
 
-Objective = Callable[[jax.Array, dict[str, jax.Array], jax.Array], Any]
+LogitObjective = Callable[[jax.Array, dict[str, jax.Array], jax.Array], Any]
 
 
 class LateFusionNetwork:
@@ -85,7 +84,7 @@ class LateFusionNetwork:
         if num_classes < least:
             raise ValueError(f"num_classes is {num_classes}; at least {least} are needed.")
         self._multi_label = multi_label
-        self._statistics: Params = {}
+        self._statistics: ParamDict = {}
         self._modalities = tuple(sorted(encoders))
         self._num_classes = num_classes
         self._feature_sizes = {m: features[m] for m in self._modalities}
@@ -133,7 +132,7 @@ class LateFusionNetwork:
         """The size H_m of each modality's features, sorted by modality."""
         return dict(self._feature_sizes)
 
-    def init(self, key: jax.Array) -> Params:
+    def init(self, key: jax.Array) -> ParamDict:
         """Draw parameters from a PRNG key; to be jitted, or mapped over keys, at will."""
         # One key for each part by its place in the sorted order, encoders first.
         keys = jax.random.split(key, 1 + 2 * len(self._modalities))
@@ -146,18 +145,7 @@ class LateFusionNetwork:
             "heads": {m: self._heads[m].init(head_keys[i]) for i, m in enumerate(self._modalities)},
         }
 
-    def init_many(self, keys: jax.Array) -> Params:
-        """Draw the parameters of S seeds, stacked along a leading axis ``[S]``, from S keys.
-
-        Each slice is what :meth:`init` draws from its key. Not for use inside ``jit``.
-        """
-        # Compiling random draws for CPU takes seconds, running them milliseconds: with optimisation
-        # turned down it is four times shorter, for the same numbers.
-        on_cpu = jax.default_backend() == "cpu"
-        options = {"xla_backend_optimization_level": 1} if on_cpu else None
-        return jax.jit(jax.vmap(self.init), compiler_options=options)(keys)
-
-    def init_statistics(self) -> Params:
+    def init_statistics(self) -> ParamDict:
         """Running statistics ``{m: …}`` before the first step; empty for encoders without any."""
         return {
             m: encoder.init_statistics()
@@ -165,13 +153,13 @@ class LateFusionNetwork:
             if encoder.has_statistics
         }
 
-    def with_statistics(self, statistics: Params) -> LateFusionNetwork:
+    def with_statistics(self, statistics: ParamDict) -> LateFusionNetwork:
         """The network that predicts with these running statistics ``{m: …}``."""
         bound = copy.copy(self)
         bound._statistics = statistics
         return bound
 
-    def encode(self, params: Params, modality: str, inputs: Any) -> jax.Array:
+    def encode(self, params: ParamDict, modality: str, inputs: Any) -> jax.Array:
         """Features ``[B, H_m]`` of one modality's inputs ``[B, …]``; reads its encoder alone.
 
         As it predicts: without dropout, and with the running statistics of
@@ -182,12 +170,12 @@ class LateFusionNetwork:
 
     def encode_training(
         self,
-        params: Params,
+        params: ParamDict,
         modality: str,
         inputs: Any,
-        statistics: Params,
+        statistics: ParamDict,
         key: jax.Array | None = None,
-    ) -> tuple[jax.Array, Params]:
+    ) -> tuple[jax.Array, ParamDict]:
         """Features as :meth:`encode`, of a batch that is trained on.
 
         A function of its arguments: MASAM's two points see the same batch, dropout masks and
@@ -216,12 +204,12 @@ class LateFusionNetwork:
             key=key,
         )
 
-    def fuse(self, params: Params, features: Mapping[str, jax.Array]) -> jax.Array:
+    def fuse(self, params: ParamDict, features: Mapping[str, jax.Array]) -> jax.Array:
         """Fusion logits ``[B, C]`` of the features of all modalities."""
         return self._fusion(params["fusion"], features)
 
     def modality_logits(
-        self, params: Params, features: Mapping[str, jax.Array]
+        self, params: ParamDict, features: Mapping[str, jax.Array]
     ) -> dict[str, jax.Array]:
         """Each modality's own part ``{m: z_m [B, C]}`` of the fusion logits, from f_m alone.
 
@@ -235,28 +223,30 @@ class LateFusionNetwork:
         """
         return self._fusion.modality_logits(params["fusion"], features)
 
-    def unimodal(self, params: Params, features: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
+    def unimodal(
+        self, params: ParamDict, features: Mapping[str, jax.Array]
+    ) -> dict[str, jax.Array]:
         """Unimodal logits ``{m: [B, C]}``, each from its own features alone."""
         return {m: self._heads[m](params["heads"][m], features[m]) for m in self._modalities}
 
     def apply(
-        self, params: Params, inputs: Mapping[str, jax.Array]
+        self, params: ParamDict, inputs: Mapping[str, jax.Array]
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
         """Inputs ``{m: [B, …]}`` to ``(fusion logits [B, C], {m: logits [B, C]})``."""
         features = {m: self.encode(params, m, inputs[m]) for m in self._modalities}
         return self.fuse(params, features), self.unimodal(params, features)
 
-    def labels(self, params: Params) -> Params:
+    def labels(self, params: ParamDict) -> ParamDict:
         """Partition labels: a modality's name at its encoder, ``"other"`` everywhere else.
 
         Same tree as ``params``; the method itself is what ``masam(network.labels)`` takes.
         """
-        labels: Params = jax.tree.map(lambda _: "other", params)
+        labels: ParamDict = jax.tree.map(lambda _: "other", params)
         for modality, encoder in params["encoders"].items():
             labels["encoders"][modality] = jax.tree.map(lambda _, m=modality: m, encoder)
         return labels
 
-    def late_fusion(self, objective: Objective | None = None) -> LateFusion:
+    def late_fusion(self, objective: LogitObjective | None = None) -> LateFusion:
         """The network as :class:`masam_jax.LateFusion`, called with ``(params, inputs, labels)``.
 
         Its second pass runs the dominant encoder alone.
@@ -264,13 +254,12 @@ class LateFusionNetwork:
         Args:
           objective: ``(logits [B, C], {m: logits [B, C]}, labels) -> (fusion_loss, {m: loss})``,
             and aux third for ``multimodal_value_and_grad(..., has_aux=True)``;
-            :func:`~masam_jax.models.cross_entropy_objective` when omitted;
-            :func:`~masam_jax.models.cross_entropy_with_logits` hands the logits out as aux.
+            :func:`~masam_jax.models.cross_entropy_objective` when omitted.
         """
         objective = objective or cross_entropy_objective
 
         def late_objective(
-            params: Params,
+            params: ParamDict,
             features: dict[str, jax.Array],
             inputs: Mapping[str, jax.Array],
             labels: jax.Array,
@@ -313,51 +302,6 @@ def mlp_network(
     return LateFusionNetwork(
         encoders,
         dict.fromkeys(dims, width),
-        num_classes,
-        fusion=fusion,
-        dtype=dtype,
-        param_dtype=param_dtype,
-    )
-
-
-def conv_network(
-    channels: Mapping[str, int],
-    num_classes: int,
-    width: int = 32,
-    conv_channels: tuple[int, ...] = (16, 32, 64),
-    *,
-    groups: int | None = None,
-    fusion: str = "concat",
-    dtype: DTypeLike | None = None,
-    param_dtype: DTypeLike = jnp.float32,
-) -> LateFusionNetwork:
-    """A :class:`LateFusionNetwork` with a :class:`ConvEncoder` for each modality.
-
-    Args:
-      channels: modality -> channels of its images ``[B, H, W, C]``.
-      num_classes: number of classes.
-      width: size of every modality's features.
-      conv_channels: channels of each convolution.
-      groups: groups of the group normalisation; None for none.
-      fusion: the fusion head, as :class:`LateFusionNetwork` takes it.
-      dtype: dtype of the computation; None leaves it to inputs and parameters.
-      param_dtype: dtype of the parameters.
-    """
-    encoders = {
-        m: partial(
-            ConvEncoder,
-            size,
-            width,
-            conv_channels,
-            groups=groups,
-            dtype=dtype,
-            param_dtype=param_dtype,
-        )
-        for m, size in channels.items()
-    }
-    return LateFusionNetwork(
-        encoders,
-        dict.fromkeys(channels, width),
         num_classes,
         fusion=fusion,
         dtype=dtype,

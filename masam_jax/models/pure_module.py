@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-Params = dict[str, Any]
+ParamDict = dict[str, Any]
 
 
 class ModuleFactory(Protocol):
@@ -59,11 +59,11 @@ class PureModule:
         self.has_statistics = bool(jax.tree.leaves(statistics))
         self.is_random = bool(jax.tree.leaves(streams))
 
-    def init(self, key: jax.Array) -> Params:
+    def init(self, key: jax.Array) -> ParamDict:
         """Parameters drawn from a PRNG key."""
         return nnx.to_pure_dict(nnx.state(self._factory(rngs=nnx.Rngs(key)), nnx.Param))
 
-    def init_statistics(self) -> Params:
+    def init_statistics(self) -> ParamDict:
         """Running statistics before the first step; empty where there are none."""
         if not self.has_statistics:
             return {}
@@ -71,7 +71,9 @@ class PureModule:
         module = jax.jit(lambda: self._statistics_of(self._factory(rngs=nnx.Rngs(0))))
         return module()
 
-    def __call__(self, params: Params, *args: Any, statistics: Params | None = None) -> jax.Array:
+    def __call__(
+        self, params: ParamDict, *args: Any, statistics: ParamDict | None = None
+    ) -> jax.Array:
         """The module's forward pass as it predicts: running statistics, no dropout.
 
         Args:
@@ -82,8 +84,8 @@ class PureModule:
         return self._merge(self._eval_graph, params, statistics, None)(*args)
 
     def train(
-        self, params: Params, *args: Any, statistics: Params | None, key: jax.Array | None
-    ) -> tuple[jax.Array, Params]:
+        self, params: ParamDict, *args: Any, statistics: ParamDict | None, key: jax.Array | None
+    ) -> tuple[jax.Array, ParamDict]:
         """The forward pass as it trains: the batch's own statistics, and dropout.
 
         Args:
@@ -103,13 +105,13 @@ class PureModule:
         return outputs, self._statistics_of(module)
 
     def modality_logits(
-        self, params: Params, features: Mapping[str, jax.Array]
+        self, params: ParamDict, features: Mapping[str, jax.Array]
     ) -> dict[str, jax.Array]:
         """A fusion head's logits of each modality, with these parameters."""
         return nnx.merge(self._eval_graph, params).modality_logits(features)
 
     def _merge(
-        self, graph: Any, params: Params, statistics: Params | None, key: jax.Array | None
+        self, graph: Any, params: ParamDict, statistics: ParamDict | None, key: jax.Array | None
     ) -> Any:
         states: list[Any] = [params]
         if self.has_statistics:
@@ -133,7 +135,7 @@ class PureModule:
         return jax.tree.unflatten(structure, filled)
 
     @staticmethod
-    def _statistics_of(module: nnx.Module) -> Params:
+    def _statistics_of(module: nnx.Module) -> ParamDict:
         return nnx.to_pure_dict(nnx.state(module, nnx.BatchStat))
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 
-from masam_jax.core.specs import check_sizes
+from masam_jax.core.specs import check_choice, check_sizes
 from masam_jax.models.dropout import make_dropout
 from masam_jax.models.sequence_inputs import (
     SequenceInputs,
@@ -20,8 +20,6 @@ from masam_jax.models.sequence_inputs import (
     split_mask,
 )
 from masam_jax.models.transformer import TransformerStack, learned_vectors
-
-Pool = Literal["mean", "cls"]
 
 
 class SequenceTransformer(nnx.Module):
@@ -57,14 +55,13 @@ class SequenceTransformer(nnx.Module):
         max_length: int = 64,
         dropout: float = 0.1,
         *,
-        pool: Pool = "mean",
+        pool: Literal["mean", "cls"] = "mean",
         dtype: DTypeLike | None = None,
         param_dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ):
         check_sizes(in_features=in_features, max_length=max_length)
-        if pool not in get_args(Pool):
-            raise ValueError(f"pool is {pool!r}; 'mean' and 'cls' are accepted.")
+        check_choice("pool", pool, ("mean", "cls"))
         self._max_length = max_length
         # First, for its errors name sizes that the layers below would refuse less clearly.
         self.stack = TransformerStack(

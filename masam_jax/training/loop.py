@@ -25,7 +25,7 @@ from masam_jax.training.state import (
     record_evaluation,
 )
 from masam_jax.training.storage.atomic_files import plain, write_json
-from masam_jax.training.storage.checkpoints import Checkpoints, Progress
+from masam_jax.training.storage.checkpoints import Checkpoints, RunProgress
 from masam_jax.training.storage.metrics_log import MetricsLog
 from masam_jax.training.storage.processes import barrier, is_primary
 from masam_jax.training.task import Task
@@ -74,7 +74,7 @@ def train_method(
     with ExitStack() as stack:
         checkpoints = stack.enter_context(Checkpoints(directory / "checkpoints", config))
         if checkpoints.latest_step is None:
-            state, done = init_state(task), Progress()
+            state, done = init_state(task), RunProgress()
         else:
             state, done = checkpoints.restore(abstract_state(task))
         log = stack.enter_context(MetricsLog(directory, done.step)) if is_primary() else None
@@ -140,7 +140,7 @@ class _Course:
         self._seed_step = SeedStep(task)
         self._probe = None if task.period is None else TrainingProbe(task, self._seed_step)
 
-    def run(self, state: TrainState, done: Progress) -> tuple[TrainState, Progress]:
+    def run(self, state: TrainState, done: RunProgress) -> tuple[TrainState, RunProgress]:
         """Trains until the last step, or until every seed has stopped."""
         self._progress.begin(self._task.method.title, self._steps, done.step)
         clock = _Clock(done)
@@ -204,7 +204,7 @@ class _Course:
         )
         return keep_stopped(state, revised)
 
-    def _progress_at(self, clock: "_Clock", done: Progress, step: int) -> Progress:
+    def _progress_at(self, clock: "_Clock", done: RunProgress, step: int) -> RunProgress:
         trials = 0 if self._probe is None else self._probe.trial_steps
         return dataclasses.replace(
             clock.progress(step),
@@ -239,7 +239,7 @@ class _Course:
         """Mean validation score over seeds at the last evaluation."""
         return float(np.mean(self._problem.placement.fetch(state.score)))
 
-    def _save(self, state: TrainState, progress: Progress) -> None:
+    def _save(self, state: TrainState, progress: RunProgress) -> None:
         if self._checkpoints.latest_step == progress.step:
             return
         if self._log is not None:
@@ -255,7 +255,7 @@ class _Course:
 class _Clock:
     """Seconds of all sessions of a run."""
 
-    def __init__(self, done: Progress) -> None:
+    def __init__(self, done: RunProgress) -> None:
         self._done = done
         self._start = time.perf_counter()
         self._compile = 0.0
@@ -263,7 +263,7 @@ class _Clock:
     def compiled(self) -> None:
         self._compile = time.perf_counter() - self._start
 
-    def progress(self, step: int) -> Progress:
+    def progress(self, step: int) -> RunProgress:
         return dataclasses.replace(
             self._done,
             step=step,

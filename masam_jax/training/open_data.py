@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from masam_jax.config import InputConfig
 from masam_jax.data import MultimodalData, load_dataset
+from masam_jax.data.builders.build_job import OnSample
 from masam_jax.data.builders.registry import default_data_dir, default_source
 from masam_jax.data.dataset_spec import is_published, parse_dataset
 from masam_jax.data.on_disk import PreparedData
 from masam_jax.data.prepare import open_builder, prepare_dataset
-
-Report = Callable[[int, int], None]
-"""Told samples done, and samples in all."""
 
 
 def open_data(spec: str, inputs: InputConfig) -> MultimodalData | PreparedData:
@@ -46,7 +43,7 @@ def data_directory(inputs: InputConfig) -> Path:
     return default_data_dir() if inputs.data_dir is None else Path(inputs.data_dir)
 
 
-def prepare_if_needed(spec: str, inputs: InputConfig, report: Report | None = None) -> None:
+def prepare_if_needed(spec: str, inputs: InputConfig, report: OnSample | None = None) -> None:
     """Prepares a published data set whose own files are there and which was not prepared yet.
 
     Args:

@@ -6,9 +6,10 @@ from typing import Any
 
 from masam_jax.config import DistributionConfig, Experiment, InputConfig, as_json
 from masam_jax.config.errors import RunError, user_errors
+from masam_jax.data.builders.build_job import OnSample
 from masam_jax.methods import BoundMethod
 from masam_jax.training.distribution import initialize, make_placement
-from masam_jax.training.open_data import Report, prepare_if_needed
+from masam_jax.training.open_data import prepare_if_needed
 from masam_jax.training.problem import Problem, build_problem
 from masam_jax.training.state import abstract_state
 from masam_jax.training.storage.processes import barrier, is_primary
@@ -53,7 +54,7 @@ def plan_training(
     experiment: Experiment,
     distribution: DistributionConfig | None = None,
     inputs: InputConfig | None = None,
-    report: Report | None = None,
+    report: OnSample | None = None,
 ) -> Plan:
     """Checks a run of one method.
 
@@ -76,7 +77,7 @@ def plan_comparison(
     experiment: Experiment,
     distribution: DistributionConfig | None = None,
     inputs: InputConfig | None = None,
-    report: Report | None = None,
+    report: OnSample | None = None,
 ) -> Plan:
     """Checks a comparison.
 
@@ -112,7 +113,7 @@ def _plan(
     experiment: Experiment,
     distribution: DistributionConfig | None,
     inputs: InputConfig | None,
-    report: Report | None,
+    report: OnSample | None,
 ) -> Plan:
     for index, method in enumerate(methods):
         if method in methods[:index]:

@@ -146,10 +146,6 @@ class Problem:
             self._initial[fusion] = compiled(self.seed_keys)
         return self._initial[fusion]
 
-    def initial_params(self, fusion: str) -> Any:
-        """Parameters ``[S, ...]`` before the first step, the same for every method."""
-        return self.initial(fusion)[0]
-
     def indices(self, split: str) -> np.ndarray:
         """Row indices ``[S, n]`` of ``train``, ``validation`` or ``test``, by seed."""
         return np.stack([getattr(part, split) for part in self.splits])

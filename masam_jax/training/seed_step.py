@@ -10,7 +10,7 @@ import optax
 
 from masam_jax.training.batches import Batch, network_inputs, step_key
 from masam_jax.training.state import TrainState
-from masam_jax.training.task import Step, Task
+from masam_jax.training.task import StepInputs, Task
 from masam_jax.training.train_step import make_train_step
 
 
@@ -115,13 +115,13 @@ class _Compiled:
         return self.program(*operands)
 
 
-def _as_step(task: Task, moving: Moving, given: Given) -> Step:
+def _as_step(task: Task, moving: Moving, given: Given) -> StepInputs:
     """A step of one seed, its batch standardised and corrupted."""
     key = step_key(given.seed_key, given.step)
     batch = network_inputs(
         task.problem.experiment.corruption, "train", given.resident, given.scales, given.batch, key
     )
-    return Step(batch, moving.statistics, key, moving.method_state)
+    return StepInputs(batch, moving.statistics, key, moving.method_state)
 
 
 def _one_step(task: Task) -> Advance:

@@ -24,7 +24,7 @@ from masam_jax.training.problem import Problem
 # The stream of a seed's key that further parameters of a method are drawn from.
 _METHOD_PARAMETERS = 2
 
-ValueAndGrad = Callable[..., tuple[Any, Any, dict[str, Any]]]
+StepGradient = Callable[..., tuple[Any, Any, dict[str, Any]]]
 
 
 class Observed(NamedTuple):
@@ -43,7 +43,7 @@ class Observed(NamedTuple):
     statistics: dict[str, Any]
 
 
-class Step(NamedTuple):
+class StepInputs(NamedTuple):
     """What a step of one seed knows beside its parameters.
 
     Attributes:
@@ -203,8 +203,8 @@ class Task:
         """The objective's state before the first step, for one seed."""
         return self.objective.init_state(self.network, params)
 
-    def value_and_grad(self, phase: str | None = None) -> ValueAndGrad:
-        """``(params, Step) -> (losses, grads, signals)``, of one seed.
+    def value_and_grad(self, phase: str | None = None) -> StepGradient:
+        """``(params, StepInputs) -> (losses, grads, signals)``, of one seed.
 
         ``losses.aux`` is an `Observed`; its signals are among ``signals`` as well, and so is
         ``present`` where samples may lack a modality.
@@ -219,7 +219,7 @@ class Task:
             has_aux=True,
         )
 
-        def value_and_grad(params: Any, step: Step) -> tuple[Any, Any, dict[str, Any]]:
+        def value_and_grad(params: Any, step: StepInputs) -> tuple[Any, Any, dict[str, Any]]:
             losses, grads, signals = inner(params, step)
             present = {m: jnp.any(each) for m, each in step.batch.present.items()}
             further = {"present": present} if present else {}
@@ -255,7 +255,7 @@ class Task:
         """Encoders and objective; the encoders' running statistics travel beside the features."""
         network = self.network
 
-        def encode(modality: str, params: Any, step: Step) -> Any:
+        def encode(modality: str, params: Any, step: StepInputs) -> Any:
             features, statistics = network.encode_training(
                 params, modality, step.batch.inputs[modality], step.statistics, step.key
             )
@@ -268,7 +268,7 @@ class Task:
         return fusion if modalities == network.modalities else fusion.__call__
 
     def _losses(
-        self, params: Any, encoded: dict[str, Any], step: Step
+        self, params: Any, encoded: dict[str, Any], step: StepInputs
     ) -> tuple[jax.Array, dict[str, jax.Array], Observed]:
         inputs, labels, present = step.batch
         features = {m: each["features"] for m, each in encoded.items()}

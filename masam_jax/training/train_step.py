@@ -9,15 +9,15 @@ import optax
 from masam_jax.core.metrics import has_masam_metrics, masam_metrics
 from masam_jax.core.numerics import is_traced
 
-Dispatch = Literal["auto", "jit", "host"]
-Step = Callable[..., tuple[Any, Any, Any]]
+StepDispatch = Literal["auto", "jit", "host"]
+TrainStep = Callable[..., tuple[Any, Any, Any]]
 
 
 def make_train_step(
     value_and_grad: Callable[..., tuple[Any, Any, dict[str, Any]]],
     tx: optax.GradientTransformationExtraArgs,
-    dispatch: Dispatch = "auto",
-) -> Step:
+    dispatch: StepDispatch = "auto",
+) -> TrainStep:
     """A compiled ``(params, opt_state, *batch) -> (params, opt_state, losses)``.
 
     ``"jit"`` compiles the whole step. ``"host"`` compiles it in two: the first part takes losses

@@ -11,7 +11,7 @@ from masam_jax.analysis.contact_sheet import contact_sheet, write_contact_sheet
 from masam_jax.analysis.sample_panels import Scale, panel_aspect, printable
 from masam_jax.data.modality import IMAGENET, Modality, Normalization
 from masam_jax.data.sample_statistics import RunningStatistics
-from masam_jax.data.verification import Example, Verification
+from masam_jax.data.verification import ShownSample, Verification
 
 CLASSES = ("quiet_one", "loud_one", "Complications of surgical procedures or medical care")
 SPECS = {
@@ -58,7 +58,9 @@ def make_verification(samples, *, labels=None, part=lambda row: "train" if row <
         nan_shares={},
         problems=(),
         examples=tuple(
-            Example(part(row), f"sample_{row:04d}_of_a_very_long_name_indeed", labels[row], sample)
+            ShownSample(
+                part(row), f"sample_{row:04d}_of_a_very_long_name_indeed", labels[row], sample
+            )
             for row, sample in enumerate(samples)
         ),
     )

@@ -17,7 +17,7 @@ def _data(**changes):
 def test_modalities_are_sorted_and_shapes_leave_out_the_rows():
     data = _data()
     assert data.modalities == ("a", "b")
-    assert data.feature_shapes == {"a": (2, 2, 1), "b": (3,)}
+    assert {m: spec.shape for m, spec in data.modality_specs.items()} == {"a": (2, 2, 1), "b": (3,)}
     assert len(data) == 4
     assert data.labels.dtype == np.int32
 
@@ -66,7 +66,10 @@ TREE_SPECS = {
 def test_features_may_be_trees_with_a_mask():
     data = _data(features=_trees(), specs=TREE_SPECS)
     assert data.modalities == tuple(data.modality_specs) == ("steps", "words")
-    assert data.feature_shapes == {"steps": (5, 2), "words": (5,)}
+    assert {m: spec.shape for m, spec in data.modality_specs.items()} == {
+        "steps": (5, 2),
+        "words": (5,),
+    }
     assert data.features["words"]["tokens"].dtype == np.int32
     assert data.features["steps"]["mask"].dtype == np.bool_
     with pytest.raises(ValueError, match="read-only"):

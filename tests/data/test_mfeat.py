@@ -9,7 +9,7 @@ from masam_jax.data import load_mfeat, mfeat
 
 def test_shapes_classes_and_types():
     data = load_mfeat()
-    assert data.feature_shapes == {
+    assert {m: spec.shape for m, spec in data.modality_specs.items()} == {
         "fac": (216,),
         "fou": (76,),
         "kar": (64,),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from masam_jax.data.draws import Draws
-from masam_jax.data.sample_reader import in_parts
+from masam_jax.data.sample_reader import read_in_parts
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +137,7 @@ def test_threads_share_a_reader(prepared):
 
 def test_parts_are_the_rows_in_order(food):
     rows = np.array([5, 1, 9, 2, 2])
-    parts = list(in_parts(food.reader, rows, 2))
+    parts = list(read_in_parts(food.reader, rows, 2))
     assert [len(part.present["image"]) for part in parts] == [2, 2, 1]
     whole = jax.tree.map(lambda *each: np.concatenate(each), *parts)
     assert _equal(whole, food.reader(rows))

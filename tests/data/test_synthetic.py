@@ -31,7 +31,10 @@ def test_classes_are_balanced_and_mixed():
 
 def test_dims_give_vectors_and_images():
     data = make_synthetic(samples=8, dominance=(1.0, 1.0), dims=((4, 5, 3), 7))
-    assert data.feature_shapes == {"m0": (4, 5, 3), "m1": (7,)}
+    assert {m: spec.shape for m, spec in data.modality_specs.items()} == {
+        "m0": (4, 5, 3),
+        "m1": (7,),
+    }
     assert all(array.dtype == np.float32 for array in data.features.values())
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from masam_jax.data import make_synthetic
-from masam_jax.data.builders.adni_table import COLUMNS
+from masam_jax.data.builders.adni_table import ADNI_COLUMNS
 from masam_jax.data.dataset_spec import parse_dataset
 from masam_jax.data.in_memory import MultimodalData
 from masam_jax.data.modality import Modality, Normalization
@@ -88,7 +88,7 @@ def test_missing_values_are_counted_as_stored_and_filled_as_decoded(adni):
     data = opened("adni", adni)
     found = verify_data(data)
     stored = [data.reader.stored(row) for row in range(len(data))]
-    for name in COLUMNS:
+    for name in ADNI_COLUMNS:
         table = np.array([row[name] for row in stored], np.float64)
         np.testing.assert_allclose(found.nan_shares[name], np.isnan(table).mean(), rtol=1e-12)
         assert found.nan_shares[name] > 0.05

@@ -83,7 +83,7 @@ def test_sequences_of_nothing_have_features_of_zeros_and_finite_gradients(pool):
         ({"width": 6}, "width is 6 and heads is 4"),
         ({"depth": 0}, "depth must be an integer >= 1, got 0"),
         ({"dropout": 1.0}, r"dropout must be a number in \[0, 1\), got 1.0"),
-        ({"pool": "cls"}, "pool is 'cls'; 'mean' and 'last'"),
+        ({"pool": "cls"}, r"pool must be one of \['mean', 'last'\], got 'cls'"),
     ],
 )
 def test_bad_arguments_are_refused_by_name(arguments, message):

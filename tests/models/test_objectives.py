@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from masam_jax.models import cross_entropy_objective, cross_entropy_with_logits
+from masam_jax.models import cross_entropy_objective
 
 LOGITS = jnp.array([[2.0, 0.0, -1.0], [0.0, 0.5, 0.0]], jnp.float32)
 UNIMODAL = {"a": jnp.zeros((2, 3), jnp.float32), "b": 2 * LOGITS}
@@ -20,13 +20,6 @@ def test_mean_cross_entropy_of_every_head():
     np.testing.assert_allclose(fusion, _numpy_cross_entropy(LOGITS), rtol=1e-6)
     np.testing.assert_allclose(unimodal["a"], np.log(3), rtol=1e-6)
     np.testing.assert_allclose(unimodal["b"], _numpy_cross_entropy(UNIMODAL["b"]), rtol=1e-6)
-
-
-def test_logits_are_handed_out_as_aux():
-    fusion, unimodal, aux = cross_entropy_with_logits(LOGITS, UNIMODAL, LABELS)
-    assert (fusion, unimodal) == cross_entropy_objective(LOGITS, UNIMODAL, LABELS)
-    np.testing.assert_array_equal(aux["logits"], LOGITS)
-    np.testing.assert_array_equal(aux["unimodal_logits"]["b"], UNIMODAL["b"])
 
 
 def test_losses_of_bfloat16_logits_are_float32():

@@ -97,7 +97,7 @@ def test_dropout_is_drawn_in_training_alone():
         ({"in_features": 0}, "in_features must be an integer >= 1, got 0"),
         ({"max_length": 0}, "max_length must be an integer >= 1, got 0"),
         ({"width": 6}, "width is 6 and heads is 4"),
-        ({"pool": "max"}, "pool is 'max'; 'mean' and 'cls'"),
+        ({"pool": "max"}, r"pool must be one of \['mean', 'cls'\], got 'max'"),
     ],
 )
 def test_bad_arguments_are_refused_by_name(arguments, message):

@@ -258,8 +258,14 @@ def test_a_step_on_samples_without_a_word_or_a_time_step_is_finite():
         ({"label_fraction": 1.5}, "label_fraction=1.5 is out of range"),
         ({"missing": 1.5}, "missing=1.5 is out of range"),
         ({"missing_in": "validation"}, "missing_in must be one of .*, got 'validation'"),
-        ({"input_noise": float("inf")}, "input_noise=inf is out of range: expected a finite number"),
-        ({"input_noise": float("nan")}, "input_noise=nan is out of range: expected a finite number"),
+        (
+            {"input_noise": float("inf")},
+            "input_noise=inf is out of range: expected a finite number",
+        ),
+        (
+            {"input_noise": float("nan")},
+            "input_noise=nan is out of range: expected a finite number",
+        ),
         ({"input_noise_in": "never"}, "input_noise_in must be one of .*, got 'never'"),
         ({"corruption_seed": -1}, "corruption_seed=-1 is out of range"),
     ],

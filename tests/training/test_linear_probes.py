@@ -21,7 +21,7 @@ def test_probes_are_logistic_regressions_on_standardised_features(make_problem, 
     # More than one chunk, the last one not full.
     monkeypatch.setattr(batches, "_CHUNK", 7)
     problem = make_problem(2)
-    params = problem.initial_params("concat")
+    params = problem.initial("concat")[0]
     found = LinearProbes(problem).accuracy(Point(params, {}, ()), "test")
     assert sorted(found) == list(problem.modalities)
     labels = problem.data.labels
@@ -39,7 +39,7 @@ def test_probes_are_logistic_regressions_on_standardised_features(make_problem, 
 
 def test_probes_tell_an_informative_encoder_from_a_dead_one(make_problem):
     problem = make_problem(2)
-    params = problem.initial_params("concat")
+    params = problem.initial("concat")[0]
     first, second = problem.modalities
     dead = jax.tree.map(jnp.zeros_like, params["encoders"][second])
     params = {**params, "encoders": {**params["encoders"], second: dead}}

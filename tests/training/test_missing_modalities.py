@@ -22,7 +22,7 @@ from masam_jax.training.plan import plan_training
 from masam_jax.training.schedule_probe import TrainingProbe
 from masam_jax.training.seed_step import SeedStep
 from masam_jax.training.state import init_state
-from masam_jax.training.task import Step, Task
+from masam_jax.training.task import StepInputs, Task
 from tests.models.quick_jit import quick_jit
 from tests.training.stateful import stateful_problem, vectors
 
@@ -46,7 +46,7 @@ def value_and_grad(problem):
     params = jax.tree.map(lambda x: x[0], problem.initial("concat")[0])
 
     def run(batch):
-        step = Step(batch, {}, jax.random.PRNGKey(0), ())
+        step = StepInputs(batch, {}, jax.random.PRNGKey(0), ())
         losses, grads, signals = task.value_and_grad()(params, step)
         return losses, grads, {k: v for k, v in signals.items() if not callable(v)}
 

@@ -14,7 +14,7 @@ from masam_jax.training.batches import network_inputs
 from masam_jax.training.predictions import Predictions, measure
 from masam_jax.training.seed_step import Given, Moving, SeedStep
 from masam_jax.training.state import abstract_state
-from masam_jax.training.task import Step, Task
+from masam_jax.training.task import StepInputs, Task
 from tests.models.quick_jit import quick_jit
 from tests.training.stateful import stateful_problem, vectors
 
@@ -71,7 +71,7 @@ def test_a_batch_has_the_losses_the_accuracy_and_the_confidence_of_its_logits(pr
         problem.experiment.corruption, "train", problem.resident, scales, batch, key
     )
     assert seen.labels.shape == (12, LABELS)
-    run = quick_jit(lambda p: task.value_and_grad()(p, Step(seen, {}, key, ()))[0])
+    run = quick_jit(lambda p: task.value_and_grad()(p, StepInputs(seen, {}, key, ()))[0])
     losses = run(params)
     logits, unimodal = task.network.apply(params, seen.inputs)
     np.testing.assert_allclose(
@@ -159,7 +159,7 @@ def test_every_other_method_trains_and_predicts(problem, method):
     after, losses = step.eval_shape(before[:3], before.method_state, given)
     assert _shapes(tuple(after)) == _shapes(tuple(before))
     assert losses.total.shape == losses.aux.shape == (SEEDS,)
-    inputs = {m: jnp.zeros((4, *shape)) for m, shape in problem.data.feature_shapes.items()}
+    inputs = {m: jnp.zeros((4, *spec.shape)) for m, spec in problem.data.modality_specs.items()}
     logits, unimodal = jax.eval_shape(
         jax.vmap(task.predict, in_axes=(0, 0, 0, None)),
         *(state.params, state.statistics, state.method_state, inputs),

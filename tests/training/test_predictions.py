@@ -46,7 +46,7 @@ def test_predictions_are_those_of_the_network(make_problem, small_data):
     rows = problem.indices("test")
     found = _predict(problem, rows)
     for seed in range(2):
-        params = jax.tree.map(lambda leaf, s=seed: leaf[s], problem.initial_params("concat"))
+        params = jax.tree.map(lambda leaf, s=seed: leaf[s], problem.initial("concat")[0])
         inputs = {}
         for m, features in small_data.features.items():
             train = features[problem.splits[seed].train].astype(np.float64)

@@ -12,7 +12,7 @@ import tensorflow_datasets as tfds
 
 from masam_jax.core.specs import Options, option
 from masam_jax.data.builders.adni_table import (
-    COLUMNS,
+    ADNI_COLUMNS,
     DIAGNOSTIC_SCORES,
     MRI,
     TABULAR,
@@ -133,7 +133,7 @@ ST101SV_UCSFFSX_11_02_15_UCSFFSX51_08_01_16. Missing values are empty or NA."""
         """All 43 and 185 columns, NaN where a value is missing."""
         return {
             name: tfds.features.Tensor(shape=(len(columns),), dtype=np.float32)
-            for name, columns in COLUMNS.items()
+            for name, columns in ADNI_COLUMNS.items()
         }
 
     def listing(self, source: Path) -> Listing:
@@ -175,7 +175,7 @@ ST101SV_UCSFFSX_11_02_15_UCSFFSX51_08_01_16. Missing values are empty or NA."""
 
     def encode(self, record: Record) -> dict[str, Any]:
         """The row's values."""
-        return {name: record.source[name].astype(np.float32) for name in COLUMNS}
+        return {name: record.source[name].astype(np.float32) for name in ADNI_COLUMNS}
 
     def fit(self, examples: Callable[[], Iterator[Mapping[str, Any]]]) -> Any:
         """Median of every column over the training samples, and the share that is missing.
@@ -186,7 +186,7 @@ ST101SV_UCSFFSX_11_02_15_UCSFFSX51_08_01_16. Missing values are empty or NA."""
         rows = list(examples())
         values = {
             name: np.array([row[name] for row in rows], np.float64).reshape(len(rows), -1)
-            for name in COLUMNS
+            for name in ADNI_COLUMNS
         }
         return {
             "median": {
@@ -213,7 +213,7 @@ ST101SV_UCSFFSX_11_02_15_UCSFFSX51_08_01_16. Missing values are empty or NA."""
             median = np.asarray(self.fitted["median"][name], np.float32)
             stored = np.asarray(example[name], np.float32)
             filled = np.where(np.isnan(stored), median, stored)
-            decoded[name] = filled[[COLUMNS[name].index(column) for column in columns]]
+            decoded[name] = filled[[ADNI_COLUMNS[name].index(column) for column in columns]]
         return decoded
 
     def parts(self, index: Index, split_seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -63,7 +63,7 @@ MRI: tuple[str, ...] = (
 )
 """The 185 columns of UCSF's table: cortical volumes, cortical thickness, subcortical volumes."""
 
-COLUMNS: Mapping[str, tuple[str, ...]] = {"mri": MRI, "tabular": TABULAR}
+ADNI_COLUMNS: Mapping[str, tuple[str, ...]] = {"mri": MRI, "tabular": TABULAR}
 """Columns of each modality."""
 
 _DIAGNOSES = {"CN": 0, "NL": 0, "MCI": 1, "Dementia": 2, "AD": 2}
@@ -108,7 +108,7 @@ def read_visits(path: Path) -> Visits:
     subjects, months = _visits(path, table)
     values = {
         name: np.stack([_numbers(path, table, column) for column in columns], axis=1)
-        for name, columns in COLUMNS.items()
+        for name, columns in ADNI_COLUMNS.items()
     }
     values["mri"][values["mri"] < 0] = np.nan
     return Visits(subjects, months, tuple(table["VISCODE"]), _diagnoses(path, table), values)

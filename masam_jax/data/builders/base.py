@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 import tensorflow_datasets as tfds
 
-from masam_jax.data.builders.build_job import BuildJob, Progress
+from masam_jax.data.builders.build_job import BuildJob, OnSample
 from masam_jax.data.builders.index import Index
 from masam_jax.data.builders.parallel import Encode, EncodedCache, encode_in_order
 from masam_jax.data.builders.quiet_tfds import quiet_tfds
@@ -230,7 +230,7 @@ class PublishedBuilder(tfds.core.GeneratorBasedBuilder):
         *,
         strict: bool = False,
         threads: int = 2,
-        progress: Progress | None = None,
+        progress: OnSample | None = None,
     ) -> None:
         """Reads the source and writes the prepared data; goes on where it was if it was stopped.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from masam_jax.data.builders.source import Listing
 
-Progress = Callable[[int, int], None]
+OnSample = Callable[[int, int], None]
 """Told how many samples are done, of how many."""
 
 
@@ -28,7 +28,7 @@ class BuildJob:
     listing: Listing
     strict: bool
     threads: int
-    progress: Progress | None
+    progress: OnSample | None
     cache: Path
     done: int = 0
 

@@ -19,7 +19,7 @@ from masam_jax.data.draws import Draws
 from masam_jax.data.modality import IMAGENET, Modality, Normalization
 from masam_jax.data.transforms import audio_clip, fbank, spectrogram, video_frames
 
-SplitName = Literal["published", "actor"]
+CremaDSplit = Literal["published", "actor"]
 AudioName = Literal["stft", "fbank"]
 
 _RATE = 22050
@@ -45,7 +45,7 @@ class CremaDOptions(Options):
       image_size: side of a frame, in pixels.
     """
 
-    split: SplitName = "published"
+    split: CremaDSplit = "published"
     audio: AudioName = "stft"
     frames: int = option(1, f"[1, {_MOST_FRAMES}]")
     image_size: int = option(224, "[1, inf)")

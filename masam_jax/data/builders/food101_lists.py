@@ -15,7 +15,7 @@ _JSON_SPLITS = {"train": "train", "dev": "validation", "val": "validation", "tes
 _ENDINGS = (".json", ".jsonl")
 
 
-class Row(NamedTuple):
+class ListedTitle(NamedTuple):
     """A line of a list.
 
     Attributes:
@@ -39,7 +39,7 @@ class Row(NamedTuple):
     where: str
 
 
-def read_lists(source: Path, classes: Mapping[str, int]) -> tuple[list[Row], list[Path]]:
+def read_lists(source: Path, classes: Mapping[str, int]) -> tuple[list[ListedTitle], list[Path]]:
     """All lines, those of a split by key, and the files that they are from.
 
     Args:
@@ -60,7 +60,7 @@ def read_lists(source: Path, classes: Mapping[str, int]) -> tuple[list[Row], lis
         raise ValueError(
             f"{source} holds texts/ and {next(iter(lists)).name}; leave the lists that are meant."
         )
-    rows: list[Row] = []
+    rows: list[ListedTitle] = []
     if lists:
         for name in ("train", "test"):
             if name not in lists.values():
@@ -79,7 +79,9 @@ def read_lists(source: Path, classes: Mapping[str, int]) -> tuple[list[Row], lis
     return rows, list(lists)
 
 
-def _csv_rows(source: Path, name: str, path: Path, classes: Mapping[str, int]) -> Iterator[Row]:
+def _csv_rows(
+    source: Path, name: str, path: Path, classes: Mapping[str, int]
+) -> Iterator[ListedTitle]:
     # Titles come from all over the web; bytes that are no UTF-8 are marked and later left out.
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
         reader = csv.reader(file)
@@ -98,7 +100,7 @@ def _csv_rows(source: Path, name: str, path: Path, classes: Mapping[str, int]) -
                 if not image or Path(image).name != image:
                     raise ValueError(f"{where} has the image {image!r}; a file's name is needed.")
                 place = source / "images" / name / kind / image
-                yield Row(
+                yield ListedTitle(
                     key=f"{name}/{place.stem}",
                     split=name,
                     label=label,
@@ -134,7 +136,7 @@ def _entries(path: Path) -> Iterator[tuple[Mapping[str, Any], str]]:
 
 def _json_row(
     source: Path, name: str, entry: Mapping[str, Any], where: str, classes: Mapping[str, int]
-) -> Row:
+) -> ListedTitle:
     image = entry.get("img_path", entry.get("img"))
     if not isinstance(image, str) or not image or Path(image).is_absolute() or ".." in image:
         raise ValueError(f"{where} has the image {image!r}; a path below {source} is needed.")
@@ -150,7 +152,7 @@ def _json_row(
         raise ValueError(f"{where} has neither text_tokens nor a text.")
     label = _label(entry.get("label"), where, classes)
     place = source / image
-    return Row(
+    return ListedTitle(
         key=f"{name}/{entry.get('id', place.stem)}",
         split=_JSON_SPLITS[name],
         label=label,

@@ -16,8 +16,8 @@ import numpy as np
 
 from masam_jax.data.builders.source import DamagedMedia, Record
 
-Example = dict[str, Any]
-Encode = Callable[[Record], Example]
+StoredExample = dict[str, Any]
+Encode = Callable[[Record], StoredExample]
 
 # Records under way for each thread: enough that none waits, little enough for memory.
 _AHEAD = 4
@@ -25,7 +25,7 @@ _AHEAD = 4
 
 def encode_in_order(
     records: Iterable[Record], encode: Encode, threads: int
-) -> Iterator[tuple[Record, Example | DamagedMedia]]:
+) -> Iterator[tuple[Record, StoredExample | DamagedMedia]]:
     """Each record with its example, or with what is wrong with it, in the order of the records.
 
     Args:
@@ -34,14 +34,16 @@ def encode_in_order(
       threads: how many, at least 1.
     """
 
-    def attempt(record: Record) -> Example | DamagedMedia:
+    def attempt(record: Record) -> StoredExample | DamagedMedia:
         try:
             return encode(record)
         except DamagedMedia as error:
             return error
 
     rest = iter(records)
-    waiting: collections.deque[tuple[Record, Future[Example | DamagedMedia]]] = collections.deque()
+    waiting: collections.deque[tuple[Record, Future[StoredExample | DamagedMedia]]] = (
+        collections.deque()
+    )
     with ThreadPoolExecutor(threads) as pool:
         try:
             for record in itertools.islice(rest, threads * _AHEAD):
@@ -73,7 +75,7 @@ class EncodedCache:
         self._directory = directory
         self._encode = encode
 
-    def __call__(self, record: Record) -> Example:
+    def __call__(self, record: Record) -> StoredExample:
         """The record's example, read if it is there, else made and written."""
         path = self._directory / f"{_fingerprint(record)}.npz"
         if path.is_file():
@@ -96,7 +98,7 @@ def _fingerprint(record: Record) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def _write(path: Path, example: Example) -> None:
+def _write(path: Path, example: StoredExample) -> None:
     arrays: dict[str, np.ndarray] = {}
     for name, value in example.items():
         if isinstance(value, bytes):
@@ -113,8 +115,8 @@ def _write(path: Path, example: Example) -> None:
     partial.replace(path)
 
 
-def _read(path: Path) -> Example:
-    example: Example = {}
+def _read(path: Path) -> StoredExample:
+    example: StoredExample = {}
     # Opened here: NumPy leaves a file open that is no archive.
     with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
         for entry in file.files:

@@ -11,7 +11,7 @@ from masam_jax.data.corruption.argument_checks import check_seed, checked_labels
 from masam_jax.data.corruption.stratified_order import stratified_order
 from masam_jax.data.permutation import seeded_permutation
 
-Kind = Literal["symmetric", "asymmetric"]
+NoiseKind = Literal["symmetric", "asymmetric"]
 
 _HIGHEST_RATE = 0.8
 # Streams of the seed of their own: those of `splits.py` and `pipeline.py` have lower numbers.
@@ -35,7 +35,7 @@ def noisy_labels(
     rows: np.ndarray,
     *,
     num_classes: int,
-    kind: Kind,
+    kind: NoiseKind,
     rate: float,
     seed: int,
 ) -> NoisyLabels:
@@ -84,7 +84,7 @@ def noisy_labels(
     labels = checked_labels(labels)
     rows = sorted_rows(rows, len(labels))
     check_seed(seed)
-    check_choice("kind", kind, get_args(Kind))
+    check_choice("kind", kind, get_args(NoiseKind))
     check_number("rate", rate, f"[0, {_HIGHEST_RATE}]")
     if labels.ndim == 2:
         if labels.shape[1] != num_classes:
@@ -103,7 +103,7 @@ def noisy_labels(
 
 
 def _noisy_classes(
-    labels: np.ndarray, rows: np.ndarray, num_classes: int, kind: Kind, rate: float, seed: int
+    labels: np.ndarray, rows: np.ndarray, num_classes: int, kind: NoiseKind, rate: float, seed: int
 ) -> NoisyLabels:
     order = stratified_order(labels, rows, seed, _WHICH)
     flipped = np.sort(order[: round(rate * len(rows))])
@@ -119,7 +119,7 @@ def _noisy_classes(
 
 
 def _noisy_entries(
-    labels: np.ndarray, rows: np.ndarray, kind: Kind, rate: float, seed: int
+    labels: np.ndarray, rows: np.ndarray, kind: NoiseKind, rate: float, seed: int
 ) -> NoisyLabels:
     entries = np.arange(len(rows) * labels.shape[1])
     given = labels[rows].ravel()

@@ -12,7 +12,7 @@ from masam_jax.data.draws import Draws
 _ATTEMPTS = 10
 
 
-class Box(NamedTuple):
+class CropBox(NamedTuple):
     """A part of an image, in pixels."""
 
     top: int
@@ -28,7 +28,7 @@ def random_box(
     *,
     scale: tuple[float, float] = (0.08, 1.0),
     ratio: tuple[float, float] = (3 / 4, 4 / 3),
-) -> Box:
+) -> CropBox:
     """A part of an image, of random area, shape and place.
 
     Area, then shape, are drawn up to ten times, until the part fits; it is then placed at random.
@@ -48,16 +48,16 @@ def random_box(
         box_width, box_height = round(math.sqrt(area * shape)), round(math.sqrt(area / shape))
         if 0 < box_width <= width and 0 < box_height <= height:
             top = draws.integer(height - box_height + 1)
-            return Box(top, draws.integer(width - box_width + 1), box_height, box_width)
+            return CropBox(top, draws.integer(width - box_width + 1), box_height, box_width)
     box_width, box_height = width, height
     if width / height < ratio[0]:
         box_height = round(width / ratio[0])
     elif width / height > ratio[1]:
         box_width = round(height * ratio[1])
-    return Box((height - box_height) // 2, (width - box_width) // 2, box_height, box_width)
+    return CropBox((height - box_height) // 2, (width - box_width) // 2, box_height, box_width)
 
 
-def resized_crop(image: np.ndarray, box: Box, size: int) -> np.ndarray:
+def resized_crop(image: np.ndarray, box: CropBox, size: int) -> np.ndarray:
     """A part of an image, at another size.
 
     Args:

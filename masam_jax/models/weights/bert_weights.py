@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from masam_jax.models.pure_module import Params
+from masam_jax.models.pure_module import ParamDict
 from masam_jax.models.weights.safetensors_file import check_all_taken, read_safetensors, take
 
 # What comes after the encoder, and buffers that hold no weights.
@@ -38,8 +38,8 @@ _NORMS = {
 
 
 def load_bert_weights(
-    source: str | os.PathLike[str] | Mapping[str, np.ndarray], params: Params
-) -> Params:
+    source: str | os.PathLike[str] | Mapping[str, np.ndarray], params: ParamDict
+) -> ParamDict:
     """Parameters of a :class:`~masam_jax.models.TextTransformer`, with BERT's weights in them.
 
     Names are those of Hugging Face's ``BertModel`` (``embeddings.word_embeddings.weight``,
@@ -68,7 +68,7 @@ def load_bert_weights(
         )
     read = source if isinstance(source, Mapping) else read_safetensors(source)
     tensors = _Tensors({_common_name(name): tensor for name, tensor in read.items()})
-    loaded: Params = {
+    loaded: ParamDict = {
         name: tensors.array(theirs, params[name]) for name, theirs in _EMBEDDINGS.items()
     }
     loaded["norm"] = tensors.norm("embeddings.LayerNorm", params["norm"])
@@ -80,7 +80,7 @@ def load_bert_weights(
     return loaded
 
 
-def _block(tensors: _Tensors, prefix: str, params: Params) -> Params:
+def _block(tensors: _Tensors, prefix: str, params: ParamDict) -> ParamDict:
     attention = {
         ours: tensors.dense(prefix + theirs, params["attention"][ours])
         for ours, theirs in _ATTENTION.items()
@@ -103,14 +103,14 @@ class _Tensors:
         """The tensor, of the shape and dtype of a parameter."""
         return jnp.asarray(self._take(name, like.shape), like.dtype)
 
-    def norm(self, name: str, params: Params) -> Params:
+    def norm(self, name: str, params: ParamDict) -> ParamDict:
         """A layer normalisation."""
         return {
             "scale": self.array(f"{name}.weight", params["scale"]),
             "bias": self.array(f"{name}.bias", params["bias"]),
         }
 
-    def dense(self, name: str, params: Params) -> Params:
+    def dense(self, name: str, params: ParamDict) -> ParamDict:
         """A dense layer; torch's weights have outputs first."""
         inputs, outputs = params["kernel"].shape
         weight = self._take(f"{name}.weight", (outputs, inputs))

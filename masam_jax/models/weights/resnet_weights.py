@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from masam_jax.models.pure_module import Params
+from masam_jax.models.pure_module import ParamDict
 from masam_jax.models.weights.safetensors_file import check_all_taken, read_safetensors, take
 
 # A classifier, and PyTorch's count of training steps: nothing here has a place for them.
@@ -28,9 +28,9 @@ _STEM = "conv1.weight"
 
 def load_resnet_weights(
     source: str | os.PathLike[str] | Mapping[str, np.ndarray],
-    params: Params,
-    statistics: Params,
-) -> tuple[Params, Params]:
+    params: ParamDict,
+    statistics: ParamDict,
+) -> tuple[ParamDict, ParamDict]:
     """Parameters and running statistics of a `ResNet` or `VideoResNet`, from published weights.
 
     Tensors have the names that timm and torchvision give them: ``conv1.weight``, ``bn1.bias``,
@@ -64,8 +64,8 @@ def load_resnet_weights(
     return new_params, new_statistics
 
 
-def _replaced(tree: Params, tensors: Mapping[str, np.ndarray], taken: set[str]) -> Params:
-    new: Params = {}
+def _replaced(tree: ParamDict, tensors: Mapping[str, np.ndarray], taken: set[str]) -> ParamDict:
+    new: ParamDict = {}
     for path, leaf in _leaves(tree):
         if path[0] != "dense":
             name = _torch_name(path)
@@ -78,7 +78,7 @@ def _replaced(tree: Params, tensors: Mapping[str, np.ndarray], taken: set[str]) 
     return new
 
 
-def _leaves(tree: Params) -> Iterator[tuple[tuple[str, ...], Any]]:
+def _leaves(tree: ParamDict) -> Iterator[tuple[tuple[str, ...], Any]]:
     for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
         yield tuple(entry.key for entry in path), leaf
 

@@ -27,7 +27,7 @@ logging.getLogger("absl").setLevel(logging.ERROR)
 
 
 @dataclasses.dataclass(frozen=True)
-class Progress:
+class RunProgress:
     """What a checkpoint knows beside the state.
 
     Attributes:
@@ -86,7 +86,7 @@ class Checkpoints:
         """The step of the last whole checkpoint, None without one."""
         return self._manager.latest_step()
 
-    def save(self, state: Any, progress: Progress, score: float) -> None:
+    def save(self, state: Any, progress: RunProgress, score: float) -> None:
         """Starts saving; the previous save, if any, is finished first.
 
         Args:
@@ -115,7 +115,7 @@ class Checkpoints:
             metrics={"score": score},
         )
 
-    def restore(self, like: _State) -> tuple[_State, Progress]:
+    def restore(self, like: _State) -> tuple[_State, RunProgress]:
         """The last checkpoint.
 
         Args:
@@ -132,8 +132,8 @@ class Checkpoints:
         state = self._read(path, step, "state", ocp.args.StandardRestore(abstract))
         # The restored arrays may belong to the reader; the step donates only what is its own.
         state = jax.tree.map(jnp.copy, state)
-        counters = {field.name: content[field.name] for field in dataclasses.fields(Progress)}
-        return state, Progress(**counters)
+        counters = {field.name: content[field.name] for field in dataclasses.fields(RunProgress)}
+        return state, RunProgress(**counters)
 
     def restore_parts(self, like: dict[str, Any]) -> dict[str, Any]:
         """Some fields of the last checkpoint's state; nothing else is read.

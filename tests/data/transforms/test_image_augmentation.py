@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from masam_jax.data.draws import Draws
 from masam_jax.data.transforms.image_augmentation import (
-    Box,
+    CropBox,
     center_crop,
     horizontal_flip,
     random_box,
@@ -102,10 +102,10 @@ def test_box_of_given_numbers():
     # Half of the area, square: 20 × 20 of 20 × 40.
     scale = (0.5 - 0.08) / 0.92
     box = random_box(20, 40, Given(scale, 0.5, 0.0, 0.999))
-    assert box == Box(0, 20, 20, 20)
+    assert box == CropBox(0, 20, 20, 20)
     # The first does not fit, the second does: 8 % of 100 × 100, as wide as it can be.
     draws = Given(1.0, 1.0, 0.0, 1.0, 0.0, 0.0)
-    assert random_box(100, 100, draws) == Box(
+    assert random_box(100, 100, draws) == CropBox(
         0, 0, round(math.sqrt(800 * 3 / 4)), round(math.sqrt(800 * 4 / 3))
     )
     assert not draws.numbers
@@ -114,8 +114,8 @@ def test_box_of_given_numbers():
 @pytest.mark.parametrize(
     "shape,expected",
     [
-        ((10, 1000), Box(0, 493, 10, 13)),
-        ((1000, 10), Box(493, 0, 13, 10)),
+        ((10, 1000), CropBox(0, 493, 10, 13)),
+        ((1000, 10), CropBox(493, 0, 13, 10)),
     ],
 )
 def test_box_where_none_fits(shape, expected):
@@ -123,7 +123,7 @@ def test_box_where_none_fits(shape, expected):
 
 
 def test_box_of_an_image_of_an_allowed_shape_where_none_fits():
-    assert random_box(10, 12, Given(*[1.0, 0.0] * 10)) == Box(0, 0, 10, 12)
+    assert random_box(10, 12, Given(*[1.0, 0.0] * 10)) == CropBox(0, 0, 10, 12)
 
 
 @given(st.integers(1, 300), st.integers(1, 300), st.integers(0, 2**32))
@@ -154,7 +154,7 @@ def test_areas_and_shapes_are_those_asked_for():
 def test_resized_crop_is_crop_then_resize():
     image = picture(30, 40)
     np.testing.assert_array_equal(
-        resized_crop(image, Box(3, 5, 20, 10), 8), resize(image[3:23, 5:15].copy(), 8)
+        resized_crop(image, CropBox(3, 5, 20, 10), 8), resize(image[3:23, 5:15].copy(), 8)
     )
     one = random_resized_crop(image, 8, Draws(0, 3))
     np.testing.assert_array_equal(one, resized_crop(image, random_box(30, 40, Draws(0, 3)), 8))

@@ -13,7 +13,7 @@ from masam_jax.methods import parse_method
 from masam_jax.training.problem import build_problem
 from masam_jax.training.state import abstract_state, init_state
 from masam_jax.training.storage import checkpoints
-from masam_jax.training.storage.checkpoints import Checkpoints, Progress
+from masam_jax.training.storage.checkpoints import Checkpoints, RunProgress
 from masam_jax.training.task import Task
 
 CONFIG = {"method": "masam", "optimization": {"steps": 6, "learning_rate": 0.005}}
@@ -29,7 +29,7 @@ def saved(tmp_path, problem):
     """A directory with one checkpoint, and the state in it."""
     state = init_state(Task(problem, parse_method("masam")))
     with Checkpoints(tmp_path / "checkpoints", CONFIG) as checkpoints:
-        checkpoints.save(state, Progress(4, 1.5, 0.5), 0.5)
+        checkpoints.save(state, RunProgress(4, 1.5, 0.5), 0.5)
     return tmp_path / "checkpoints", jax.device_get(state)
 
 
@@ -41,7 +41,7 @@ def _restore(directory, problem, method="masam", config=CONFIG):
 def test_round_trip_is_exact(saved, problem):
     directory, state = saved
     restored, progress = _restore(directory, problem)
-    assert progress == Progress(4, 1.5, 0.5)
+    assert progress == RunProgress(4, 1.5, 0.5)
     assert jax.tree.structure(restored) == jax.tree.structure(state)
     for new, old in zip(jax.tree.leaves(restored), jax.tree.leaves(state), strict=True):
         assert new.dtype == old.dtype
@@ -53,7 +53,7 @@ def test_saving_does_not_hold_the_buffers(tmp_path, problem):
     state = init_state(Task(problem, parse_method("late_fusion")))
     expected = jax.device_get(state.params)
     with Checkpoints(tmp_path / "c", CONFIG) as checkpoints:
-        checkpoints.save(state, Progress(1), 0.0)
+        checkpoints.save(state, RunProgress(1), 0.0)
         overwrite = jax.jit(lambda tree: jax.tree.map(lambda x: x * 0 - 1, tree), donate_argnums=0)
         overwrite(state.params)
     restored, _ = _restore(tmp_path / "c", problem, "late_fusion")
@@ -64,7 +64,7 @@ def test_last_and_best_are_kept(tmp_path, problem):
     state = init_state(Task(problem, parse_method("late_fusion")))
     with Checkpoints(tmp_path / "c", CONFIG) as checkpoints:
         for step, accuracy in ((1, 0.3), (2, 0.9), (3, 0.5), (4, 0.6)):
-            checkpoints.save(state, Progress(step), accuracy)
+            checkpoints.save(state, RunProgress(step), accuracy)
         checkpoints.wait()
         assert checkpoints.latest_step == 4
     assert sorted(p.name for p in (tmp_path / "c").iterdir() if p.name.isdigit()) == ["2", "4"]
@@ -140,7 +140,7 @@ def test_a_disk_without_room_is_named_before_anything_is_written(saved, problem,
     fresh = init_state(Task(problem, parse_method("masam")))
     with Checkpoints(directory, CONFIG) as checkpoints:
         with pytest.raises(OSError, match="No space left") as raised:
-            checkpoints.save(fresh, Progress(5), 0.5)
+            checkpoints.save(fresh, RunProgress(5), 0.5)
         assert raised.value.errno == errno.ENOSPC
         assert checkpoints.latest_step == 4
     restored, _ = _restore(directory, problem)

@@ -23,7 +23,7 @@ from masam_jax.data.builders.mimic.folds import fold_splits
 from masam_jax.data.builders.mimic.options import MimicOptions
 from masam_jax.data.builders.mimic.pairing import METADATA, last_xray, read_xrays
 from masam_jax.data.builders.mimic.stays import read_stays
-from masam_jax.data.builders.mimic.variables import COLUMNS, VARIABLES
+from masam_jax.data.builders.mimic.variables import EHR_COLUMNS, VARIABLES
 from masam_jax.data.builders.source import Listing, Record, file_digest, need
 from masam_jax.data.draws import Draws
 from masam_jax.data.modality import IMAGENET, IMAGENET_MEAN, IMAGENET_STD, Modality, Normalization
@@ -148,7 +148,7 @@ class MimicBuilder(PublishedBuilder):
         """``cxr``, pixels, and ``ehr`` [48, 48], hours, with a mask."""
         size, channels = self.options.image_size, self.options.channels
         scale = _GREY if channels == 1 else IMAGENET
-        series = (HOURS, 2 * len(COLUMNS))
+        series = (HOURS, 2 * len(EHR_COLUMNS))
         return {
             "cxr": Modality("image", (size, size, channels), np.uint8, scale),
             "ehr": Modality("sequence", series, normalization=Normalization("none")),
@@ -213,7 +213,7 @@ class MimicBuilder(PublishedBuilder):
         Returns:
           ``{"median": float32 [24], "iqr": float32 [24]}``.
         """
-        return column_statistics((example["hourly"] for example in examples()), COLUMNS)
+        return column_statistics((example["hourly"] for example in examples()), EHR_COLUMNS)
 
     def decode(self, example: Mapping[str, Any], draws: Draws | None) -> dict[str, Any]:
         """The stay's hours and, if there is one, its X-ray, augmented if there are draws.
@@ -228,7 +228,7 @@ class MimicBuilder(PublishedBuilder):
             )
         hours, limit = int(example["hours"]), self.options.limit
         sample: dict[str, Any] = {
-            "ehr": network_sequence(example["hourly"], hours, COLUMNS, self.fitted, limit)
+            "ehr": network_sequence(example["hourly"], hours, EHR_COLUMNS, self.fitted, limit)
         }
         for stored in example["cxr"]:
             sample["cxr"] = self._image(np.asarray(stored)[..., 0], draws)

@@ -10,7 +10,7 @@ from masam_jax.data.builders.mimic.folds import FOLDS
 from masam_jax.data.builders.mimic.pairing import View
 
 PairsName = Literal["paired", "partial"]
-SplitName = Literal["folds", "extraction"]
+MimicSplit = Literal["folds", "extraction"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +32,7 @@ class MimicOptions(Options):
     """
 
     pairs: PairsName = "paired"
-    split: SplitName = "folds"
+    split: MimicSplit = "folds"
     fold: int = option(0, f"[0, {FOLDS - 1}]")
     view: View = "AP"
     xray_hours: int | None = option(48, "[1, inf)")

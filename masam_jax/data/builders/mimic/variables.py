@@ -74,7 +74,7 @@ LEVELS: Mapping[str, Mapping[str, int]] = {
 """Words of the Glasgow coma scale, lower case, as the scale's points; an intubated patient's
 verbal response counts as none. Bare numbers are accepted too."""
 
-COLUMNS = (
+EHR_COLUMNS = (
     "Capillary refill rate",
     "Diastolic blood pressure",
     "Fraction inspired oxygen",

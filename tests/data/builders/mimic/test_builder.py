@@ -8,7 +8,7 @@ from PIL import Image
 
 from masam_jax.data.builders.mimic.ehr_series import column_statistics
 from masam_jax.data.builders.mimic.options import MimicOptions
-from masam_jax.data.builders.mimic.variables import COLUMNS, VARIABLES
+from masam_jax.data.builders.mimic.variables import EHR_COLUMNS, VARIABLES
 from masam_jax.data.builders.mimic_mortality import MimicMortality
 from masam_jax.data.builders.mimic_phenotype import MimicPhenotype
 from masam_jax.data.draws import Draws
@@ -131,7 +131,7 @@ def test_the_series_goes_from_the_table_to_the_sample(prepared):
         np.testing.assert_array_equal(row["hourly"], hourly[stay.name].astype(np.float32))
         assert row["hours"] == min(48, int(np.ceil(period)))
     names = [made[row["key"].decode()].name for row in stored]
-    expected = column_statistics([hourly[name] for name in names[:20]], COLUMNS)
+    expected = column_statistics([hourly[name] for name in names[:20]], EHR_COLUMNS)
     for name in ("median", "iqr"):
         np.testing.assert_allclose(fitted[name], expected[name], rtol=1e-5)
     reader = _with(builder)
@@ -149,7 +149,11 @@ def test_values_that_stand_for_missing_ones_become_the_median(prepared):
     row = _examples(builder)[0]
     outliers = np.argwhere(row["hourly"][:, VARIABLES.index("Temperature")] > 1e6)
     assert len(outliers)
-    column, limited, free = COLUMNS.index("Temperature"), _with(builder), _with(builder, limit=None)
+    column, limited, free = (
+        EHR_COLUMNS.index("Temperature"),
+        _with(builder),
+        _with(builder, limit=None),
+    )
     hour = outliers[0][0]
     assert limited.decode(row, None)["ehr"]["values"][hour, column] == 0
     assert free.decode(row, None)["ehr"]["values"][hour, column] > 1e5

@@ -12,7 +12,7 @@ from masam_jax.data.builders.mimic.ehr_series import (
     network_sequence,
     read_series,
 )
-from masam_jax.data.builders.mimic.variables import COLUMNS, VARIABLES
+from masam_jax.data.builders.mimic.variables import EHR_COLUMNS, VARIABLES
 from masam_jax.data.builders.source import DamagedMedia
 
 EYES = "Glascow coma scale eye opening"
@@ -134,7 +134,7 @@ def _quantile(values, share):
 
 def statistics_reference(stays):
     median, iqr = [], []
-    for column in COLUMNS:
+    for column in EHR_COLUMNS:
         known = [float(v) for stay in stays for v in _column(stay, column) if not math.isnan(v)]
         median.append(_quantile(known, 0.5) if known else 0.0)
         spread = _quantile(known, 0.75) - _quantile(known, 0.25) if known else 0.0
@@ -144,21 +144,21 @@ def statistics_reference(stays):
 
 def test_statistics_are_of_what_was_measured():
     stays = made_hourly()
-    found = column_statistics(iter(stays), COLUMNS)
+    found = column_statistics(iter(stays), EHR_COLUMNS)
     expected = statistics_reference(stays)
     for name in ("median", "iqr"):
         assert found[name].dtype == np.float32
         np.testing.assert_allclose(found[name], expected[name], rtol=1e-6)
     # Never measured, and always the same.
-    assert [found[name][COLUMNS.index("Height")] for name in ("median", "iqr")] == [0, 1]
-    assert [found[name][COLUMNS.index("Weight")] for name in ("median", "iqr")] == [80, 1]
+    assert [found[name][EHR_COLUMNS.index("Height")] for name in ("median", "iqr")] == [0, 1]
+    assert [found[name][EHR_COLUMNS.index("Weight")] for name in ("median", "iqr")] == [80, 1]
     assert (found["iqr"] > 0).all()
 
 
 def sequence_reference(hourly, hours, fitted, limit):
     """Filled and scaled, column by column, in float64."""
     values = np.zeros((48, 48))
-    for index, column in enumerate(COLUMNS):
+    for index, column in enumerate(EHR_COLUMNS):
         measured = _column(hourly, column)
         last = math.nan
         for hour in range(hours):
@@ -176,9 +176,9 @@ def sequence_reference(hourly, hours, fitted, limit):
 @pytest.mark.parametrize("limit", [None, 1.0])
 def test_what_the_network_sees(hours, limit):
     stays = made_hourly()
-    fitted = column_statistics(stays, COLUMNS)
+    fitted = column_statistics(stays, EHR_COLUMNS)
     # What a stay has after its hours is not looked at.
-    found = network_sequence(stays[2], hours, COLUMNS, fitted, limit)
+    found = network_sequence(stays[2], hours, EHR_COLUMNS, fitted, limit)
     expected = sequence_reference(stays[2], hours, fitted, limit)
     assert found["values"].dtype == np.float32
     np.testing.assert_allclose(found["values"], expected, rtol=1e-5, atol=1e-6)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from masam_jax.data.builders.mimic.variables import (
-    COLUMNS,
+    EHR_COLUMNS,
     VARIABLES,
     as_number,
     make_columns,
@@ -19,9 +19,9 @@ SCALE = "Glascow coma scale"
 def test_there_are_17_variables_and_24_columns():
     assert list(VARIABLES) == HEADER
     assert len(set(VARIABLES)) == 17
-    assert len(set(COLUMNS)) == 24
-    assert variables_of(COLUMNS) == VARIABLES
-    levels = [column for column in COLUMNS if "=" in column]
+    assert len(set(EHR_COLUMNS)) == 24
+    assert variables_of(EHR_COLUMNS) == VARIABLES
+    levels = [column for column in EHR_COLUMNS if "=" in column]
     assert levels == [
         *(f"{SCALE} eye opening={level}" for level in (1, 2, 3, 4)),
         *(f"{SCALE} verbal response={level}" for level in (1, 2, 3, 4, 5)),
