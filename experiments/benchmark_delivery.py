@@ -11,13 +11,14 @@ from typing import Any, cast
 import jax
 import numpy as np
 
+from masam_jax.data.batch import Batch
 from masam_jax.data.builders.base import PublishedBuilder
 from masam_jax.data.draws import Draws
-from masam_jax.data.sample_reader import SampleReader, Samples
+from masam_jax.data.sample_reader import SampleReader
 from masam_jax.data.streaming import ReadAhead, training_batches
 from masam_jax.training.problem import Problem
 
-Batches = Callable[[SampleReader, ReadAhead], Generator[Samples, None, None]]
+Batches = Callable[[SampleReader, ReadAhead], Generator[Batch, None, None]]
 
 # Batches that are compared for any number of workers; enough that each of them made one.
 _COMPARED = 4
@@ -112,7 +113,7 @@ def measure_delivery(
     """
     reader, batches = _reader(problem), _training(problem)
     kept = cast(SampleReader, _Kept(reader(np.arange(len(problem.data)))))
-    expected: list[Samples] = []
+    expected: list[Batch] = []
     rows = []
     for processes, each in itertools.product(workers, threads):
         ahead = ReadAhead(processes, each)
@@ -135,10 +136,10 @@ def measure_delivery(
 class _Kept:
     """Decoded samples in memory, in a reader's place."""
 
-    def __init__(self, samples: Samples) -> None:
+    def __init__(self, samples: Batch) -> None:
         self._samples = samples
 
-    def __call__(self, rows: np.ndarray, draws: Sequence[Draws] | None = None) -> Samples:
+    def __call__(self, rows: np.ndarray, draws: Sequence[Draws] | None = None) -> Batch:
         del draws
         return jax.tree.map(lambda leaf: np.stack([leaf[row] for row in rows]), self._samples)
 
@@ -163,7 +164,7 @@ def _rate(step: Callable[[], Any], seconds: float) -> float:
     raise AssertionError
 
 
-def _batch_rate(samples: Iterator[Samples], seconds: float) -> float:
+def _batch_rate(samples: Iterator[Batch], seconds: float) -> float:
     # The batches that are ready already would count as made in no time.
     size = next(iter(next(samples).present.values())).size
     for _ in range(2 * _COMPARED):
@@ -171,7 +172,7 @@ def _batch_rate(samples: Iterator[Samples], seconds: float) -> float:
     return size * _rate(lambda: next(samples), seconds)
 
 
-def _check_same(found: list[Samples], expected: list[Samples], ahead: ReadAhead) -> None:
+def _check_same(found: list[Batch], expected: list[Batch], ahead: ReadAhead) -> None:
     for number, (own, first) in enumerate(zip(found, expected, strict=True)):
         same = jax.tree.map(np.array_equal, own, first)
         if not all(jax.tree.leaves(same)):

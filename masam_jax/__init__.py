@@ -37,3 +37,8 @@ __all__ = [
     "sam",
     "schedules",
 ]
+
+
+def __dir__() -> list[str]:
+    """The public API: folders of the package are imported by their own names."""
+    return sorted([*__all__, "__version__"])

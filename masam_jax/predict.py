@@ -23,12 +23,13 @@ try:
 
     from masam_jax.config import CorruptionConfig, InputConfig
     from masam_jax.config.errors import RunError, user_errors
+    from masam_jax.core.specs import check_sizes
+    from masam_jax.data.batch import Batch
     from masam_jax.data.on_disk import Data, PreparedData
     from masam_jax.data.raw_inputs import check_inputs, slices
-    from masam_jax.data.sample_reader import Samples
-    from masam_jax.data.standardization import Statistics, standardize
+    from masam_jax.data.standardization import Statistics
     from masam_jax.data.streaming import ReadAhead
-    from masam_jax.training.corruption import corrupt_inputs
+    from masam_jax.training.batches import network_inputs
     from masam_jax.training.evaluate import SplitName, Which
     from masam_jax.training.open_data import open_data
     from masam_jax.training.predictions import Point
@@ -133,10 +134,8 @@ class Predictor:
         config = self._model.experiment.corruption
         may_lack = bool(self._model.facts.has_missing or config.missing or config.missing_at_test)
         samples = check_inputs(inputs, self.modalities, present, may_lack)
-        rows = np.arange(self._batch_size, dtype=np.int32)
-        parts = ((part, rows, count) for part, count in slices(samples, self._batch_size))
         # What is brought along is as it is: the run's corruptions are for its data set.
-        return self._predict(parts, CorruptionConfig())
+        return self._predict(slices(samples, self._batch_size), CorruptionConfig())
 
     def of_dataset(
         self,
@@ -183,20 +182,18 @@ class Predictor:
                 ReadAhead(inputs.workers, inputs.threads),
             )
             checked = (
-                (Samples(check_inputs(part.inputs, self.modalities).inputs, part.present), rows, n)
-                for part, rows, n in parts
+                (part._replace(inputs=check_inputs(part.inputs, self.modalities).inputs), count)
+                for part, count in parts
             )
             prediction = self._predict(checked, self._model.experiment.corruption)
         return dataclasses.replace(prediction, rows=chosen.rows, labels=opened.labels[chosen.rows])
 
-    def _predict(
-        self, parts: Iterable[tuple[Samples, np.ndarray, int]], config: CorruptionConfig
-    ) -> Prediction:
+    def _predict(self, parts: Iterable[tuple[Batch, int]], config: CorruptionConfig) -> Prediction:
         if config not in self._programs:
             self._programs[config] = _compile(self._model, config)
         program, found = self._programs[config], []
-        for samples, rows, count in parts:
-            each = jax.device_get(program(self._point, self._statistics, *samples, rows))
+        for batch, count in parts:
+            each = jax.device_get(program(self._point, self._statistics, batch))
             found.append(jax.tree.map(lambda x, n=count: x[:, :n], each))
         fused, unimodal = jax.tree.map(lambda *arrays: np.concatenate(arrays, axis=1), *found)
         return Prediction(self.classes, fused, unimodal, self._model.facts.multi_label)
@@ -226,8 +223,7 @@ def load_predictor(
         that must be chosen, or an unknown checkpoint or seed.
       ValueError: ``batch_size`` is less than 1.
     """
-    if batch_size < 1:
-        raise ValueError(f"batch_size={batch_size} is out of range: expected a number >= 1")
+    check_sizes(batch_size=batch_size)
     if checkpoint not in (None, *get_args(Which)):
         raise RunError(
             f"checkpoint={checkpoint!r} is unknown; {_listed(get_args(Which))} are accepted"
@@ -256,15 +252,15 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def _compile(model: SavedModel, config: CorruptionConfig) -> Callable[..., Any]:
-    """``(point, statistics, inputs, present, rows) -> (fused, {m: own})``, each ``[S, B, C]``."""
+    """``(point, statistics, batch) -> (fused, {m: own})``, each ``[S, B, C]``."""
     scale = jax.nn.sigmoid if model.facts.multi_label else jax.nn.softmax
 
-    def one(point: Point, scales: Any, inputs: Any, present: Any, rows: Any) -> Any:
+    def one(point: Point, scales: Any, batch: Batch) -> Any:
         key = jnp.zeros(2, jnp.uint32)  # Noise at test time belongs to the row, not to a step.
-        scaled = corrupt_inputs(config, "test", standardize(inputs, scales), present, rows, key)
+        inputs = network_inputs(config, "test", {}, scales, batch, key).inputs
         network = model.network.with_statistics(point.statistics)
-        features = {m: network.encode(point.params, m, scaled[m]) for m in network.modalities}
+        features = {m: network.encode(point.params, m, inputs[m]) for m in network.modalities}
         logits = model.objective.predict(network, point.params, features, point.method_state)
         return jax.tree.map(lambda z: scale(z.astype(jnp.float32)), logits)
 
-    return jax.jit(jax.vmap(one, in_axes=(0, 0, None, None, None)))
+    return jax.jit(jax.vmap(one, in_axes=(0, 0, None)))

@@ -286,7 +286,7 @@ def test_directories_that_are_no_finished_run_are_refused(comparison, tmp_path):
         load_predictor(tmp_path / "nothing")
     with pytest.raises(RunError, match="not a run directory"):
         load_predictor(tmp_path)
-    with pytest.raises(ValueError, match="batch_size=0 is out of range"):
+    with pytest.raises(ValueError, match="batch_size must be an integer >= 1, got 0"):
         load_predictor(comparison, method="late_fusion", batch_size=0)
     place = shutil.copytree(comparison, tmp_path / "run")
     method = place / "methods" / "late_fusion"

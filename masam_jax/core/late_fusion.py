@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
-from jax.interpreters import partial_eval
 
+from masam_jax.core.dependence import inputs_read
 from masam_jax.core.partition import Partition, path_name
 
 Features = Mapping[str, jax.Array]
@@ -74,8 +74,7 @@ def check_separate_encoders(
         )
     paths = [path_name(path) for path, _ in jax.tree.leaves_with_path(params)]
     for m, encoder in late_fusion.encoders.items():
-        jaxpr = jax.make_jaxpr(lambda tree, run=encoder: run(tree, *args))(params).jaxpr
-        _, read = partial_eval.dce_jaxpr(jaxpr, [True] * len(jaxpr.outvars))
+        read = inputs_read(lambda tree, run=encoder: run(tree, *args), params)  # type: ignore[misc]
         for path, label, is_read in zip(paths, partition.leaf_labels, read, strict=True):
             if is_read and label != m and label in partition.modalities:
                 raise ValueError(

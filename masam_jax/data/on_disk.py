@@ -128,7 +128,7 @@ class PreparedData:
         parts = list(read_in_parts(self.reader, np.arange(len(self))))
         inputs, present = (
             jax.tree.map(lambda *arrays: np.concatenate(arrays), *trees)
-            for trees in zip(*parts, strict=True)
+            for trees in zip(*((part.inputs, part.present) for part in parts), strict=True)
         )
         return MultimodalData(
             self.name,

@@ -9,8 +9,8 @@ import jax
 import numpy as np
 
 from masam_jax.core.specs import unknown
+from masam_jax.data.batch import Batch
 from masam_jax.data.modality import Modality
-from masam_jax.data.sample_reader import Samples
 
 
 def check_inputs(
@@ -18,7 +18,7 @@ def check_inputs(
     specs: Mapping[str, Modality],
     present: Mapping[str, Any] | None = None,
     may_lack: bool = False,
-) -> Samples:
+) -> Batch:
     """Raw arrays as readers give them: of the dtypes of the data set, zeros for what is missing.
 
     Args:
@@ -42,17 +42,21 @@ def check_inputs(
         there = slice(None) if has[m].all() else has[m]
         _check_values(m, jax.tree.map(lambda x, rows=there: x[rows], tree), specs[m])
     whole = {m: checked[m] if m in checked else _blank(specs[m], count) for m in specs}
-    return Samples(whole, has)
+    return Batch(whole, has)
 
 
-def slices(samples: Samples, size: int) -> Iterator[tuple[Samples, int]]:
-    """``size`` samples at a time, and how many of them count; the last ones are filled up."""
+def slices(samples: Batch, size: int) -> Iterator[tuple[Batch, int]]:
+    """``size`` samples at a time, and how many of them count; the last ones are filled up.
+
+    Their rows are their places in the part.
+    """
     total = len(next(iter(samples.present.values())))
     for start in range(0, total, size):
         count = min(size, total - start)
         # The last sample again and again.
         rows = np.minimum(np.arange(start, start + size), total - 1)
-        yield jax.tree.map(lambda x, rows=rows: x[rows], samples), count
+        part = jax.tree.map(lambda x, rows=rows: x[rows], samples)
+        yield part._replace(rows=np.arange(size, dtype=np.int32)), count
 
 
 def _given(

@@ -5,28 +5,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
 
+from masam_jax.data.batch import Batch
 from masam_jax.data.draws import Draws
 from masam_jax.data.modality import Modality
 
 if TYPE_CHECKING:
     from masam_jax.data.builders.base import PublishedBuilder
-
-
-class Samples(NamedTuple):
-    """Some rows, stacked.
-
-    Attributes:
-      inputs: modality -> tree of arrays ``[B, ...]``, zeros in rows without the modality.
-      present: modality -> bool ``[B]``.
-    """
-
-    inputs: dict[str, Any]
-    present: dict[str, np.ndarray]
 
 
 class SampleReader:
@@ -73,7 +62,7 @@ class SampleReader:
 
     def __call__(
         self, rows: Sequence[int] | np.ndarray, draws: Sequence[Draws] | None = None
-    ) -> Samples:
+    ) -> Batch:
         """Rows as the network sees them.
 
         Args:
@@ -86,7 +75,7 @@ class SampleReader:
             for i, row in enumerate(rows)
         ]
         specs = opened.specs
-        return Samples(
+        return Batch(
             inputs={m: _stack([one.get(m) for one in decoded], specs[m]) for m in specs},
             present={m: np.array([m in one for one in decoded], np.bool_) for m in specs},
         )
@@ -120,7 +109,7 @@ def _stack(samples: Sequence[Any], spec: Modality) -> Any:
     return jax.tree.map(lambda *arrays: np.stack(arrays), *whole)
 
 
-def read_in_parts(reader: SampleReader, rows: np.ndarray, size: int = 64) -> Iterator[Samples]:
+def read_in_parts(reader: SampleReader, rows: np.ndarray, size: int = 64) -> Iterator[Batch]:
     """The rows in order, at most ``size`` at a time, without augmentation."""
     for start in range(0, len(rows), size):
         yield reader(rows[start : start + size])

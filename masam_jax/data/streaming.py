@@ -11,8 +11,9 @@ import jax
 import numpy as np
 from absl import flags
 
+from masam_jax.data.batch import Batch
 from masam_jax.data.draws import Draws
-from masam_jax.data.sample_reader import SampleReader, Samples
+from masam_jax.data.sample_reader import SampleReader
 
 # Tells the draws of augmentation from all others of a seed.
 _AUGMENT = 31
@@ -53,7 +54,7 @@ def training_batches(
     box: BatchBox = WHOLE,
     augment: bool = True,
     ahead: ReadAhead = _DEFAULT,
-) -> Generator[Samples, None, None]:
+) -> Generator[Batch, None, None]:
     """Samples of step ``start`` and all later ones, leaves ``[S, B, ...]``, without end.
 
     A sample is a function of seed, step and place in the batch, so that neither resuming nor the
@@ -74,7 +75,7 @@ def training_batches(
 
 def row_batches(
     reader: SampleReader, rows: np.ndarray, size: int, ahead: ReadAhead = _DEFAULT
-) -> Iterator[Samples]:
+) -> Iterator[Batch]:
     """Samples of the rows ``[n]`` in order, without augmentation, ``size`` at a time.
 
     The last batch is filled up with its last row, so that all have one shape.
@@ -85,7 +86,7 @@ def row_batches(
     return _run(grain.MapDataset.range(count).map(make), ahead)
 
 
-def _run(batches: grain.MapDataset[Samples], ahead: ReadAhead) -> Generator[Samples, None, None]:
+def _run(batches: grain.MapDataset[Batch], ahead: ReadAhead) -> Generator[Batch, None, None]:
     options = grain.ReadOptions(num_threads=ahead.threads, prefetch_buffer_size=ahead.batches)
     iterable = batches.to_iter_dataset(options)
     if ahead.workers:
@@ -118,7 +119,7 @@ class _TrainingBatch(grain.transforms.Map):
         self._box = box
         self._augment = augment
 
-    def map(self, element: int) -> Samples:
+    def map(self, element: int) -> Batch:
         """The samples of step ``element``."""
         rows = self._indices[element][self._box]
         all_places = np.arange(self._indices[element].shape[1])
@@ -135,6 +136,6 @@ class _RowBatch(grain.transforms.Map):
         self._reader = reader
         self._rows = rows
 
-    def map(self, element: int) -> Samples:
+    def map(self, element: int) -> Batch:
         """The samples of part ``element``."""
         return self._reader(self._rows[element])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Generator, Iterator
 from contextlib import closing
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import grain
 import jax
@@ -13,8 +13,10 @@ import numpy as np
 
 from masam_jax.config import CorruptionConfig
 from masam_jax.data import standardize
+from masam_jax.data.batch import Batch
 from masam_jax.data.on_disk import PreparedData
-from masam_jax.data.streaming import ReadAhead, Samples, row_batches, training_batches
+from masam_jax.data.streaming import ReadAhead, row_batches, training_batches
+from masam_jax.training import key_streams
 from masam_jax.training.corruption import corrupt_inputs, still_present
 
 if TYPE_CHECKING:
@@ -25,43 +27,10 @@ _CHUNK = 1024
 # Likewise of samples that are read from disk, which are larger.
 _STREAMED_CHUNK = 64
 
-# The stream of a seed's key that dropout and training noise are drawn from; others have 0 to 2.
-_STEP = 3
-
-
-class Batch(NamedTuple):
-    """Some samples of every seed; leaves ``[S, B, ...]``.
-
-    Attributes:
-      rows: int32, row numbers.
-      labels: int32, classes, or zeros and ones ``[S, B, K]``.
-      inputs: modality -> samples as the data give them; empty where the device holds all rows.
-      present: modality -> bool, whether the sample has it; empty where none lacks any.
-    """
-
-    rows: Any
-    labels: Any
-    inputs: Any
-    present: Any
-
-
-class NetworkInputs(NamedTuple):
-    """A batch as the network sees it, of one seed.
-
-    Attributes:
-      inputs: modality -> standardised samples ``[B, ...]``.
-      labels: ``[B]`` or ``[B, K]``.
-      present: modality -> bool ``[B]``; empty where no sample lacks any.
-    """
-
-    inputs: dict[str, Any]
-    labels: jax.Array
-    present: dict[str, jax.Array]
-
 
 def step_key(seed_key: jax.Array, step: jax.Array) -> jax.Array:
     """The PRNG key of one step of one seed: a function of both, so that resuming needs no state."""
-    return jax.random.fold_in(jax.random.fold_in(seed_key, _STEP), step)
+    return jax.random.fold_in(jax.random.fold_in(seed_key, key_streams.STEP), step)
 
 
 def network_inputs(
@@ -71,8 +40,10 @@ def network_inputs(
     statistics: Any,
     batch: Batch,
     key: jax.Array,
-) -> NetworkInputs:
-    """A batch of one seed, gathered, standardised and corrupted as configured; inside ``jit``.
+) -> Batch:
+    """A batch of one seed as the network sees it, with all of its inputs; inside ``jit``.
+
+    They are gathered, standardised, and corrupted as configured.
 
     Args:
       config: the corruptions.
@@ -87,7 +58,7 @@ def network_inputs(
         inputs = jax.tree.map(lambda x: x[batch.rows], resident)
     inputs = standardize(inputs, statistics)
     inputs = corrupt_inputs(config, part, inputs, batch.present, batch.rows, key)
-    return NetworkInputs(inputs, batch.labels, batch.present)
+    return batch._replace(inputs=inputs)
 
 
 class TrainingBatches:
@@ -130,19 +101,17 @@ class TrainingBatches:
                 for t, found in zip(itertools.count(step), samples, strict=False):
                     yield self._place(self._indices[t], found)
 
-    def _place(self, rows: np.ndarray, samples: Samples | None) -> Batch:
-        problem = self._problem
-        placement = problem.placement
-        labels = _labels(problem, rows, "train")
+    def _place(self, rows: np.ndarray, samples: Batch | None) -> Batch:
+        problem, placement = self._problem, self._problem.placement
         present = {m: found[rows] for m, found in problem.presence("train").items()}
+        batch = Batch({}, present, _labels(problem, rows, "train"), rows)
         if samples is None:
-            return placement.put(Batch(rows, labels, {}, present), placement.indices)
+            return placement.put(batch, placement.indices)
         box = placement.box(rows.shape)
-        present = _presence(
-            problem, "train", {m: found[box] for m, found in present.items()}, samples.present
-        )
-        placed = placement.put(Batch(rows, labels, {}, {}), placement.indices)
+        asked = {m: found[box] for m, found in present.items()}
+        present = _presence(problem, "train", asked, samples.present)
         inputs, present = placement.put_box((samples.inputs, present), rows.shape)
+        placed = placement.put(batch._replace(present={}), placement.indices)
         return placed._replace(inputs=inputs, present=present)
 
 
@@ -160,7 +129,7 @@ def evaluation_batches(
       part: ``"train"`` for labels and missing modalities as they are trained on, else ``"test"``.
     """
     size = min(indices.shape[1], _CHUNK)
-    samples: Iterator[Samples | None] = itertools.repeat(None)
+    samples: Iterator[Batch | None] = itertools.repeat(None)
     shared = shares_samples(problem, indices)
     if isinstance(problem.data, PreparedData):
         size = min(indices.shape[1], _STREAMED_CHUNK)
@@ -175,18 +144,13 @@ def evaluation_batches(
         rows = indices[:, start : start + size]
         count = rows.shape[1]
         rows = np.pad(rows, ((0, 0), (0, size - count)), mode="edge")
-        batch = Batch(
-            rows,
-            _labels(problem, rows, part),
-            {},
-            {m: present[rows] for m, present in problem.presence(part).items()},
-        )
+        asked = {m: present[rows] for m, present in problem.presence(part).items()}
+        batch = Batch({}, asked, _labels(problem, rows, part), rows)
         if found is not None:
             batch = _with_samples(problem, part, batch, found, shared)
-        places = Batch(*[placement.seeds] * 4)
-        if shared:
-            places = places._replace(inputs=placement.replicated)
-        yield Batch(*(placement.put(x, s) for x, s in zip(batch, places, strict=True))), count
+        inputs = placement.put(batch.inputs, placement.replicated if shared else placement.seeds)
+        placed = placement.put(batch._replace(inputs={}), placement.seeds)
+        yield placed._replace(inputs=inputs), count
 
 
 def shares_samples(problem: Problem, indices: np.ndarray) -> bool:
@@ -209,9 +173,7 @@ def _presence(
     return still_present(problem.experiment.corruption, part, asked, own)
 
 
-def _with_samples(
-    problem: Problem, part: str, batch: Batch, samples: Samples, shared: bool
-) -> Batch:
+def _with_samples(problem: Problem, part: str, batch: Batch, samples: Batch, shared: bool) -> Batch:
     shape = batch.rows.shape
 
     def by_seed(array: np.ndarray) -> np.ndarray:

@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from masam_jax.training.batches import Batch, network_inputs, shares_samples
+from masam_jax.data.batch import Batch
+from masam_jax.training.batches import network_inputs, shares_samples
 from masam_jax.training.predictions import Point, batch_axes, in_parts
 from masam_jax.training.problem import Problem
 
@@ -69,9 +70,10 @@ class LinearProbes:
         experiment = self._problem.experiment
         network = self._problem.network(experiment.model.fusion).with_statistics(statistics)
         key = jnp.zeros(2, jnp.uint32)
-        inputs, _, _ = network_inputs(experiment.corruption, "test", resident, scales, batch, key)
+        seen = network_inputs(experiment.corruption, "test", resident, scales, batch, key)
         return {
-            m: _vectors(network.encode({"encoders": encoders}, m, x)) for m, x in inputs.items()
+            m: _vectors(network.encode({"encoders": encoders}, m, x))
+            for m, x in seen.inputs.items()
         }
 
 

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from masam_jax.core.losses import sample_cross_entropy
-from masam_jax.training.batches import Batch, evaluation_batches, network_inputs, shares_samples
+from masam_jax.data.batch import Batch
+from masam_jax.training.batches import evaluation_batches, network_inputs, shares_samples
 from masam_jax.training.classification_metrics import accuracy, macro_f1, score
 from masam_jax.training.problem import Problem
 from masam_jax.training.task import Task
@@ -120,7 +121,7 @@ def in_parts(
 
 def batch_axes(shared: bool) -> Batch:
     """The axes of seeds of an evaluation batch, for ``vmap``."""
-    return Batch(rows=0, labels=0, inputs=None if shared else 0, present=0)
+    return Batch(inputs=None if shared else 0, present=0, labels=0, rows=0)
 
 
 def _compile(task: Task, shared: bool) -> Callable[..., Any]:
@@ -129,12 +130,12 @@ def _compile(task: Task, shared: bool) -> Callable[..., Any]:
 
     def one(point: Point, scales: Any, batch: Batch, resident: Any) -> Predictions:
         key = jnp.zeros(2, jnp.uint32)  # Noise at test time belongs to the row, not to a step.
-        inputs, labels, _ = network_inputs(config, "test", resident, scales, batch, key)
-        logits, unimodal = task.predict(*point, inputs)
+        seen = network_inputs(config, "test", resident, scales, batch, key)
+        logits, unimodal = task.predict(*point, seen.inputs)
         return Predictions(
-            labels=labels,
+            labels=seen.labels,
             probabilities=scale(logits.astype(jnp.float32)),
-            loss=sample_cross_entropy(logits, labels),
+            loss=sample_cross_entropy(logits, seen.labels),
             unimodal={m: scale(z.astype(jnp.float32)) for m, z in unimodal.items()},
         )
 

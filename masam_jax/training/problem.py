@@ -2,35 +2,31 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import grain
 import jax
 import numpy as np
 
-from masam_jax.config import CorruptionConfig, Experiment, InputConfig
+from masam_jax.config import Experiment, InputConfig
 from masam_jax.data import (
     SPLIT_RULE,
     MultimodalData,
     Split,
-    feature_statistics,
     index_batches,
     split_digest,
 )
 from masam_jax.data.on_disk import Data, PreparedData
-from masam_jax.data.standardization import Statistics, streamed_statistics
-from masam_jax.data.streaming import ReadAhead, row_batches
+from masam_jax.data.standardization import Statistics
+from masam_jax.data.streaming import ReadAhead
 from masam_jax.models import LateFusionNetwork
+from masam_jax.training import key_streams
 from masam_jax.training.corruption import Corruption, corrupt, still_present
 from masam_jax.training.distribution import Placement
 from masam_jax.training.networks import apply_pretrained, build_network, pretrained
 from masam_jax.training.open_data import open_data
-
-# The stream of a seed's key that initial parameters are drawn from; methods have 1 and 2.
-_PARAMETERS = 0
-# Samples that are read from disk at a time to be measured.
-_PART = 64
+from masam_jax.training.training_statistics import training_statistics
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,7 +113,7 @@ class Problem:
 
     def init_params(self, key: jax.Array, fusion: str) -> Any:
         """Parameters of one seed's network, from its key; without imported weights."""
-        return self.network(fusion).init(jax.random.fold_in(key, _PARAMETERS))
+        return self.network(fusion).init(jax.random.fold_in(key, key_streams.PARAMETERS))
 
     def initial(self, fusion: str) -> tuple[Any, Any]:
         """Parameters and running statistics ``[S, ...]`` before the first step, for every method.
@@ -224,7 +220,7 @@ def build_problem(
             data = data.in_memory()
     ahead = ReadAhead(inputs.workers, inputs.threads)
     if statistics is None:
-        statistics = _training_statistics(experiment.corruption, data, corruption, train, ahead)
+        statistics = training_statistics(experiment.corruption, data, corruption, train, ahead)
     resident = {} if isinstance(data, PreparedData) else _compact(data)
     problem = Problem(
         experiment=experiment,
@@ -242,47 +238,6 @@ def build_problem(
     )
     problem.network(experiment.model.fusion)  # Complains of features that no encoder fits.
     return problem
-
-
-def _training_statistics(
-    config: CorruptionConfig,
-    data: Data,
-    corruption: Corruption,
-    train: np.ndarray,
-    ahead: ReadAhead,
-) -> Statistics:
-    """Of the training rows, as far as they have the modality; what is taken away does not count."""
-    asked = corruption.present.get("train", {})
-    if isinstance(data, MultimodalData):
-        present = still_present(config, "train", asked, data.present)
-        return feature_statistics(data.features, train, data.modality_specs, present)
-    # Read once for all seeds that train on the same rows.
-    specs = data.modality_specs
-    distinct, which = np.unique(train, axis=0, return_inverse=True)
-    which = which.reshape(-1)
-    needs_reading = any(spec.normalization.is_fitted for spec in specs.values())
-
-    def values(rows: np.ndarray) -> Iterator[dict[str, Any]]:
-        read = row_batches(data.reader, rows, _PART, ahead) if needs_reading else ()
-        for start, (inputs, own) in zip(range(0, len(rows), _PART), read, strict=False):
-            part = rows[start : start + _PART]
-            has = still_present(
-                config,
-                "train",
-                {m: found[part] for m, found in asked.items()},
-                {m: found[: len(part)] for m, found in own.items()},
-            )
-            counted = {m: np.flatnonzero(found) for m, found in has.items()}
-            yield {m: jax.tree.map(lambda x, k=counted[m]: x[k], inputs[m]) for m in inputs}
-
-    each = [streamed_statistics(values(rows), specs) for rows in distinct]
-    return {
-        m: (
-            np.stack([one[m][0] for one in each])[which],
-            np.stack([one[m][1] for one in each])[which],
-        )
-        for m in each[0]
-    }
 
 
 def _compact(data: MultimodalData) -> dict[str, Any]:

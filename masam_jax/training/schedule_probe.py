@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from masam_jax.core.losses import sample_cross_entropy
-from masam_jax.training.batches import Batch, network_inputs, shares_samples
+from masam_jax.data.batch import Batch
+from masam_jax.training.batches import network_inputs, shares_samples
 from masam_jax.training.predictions import batch_axes, in_parts
 from masam_jax.training.seed_step import SeedStep
 from masam_jax.training.state import TrainState
@@ -88,7 +89,7 @@ class TrainingProbe:
     ) -> Any:
         config = self._task.problem.experiment.corruption
         key = jnp.zeros(2, jnp.uint32)  # Noise, where it is asked for, is that of evaluation.
-        inputs, labels, present = network_inputs(config, "test", resident, scales, batch, key)
+        inputs, present, labels, _ = network_inputs(config, "test", resident, scales, batch, key)
         network = self._task.network.with_statistics(statistics)
         logits, unimodal = network.apply(params, inputs)
         losses = {m: sample_cross_entropy(z, labels) for m, z in unimodal.items()}

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from masam_jax.training.batches import Batch, network_inputs, step_key
+from masam_jax.data.batch import Batch
+from masam_jax.training.batches import network_inputs, step_key
 from masam_jax.training.state import TrainState
 from masam_jax.training.task import StepInputs, Task
 from masam_jax.training.train_step import make_train_step

@@ -9,8 +9,8 @@ import jax
 import numpy as np
 
 from masam_jax.config import Experiment
+from masam_jax.data.batch import Batch
 from masam_jax.data.on_disk import Data, PreparedData
-from masam_jax.data.sample_reader import Samples
 from masam_jax.data.splits import split_digest
 from masam_jax.data.streaming import ReadAhead, row_batches
 from masam_jax.training.corruption import Corruption, corrupt, still_present
@@ -66,8 +66,8 @@ def split_rows(experiment: Experiment, data: Data, split: str, seeds: Sequence[i
 
 def split_samples(
     experiment: Experiment, data: Data, found: SplitRows, size: int, ahead: ReadAhead
-) -> Iterator[tuple[Samples, np.ndarray, int]]:
-    """``size`` samples at a time, their rows, and how many count; the last ones are filled up.
+) -> Iterator[tuple[Batch, int]]:
+    """``size`` samples at a time, and how many count; the last ones are filled up.
 
     Args:
       experiment: says what samples lack at test time.
@@ -82,15 +82,15 @@ def split_samples(
     read = row_batches(data.reader, padded, size, ahead) if isinstance(data, PreparedData) else None
     for start in range(0, count, size):
         rows = padded[start : start + size]
-        inputs, own = _rows_of(data, rows) if read is None else next(read)
+        samples = _rows_of(data, rows) if read is None else next(read)
         taken = {m: has[rows] for m, has in asked.items()}
-        has = still_present(experiment.corruption, "test", taken, own)
-        yield Samples(inputs, has), rows, min(size, count - start)
+        has = still_present(experiment.corruption, "test", taken, samples.present)
+        yield samples._replace(present=has, rows=rows), min(size, count - start)
 
 
-def _rows_of(data: Any, rows: np.ndarray) -> Samples:
+def _rows_of(data: Any, rows: np.ndarray) -> Batch:
     everywhere = np.ones(len(rows), np.bool_)
-    return Samples(
+    return Batch(
         jax.tree.map(lambda x: x[rows], dict(data.features)),
         {m: data.present[m][rows] if m in data.present else everywhere for m in data.modalities},
     )

@@ -9,11 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from masam_jax.core.random_keys import with_key
+from masam_jax.training import key_streams
 from masam_jax.training.problem import Problem
 from masam_jax.training.task import Task
-
-# The stream of a seed's key that a method draws from; initial parameters have 0 and 2.
-_METHOD = 1
 
 
 class TrainState(NamedTuple):
@@ -84,7 +82,7 @@ def _initializer(task: Task) -> Callable[[Any, Any, jax.Array], TrainState]:
     def init_one(params: Any, statistics: Any, key: jax.Array) -> TrainState:
         params = task.extend(params, key)
         method_state = task.init_state(params)
-        method_key = jax.random.fold_in(key, _METHOD)
+        method_key = jax.random.fold_in(key, key_streams.METHOD)
         return TrainState(
             params=jax.tree.map(jnp.copy, params),
             statistics=jax.tree.map(jnp.copy, statistics),

@@ -14,15 +14,14 @@ import optax
 from masam_jax.core.gradients import multimodal_value_and_grad
 from masam_jax.core.late_fusion import LateFusion
 from masam_jax.data import hold_out, index_batches
+from masam_jax.data.batch import Batch
 from masam_jax.methods import BoundMethod, Context, Objective, Outcome, Schedule
 from masam_jax.models import LateFusionNetwork, batch_signals
-from masam_jax.training.batches import NetworkInputs, TrainingBatches
+from masam_jax.training import key_streams
+from masam_jax.training.batches import TrainingBatches
 from masam_jax.training.by_partition import by_partition
 from masam_jax.training.dominance import count_dominance
 from masam_jax.training.problem import Problem
-
-# The stream of a seed's key that further parameters of a method are drawn from.
-_METHOD_PARAMETERS = 2
 
 StepGradient = Callable[..., tuple[Any, Any, dict[str, Any]]]
 
@@ -53,7 +52,7 @@ class StepInputs(NamedTuple):
       state: the objective's.
     """
 
-    batch: NetworkInputs
+    batch: Batch
     statistics: dict[str, Any]
     key: jax.Array
     state: Any
@@ -195,7 +194,7 @@ class Task:
     def extend(self, params: Any, key: jax.Array) -> Any:
         """The network's initial parameters with those that the objective adds, for one seed."""
         further = self.objective.init_params(
-            self.network, jax.random.fold_in(key, _METHOD_PARAMETERS)
+            self.network, jax.random.fold_in(key, key_streams.METHOD_PARAMETERS)
         )
         return {**params, "method": further} if further else params
 
@@ -270,7 +269,7 @@ class Task:
     def _losses(
         self, params: Any, encoded: dict[str, Any], step: StepInputs
     ) -> tuple[jax.Array, dict[str, jax.Array], Observed]:
-        inputs, labels, present = step.batch
+        inputs, present, labels, _ = step.batch
         features = {m: each["features"] for m, each in encoded.items()}
         further = {"present": present} if present else {}
         outcome: Outcome = self.objective.losses(

@@ -14,8 +14,8 @@ from experiments.benchmark_consumption import Consumption, measure_consumption
 from experiments.benchmark_input import InputSettings, measure_input, print_report
 from experiments.benchmark_media import FRAME_RATE, SOUND_RATE, make_media
 from experiments.benchmark_zoo import make_zoo_problem
-from masam_jax.config.published.crema_d import SETTINGS
-from masam_jax.data.sample_reader import Samples
+from masam_jax.config.published.crema_d import CREMA_D
+from masam_jax.data.batch import Batch
 from masam_jax.data.streaming import ReadAhead
 from masam_jax.data.transforms.audio_clip import read_wave
 from masam_jax.data.transforms.video_frames import read_frames
@@ -29,9 +29,7 @@ def printed(report):
 
 
 def samples(value):
-    return Samples(
-        {"audio": np.full((1, 2, 3), value, np.float32)}, {"audio": np.ones((1, 2), bool)}
-    )
+    return Batch({"audio": np.full((1, 2, 3), value, np.float32)}, {"audio": np.ones((1, 2), bool)})
 
 
 def test_media_have_the_length_and_size_asked_for(tmp_path):
@@ -69,7 +67,7 @@ def test_benchmark_of_small_clips(monkeypatch):
         shapes = {m: spec.shape for m, spec in problem.data.modality_specs.items()}
         asked.append((method, steps, workers))
         assert shapes == {"audio": (257, 188, 1), "video": (1, 16, 16, 3)}
-        assert problem.experiment.model == SETTINGS.experiment.model
+        assert problem.experiment.model == CREMA_D.experiment.model
         return Consumption(method, 1.0, 4.0, dict.fromkeys(workers, 0.0))
 
     monkeypatch.setattr(benchmark_input, "measure_consumption", consumption)
@@ -132,7 +130,7 @@ def test_batches_that_differ_are_told():
 
 def test_kept_samples_are_the_rows():
     values = np.arange(12, dtype=np.float32).reshape(4, 3)
-    kept = benchmark_delivery._Kept(Samples({"audio": values}, {"audio": np.arange(4) > 1}))
+    kept = benchmark_delivery._Kept(Batch({"audio": values}, {"audio": np.arange(4) > 1}))
     found = kept(np.array([3, 0, 3]))
     np.testing.assert_array_equal(found.inputs["audio"], values[[3, 0, 3]])
     np.testing.assert_array_equal(found.present["audio"], [True, False, True])

@@ -15,8 +15,9 @@ from masam_jax.config import (
     SeedConfig,
 )
 from masam_jax.config.errors import RunError
+from masam_jax.data.batch import Batch
 from masam_jax.methods import parse_method
-from masam_jax.training.batches import NetworkInputs, network_inputs
+from masam_jax.training.batches import network_inputs
 from masam_jax.training.corruption import still_present
 from masam_jax.training.plan import plan_training
 from masam_jax.training.schedule_probe import TrainingProbe
@@ -131,7 +132,7 @@ def test_nothing_is_said_where_nothing_lacks(value_and_grad):
     complete = stateful_problem(1, model=PLAIN)
     batch = _batch(complete)
     assert batch.present == {}
-    _, _, signals = value_and_grad[1](NetworkInputs(batch.inputs, batch.labels, {}))
+    _, _, signals = value_and_grad[1](Batch(batch.inputs, {}, batch.labels))
     assert "present" not in signals
 
 
