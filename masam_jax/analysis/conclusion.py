@@ -15,11 +15,11 @@ def headline(rows: Sequence[Row], dataset: str | None = None) -> str:
     below 0.05.
 
     Args:
-        rows: from `tables.comparison_table`.
-        dataset: the data set's name, if it is known.
+      rows: from `tables.comparison_table`.
+      dataset: the data set's name, if it is known.
 
     Returns:
-        The sentence.
+      The sentence.
     """
     on_data = f" on {dataset}" if dataset else ""
     baseline = next((row for row in rows if row.is_baseline), None)
@@ -60,7 +60,7 @@ def _baseline_leads(rows: Sequence[Row], baseline: Row, on_data: str) -> str:
 
 
 def _verdict(rows: Sequence[Row], row: Row) -> str:
-    """What the tests allow to say about `row` against the baseline."""
+    """What the tests allow to say about ``row`` against the baseline."""
     test = row.difference
     if row.score.count == 1:
         return "which one seed cannot tell from chance"

@@ -27,13 +27,13 @@ def critical_difference_plot(directory: Directory) -> list[Plot]:
     """The diagram, where there are at least three methods and three seeds to rank.
 
     Args:
-        directory: from `read_directory`.
+      directory: from `read_directory`.
 
     Returns:
-        One plot, or none.
+      One plot, or none.
 
     Raises:
-        ValueError: if the methods have different numbers of seeds.
+      ValueError: if the methods have different numbers of seeds.
     """
     if len(directory.methods) < MIN_METHODS or len(directory.baseline.result["seeds"]) < MIN_BLOCKS:
         return []
@@ -51,12 +51,12 @@ def draw_ranks(ranks: RankComparison, titles: Sequence[str], *, baseline: int) -
     """Demšar's diagram: the better half of the methods on the left, the other on the right.
 
     Args:
-        ranks: the comparison.
-        titles: the methods' names, in its order.
-        baseline: position of the method drawn in grey.
+      ranks: the comparison.
+      titles: the methods' names, in its order.
+      baseline: position of the method drawn in grey.
 
     Returns:
-        The figure.
+      The figure.
     """
     count = len(titles)
     names = [wrapped(title, _WRAP) for title in titles]

@@ -7,11 +7,11 @@ _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def number(value: float | None, decimals: int = 2, *, signed: bool = False) -> str:
-    """A number with a true minus sign; a dash for `None`.
+    """A number with a true minus sign; a dash for ``None``.
 
     Examples:
-        >>> number(-0.456), number(0.5, 1, signed=True), number(None)
-        ('−0.46', '+0.5', '—')
+      >>> number(-0.456), number(0.5, 1, signed=True), number(None)
+      ('−0.46', '+0.5', '—')
     """
     if value is None:
         return DASH
@@ -23,13 +23,13 @@ def number(value: float | None, decimals: int = 2, *, signed: bool = False) -> s
 def mean_and_std(
     summary: Summary, decimals: int = 2, *, scale: float = 1.0, signed: bool = False
 ) -> str:
-    """`mean ± std` times `scale`; `mean ± —` with one seed, a dash where a seed diverged.
+    """``mean ± std`` times ``scale``; ``mean ± —`` with one seed, a dash where a seed diverged.
 
     Examples:
-        >>> mean_and_std(Summary(0.9312, 0.0058, 16), scale=100)
-        '93.12 ± 0.58'
-        >>> mean_and_std(Summary(0.9312, None, 1), scale=100)
-        '93.12 ± —'
+      >>> mean_and_std(Summary(0.9312, 0.0058, 16), scale=100)
+      '93.12 ± 0.58'
+      >>> mean_and_std(Summary(0.9312, None, 1), scale=100)
+      '93.12 ± —'
     """
     if summary.mean is None:
         return DASH
@@ -38,7 +38,7 @@ def mean_and_std(
 
 
 def percent(summary: Summary) -> str:
-    """`mean ± std` of a fraction, in percent."""
+    """``mean ± std`` of a fraction, in percent."""
     return mean_and_std(summary, scale=100.0)
 
 
@@ -48,11 +48,11 @@ def mean_percent(summary: Summary) -> str:
 
 
 def p_value(value: float | None) -> str:
-    """A p-value with two significant digits; a dash for `None`.
+    """A p-value with two significant digits; a dash for ``None``.
 
     Examples:
-        >>> p_value(0.043), p_value(1.0), p_value(2.13e-6), p_value(0.0)
-        ('0.043', '1.00', '2.1×10⁻⁶', '<10⁻³⁰⁰')
+      >>> p_value(0.043), p_value(1.0), p_value(2.13e-6), p_value(0.0)
+      ('0.043', '1.00', '2.1×10⁻⁶', '<10⁻³⁰⁰')
     """
     if value is None:
         return DASH
@@ -65,11 +65,11 @@ def p_value(value: float | None) -> str:
 
 
 def seconds(value: float | None) -> str:
-    """Seconds with about three digits; a dash for `None`.
+    """Seconds with about three digits; a dash for ``None``.
 
     Examples:
-        >>> seconds(3.456), seconds(123.4)
-        ('3.5', '123')
+      >>> seconds(3.456), seconds(123.4)
+      ('3.5', '123')
     """
     if value is None:
         return DASH
@@ -77,11 +77,11 @@ def seconds(value: float | None) -> str:
 
 
 def rate(value: float | None) -> str:
-    """Something per second with three digits; a dash for `None`.
+    """Something per second with three digits; a dash for ``None``.
 
     Examples:
-        >>> rate(0.01234), rate(4.5), rate(99.96), rate(1234.5)
-        ('0.0123', '4.50', '100', '1234')
+      >>> rate(0.01234), rate(4.5), rate(99.96), rate(1234.5)
+      ('0.0123', '4.50', '100', '1234')
     """
     if value is None:
         return DASH
@@ -91,11 +91,11 @@ def rate(value: float | None) -> str:
 
 
 def scientific(value: float | None) -> str:
-    """A positive number of any size with three digits; a dash for `None`.
+    """A positive number of any size with three digits; a dash for ``None``.
 
     Examples:
-        >>> scientific(81920.0), scientific(3.2e-7)
-        ('8.19×10⁴', '3.20×10⁻⁷')
+      >>> scientific(81920.0), scientific(3.2e-7)
+      ('8.19×10⁴', '3.20×10⁻⁷')
     """
     if value is None:
         return DASH
@@ -107,7 +107,7 @@ def points(value: float) -> str:
     """A difference of fractions in percentage points, unsigned, at least one decimal.
 
     Examples:
-        >>> points(-0.00812), points(0.01)
-        ('0.81', '1.00')
+      >>> points(-0.00812), points(0.01)
+      ('0.81', '1.00')
     """
     return number(abs(value) * 100)

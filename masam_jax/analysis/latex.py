@@ -56,14 +56,14 @@ _DAGGER = r"\rlap{$^{\dagger}$}"
 def to_latex(rows: Sequence[Row]) -> str:
     r"""A booktabs tabular; the best means bold, significant differences with a dagger.
 
-    It wants `\usepackage{booktabs}`, as a comment in it says. The p-value shown, and the one that
+    It wants ``\usepackage{booktabs}``, as a comment in it says. The p-value shown, and the one that
     decides on the dagger, is the paired t-test's after Holm's correction.
 
     Args:
-        rows: from `tables.comparison_table`.
+      rows: from `tables.comparison_table`.
 
     Returns:
-        LaTeX source, which any engine reads; empty for no rows.
+      LaTeX source, which any engine reads; empty for no rows.
     """
     if not rows:
         return ""
@@ -89,10 +89,10 @@ def escape(text: str) -> str:
     r"""Text that LaTeX prints as it stands: special characters escaped, symbols in math mode.
 
     Examples:
-        >>> print(escape("MASAM ρ=12 & 50 %"))
-        MASAM $\rho$=12 \& 50 \%
-        >>> print(escape("2.1×10⁻⁶"))
-        2.1$\times$10$^{-6}$
+      >>> print(escape("MASAM ρ=12 & 50 %"))
+      MASAM $\rho$=12 \& 50 \%
+      >>> print(escape("2.1×10⁻⁶"))
+      2.1$\times$10$^{-6}$
     """
     one_line = " ".join(text.split())
     escaped = "".join(

@@ -16,13 +16,13 @@ def make_plots(directory: Directory) -> list[Plot]:
     """Every plot that the directory's records allow, in the order of a report.
 
     Args:
-        directory: from `read_directory`.
+      directory: from `read_directory`.
 
     Returns:
-        Final scores; paired differences to the baseline (several methods and seeds); the
-        critical-difference diagram (three methods and seeds); learning curves with seed bands;
-        for methods that recorded MASAM's state, the share of steps in which each modality was
-        dominant, and score, alignment and decay over time.
+      Final scores; paired differences to the baseline (several methods and seeds); the
+      critical-difference diagram (three methods and seeds); learning curves with seed bands;
+      for methods that recorded MASAM's state, the share of steps in which each modality was
+      dominant, and score, alignment and decay over time.
     """
     return [
         *final_score_plots(directory),
@@ -33,7 +33,7 @@ def make_plots(directory: Directory) -> list[Plot]:
 
 
 def write_plot(plot: Plot, folder: Path) -> Path:
-    """Writes one plot as `folder/<name>.png` at 150 dpi, and returns its path."""
+    """Writes one plot as ``folder/<name>.png`` at 150 dpi, and returns its path."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{plot.name}.png"
     FigureCanvasAgg(plot.figure)
@@ -43,16 +43,16 @@ def write_plot(plot: Plot, folder: Path) -> Path:
 
 
 def save_plots(directory: str | Path) -> list[Path]:
-    """Draws all plots of a comparison or run directory into its `plots/`.
+    """Draws all plots of a comparison or run directory into its ``plots/``.
 
     Args:
-        directory: a directory with `results.json` or `result.json`.
+      directory: a directory with ``results.json`` or ``result.json``.
 
     Returns:
-        The PNG files' paths, in the order of a report.
+      The PNG files' paths, in the order of a report.
 
     Raises:
-        ValueError: if the directory's records are missing or damaged.
+      ValueError: if the directory's records are missing or damaged.
     """
     record = read_directory(directory)
     return [write_plot(plot, record.path / "plots") for plot in make_plots(record)]

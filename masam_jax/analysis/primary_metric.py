@@ -10,10 +10,10 @@ def primary_metric(results: Mapping[str, Any]) -> str:
     """The name of the metric, "accuracy" where none was recorded.
 
     Args:
-        results: the content of `results.json` or of `result.json`.
+      results: the content of ``results.json`` or of ``result.json``.
 
     Raises:
-        ValueError: if it is no name of `masam_jax.training.classification_metrics`.
+      ValueError: if it is no name of ``masam_jax.training.classification_metrics``.
     """
     name = results.get("metric", "accuracy")
     title(name)
@@ -21,15 +21,15 @@ def primary_metric(results: Mapping[str, Any]) -> str:
 
 
 def primary_scores(result: Mapping[str, Any], split: str, metric: str) -> list[float | None]:
-    """One method's scores, fractions, one per seed; `None` where a seed diverged.
+    """One method's scores, fractions, one per seed; ``None`` where a seed diverged.
 
     Args:
-        result: the method's, with metrics on the split.
-        split: "test" or "validation".
-        metric: from `primary_metric`.
+      result: the method's, with metrics on the split.
+      split: "test" or "validation".
+      metric: from `primary_metric`.
 
     Raises:
-        ValueError: if the metric was not recorded.
+      ValueError: if the metric was not recorded.
     """
     metrics = result[split]
     if metric not in metrics:

@@ -18,14 +18,14 @@ class RankComparison:
     """Methods compared by their ranks within blocks (here: seeds).
 
     Attributes:
-        mean_ranks: of each method, in the order given; 1 is the best.
-        statistic: Friedman's χ², corrected for ties.
-        p_value: of Friedman's test, from the χ² distribution; 1 if every block is one tie.
-        critical_difference: mean ranks at least this far apart differ by Nemenyi's test.
-        cliques: largest groups of two or more methods that are not told apart, as positions in
-            the order given, best rank first.
-        blocks: number of blocks.
-        level: significance level of both tests.
+      mean_ranks: of each method, in the order given; 1 is the best.
+      statistic: Friedman's χ², corrected for ties.
+      p_value: of Friedman's test, from the χ² distribution; 1 if every block is one tie.
+      critical_difference: mean ranks at least this far apart differ by Nemenyi's test.
+      cliques: largest groups of two or more methods that are not told apart, as positions in
+          the order given, best rank first.
+      blocks: number of blocks.
+      level: significance level of both tests.
     """
 
     mean_ranks: tuple[float, ...]
@@ -48,7 +48,7 @@ def compare_ranks(
     """Friedman's test over all methods and, where it rejects, Nemenyi's test between them.
 
     Two methods differ if their mean ranks are at least CD = q √(k (k + 1) / (6 N)) apart, where k
-    counts methods, N blocks, and q is the studentized range's quantile at `level` over √2. Where
+    counts methods, N blocks, and q is the studentized range's quantile at ``level`` over √2. Where
     Friedman's test does not reject, no pair is told apart and all methods form one clique.
 
     Nemenyi's test is used, although its verdict on a pair depends on the other methods' ranks
@@ -57,21 +57,21 @@ def compare_ranks(
     18 methods no pair could ever differ with fewer than 13 seeds.
 
     Args:
-        scores: [k][N], higher is better; `None` or NaN (a seed diverged) is worse than any number.
-            Differences below 1e-6 of a block's largest score are float32 rounding, and tie.
-        level: significance level, strictly between 0 and 1.
+      scores: [k][N], higher is better; ``None`` or NaN (a seed diverged) is worse than any number.
+          Differences below 1e-6 of a block's largest score are float32 rounding, and tie.
+      level: significance level, strictly between 0 and 1.
 
     Returns:
-        The comparison.
+      The comparison.
 
     Raises:
-        ValueError: if there are fewer than 3 methods or 3 blocks, the methods have different
-            numbers of blocks, or `level` is out of range.
+      ValueError: if there are fewer than 3 methods or 3 blocks, the methods have different
+          numbers of blocks, or ``level`` is out of range.
 
     References:
-        Demšar, "Statistical comparisons of classifiers over multiple data sets", JMLR 2006.
-        Benavoli, Corani, Mangili, "Should we really use post-hoc tests based on mean-ranks?",
-        JMLR 2016.
+      Demšar, "Statistical comparisons of classifiers over multiple data sets", JMLR 2006.
+      Benavoli, Corani, Mangili, "Should we really use post-hoc tests based on mean-ranks?",
+      JMLR 2016.
     """
     if not 0 < level < 1:
         raise ValueError(f"level is {level}; it must lie strictly between 0 and 1")
@@ -93,13 +93,13 @@ def block_ranks(scores: Sequence[Sequence[float | None]]) -> np.ndarray:
     """Ranks within each block: 1 for the highest score, ties share their average rank.
 
     Args:
-        scores: [k][N], as in `compare_ranks`.
+      scores: [k][N], as in `compare_ranks`.
 
     Returns:
-        float64 [N, k].
+      float64 [N, k].
 
     Raises:
-        ValueError: if there is no score, or the methods have different numbers of blocks.
+      ValueError: if there is no score, or the methods have different numbers of blocks.
     """
     counts = sorted({len(values) for values in scores})
     if len(counts) != 1 or counts[0] == 0:
@@ -115,10 +115,10 @@ def critical_difference(methods: int, blocks: int, level: float = 0.05) -> float
     """Nemenyi's critical difference of mean ranks.
 
     Examples:
-        Demšar 2006, section 3.2.4: four classifiers on 14 data sets.
+      Demšar 2006, section 3.2.4: four classifiers on 14 data sets.
 
-        >>> round(critical_difference(4, 14), 2), round(critical_difference(4, 14, 0.1), 2)
-        (1.25, 1.12)
+      >>> round(critical_difference(4, 14), 2), round(critical_difference(4, 14, 0.1), 2)
+      (1.25, 1.12)
     """
     quantile = float(scipy.stats.studentized_range.ppf(1 - level, methods, math.inf))
     return quantile / math.sqrt(2) * math.sqrt(methods * (methods + 1) / (6 * blocks))
@@ -154,7 +154,7 @@ def _order(mean_ranks: Sequence[float]) -> list[int]:
 
 
 def _cliques(mean_ranks: Sequence[float], difference: float) -> tuple[tuple[int, ...], ...]:
-    """Runs in the order of ranks that span less than `difference`, none inside another."""
+    """Runs in the order of ranks that span less than ``difference``, none inside another."""
     order = _order(mean_ranks)
     cliques = []
     reached = 0

@@ -19,8 +19,8 @@ class Curve:
     """One metric over training.
 
     Attributes:
-        steps: int64 [T], increasing.
-        values: float64 [T, S], one column per seed; NaN where a seed diverged.
+      steps: int64 [T], increasing.
+      values: float64 [T, S], one column per seed; NaN where a seed diverged.
     """
 
     steps: np.ndarray
@@ -29,7 +29,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class MethodRecord:
-    """One trained method: `result.json`, `config.json` and `metrics.jsonl`, parsed."""
+    """One trained method: ``result.json``, ``config.json`` and ``metrics.jsonl``, parsed."""
 
     result: dict[str, Any]
     config: dict[str, Any] | None
@@ -41,16 +41,16 @@ class MethodRecord:
         return str(self.result["title"])
 
     def curve(self, split: str, key: str, modality: str | None = None) -> Curve | None:
-        """One metric over training, or `None` if it was never logged.
+        """One metric over training, or ``None`` if it was never logged.
 
         Args:
-            split: "train" or "validation".
-            key: the metric, such as "accuracy" or "score".
-            modality: whose value, for metrics that have one per modality.
+          split: "train" or "validation".
+          key: the metric, such as "accuracy" or "score".
+          modality: whose value, for metrics that have one per modality.
 
         Returns:
-            The curve. A step that was logged twice (before and after resuming) counts once, as
-            logged last.
+          The curve. A step that was logged twice (before and after resuming) counts once, as
+          logged last.
         """
         rows: dict[int, list[float]] = {}
         for record in self.metrics:
@@ -80,13 +80,13 @@ class Directory:
     """A comparison, or a single run seen as a comparison of one method.
 
     Attributes:
-        path: where it lies.
-        is_comparison: whether it holds several methods' results (`results.json`).
-        results: the content of `results.json`; for a single run its equivalent.
-        methods: the methods in the order of `results`.
-        config: content of `config.json`, or `None`.
-        environment: content of `environment.json`, or `None`.
-        splits: content of `splits.json`, or `None`.
+      path: where it lies.
+      is_comparison: whether it holds several methods' results (``results.json``).
+      results: the content of ``results.json``; for a single run its equivalent.
+      methods: the methods in the order of ``results``.
+      config: content of ``config.json``, or ``None``.
+      environment: content of ``environment.json``, or ``None``.
+      splits: content of ``splits.json``, or ``None``.
     """
 
     path: Path
@@ -104,7 +104,7 @@ class Directory:
 
     @property
     def metric(self) -> str:
-        """What the methods are judged by, a name of `masam_jax.training.classification_metrics`."""
+        """What the methods are judged by, one of the classification metrics' names."""
         return primary_metric(self.results)
 
     def scores(self, method: MethodRecord) -> list[float | None]:
@@ -118,17 +118,17 @@ class Directory:
 
 
 def read_directory(directory: str | Path) -> Directory:
-    """Reads a comparison directory (`results.json`) or a run directory (`result.json`).
+    """Reads a comparison directory (``results.json``) or a run directory (``result.json``).
 
     Args:
-        directory: what `masam compare` or `masam train` wrote.
+      directory: what ``masam compare`` or ``masam train`` wrote.
 
     Returns:
-        Everything that tables, plots and reports need.
+      Everything that tables, plots and reports need.
 
     Raises:
-        ValueError: if the directory holds neither file, or a file is damaged, lacks a key, or
-            names a metric that is none.
+      ValueError: if the directory holds neither file, or a file is damaged, lacks a key, or
+          names a metric that is none.
     """
     path = Path(directory)
     if (path / "results.json").is_file():
@@ -164,13 +164,13 @@ def reported_split(methods: Sequence[dict[str, Any]]) -> str:
     """The split to report: "test", or "validation" for results that leave the test split alone.
 
     Args:
-        methods: results, each with `test` or `validation` metrics, or both.
+      methods: results, each with ``test`` or ``validation`` metrics, or both.
 
     Returns:
-        "test" if every method has test metrics, else "validation".
+      "test" if every method has test metrics, else "validation".
 
     Raises:
-        ValueError: if there is no split on which every method was evaluated.
+      ValueError: if there is no split on which every method was evaluated.
     """
     for split in ("test", "validation"):
         if all(method.get(split) for method in methods):
@@ -182,16 +182,16 @@ def reported_split(methods: Sequence[dict[str, Any]]) -> str:
 
 
 def read_metrics(path: str | Path) -> list[dict[str, Any]]:
-    """Reads `metrics.jsonl`; a last line that a killed run left unfinished is left out.
+    """Reads ``metrics.jsonl``; a last line that a killed run left unfinished is left out.
 
     Args:
-        path: the file. One that does not exist has no records.
+      path: the file. One that does not exist has no records.
 
     Returns:
-        One dict per line, in the file's order.
+      One dict per line, in the file's order.
 
     Raises:
-        ValueError: naming file and line, if any line but the last is not a record.
+      ValueError: naming file and line, if any line but the last is not a record.
     """
     path = Path(path)
     if not path.is_file():
@@ -241,7 +241,7 @@ def _single_results(method: MethodRecord) -> dict[str, Any]:
 
 
 def _dataset_name(*sources: dict[str, Any]) -> str | None:
-    """The first `dataset` in the sources, at whatever depth their sections put it."""
+    """The first ``dataset`` in the sources, at whatever depth their sections put it."""
     for source in sources:
         name = source.get("dataset")
         if not isinstance(name, str):

@@ -28,18 +28,18 @@ from masam_jax.training.classification_metrics import phrase, title
 
 
 def write_report(directory: str | Path) -> Path:
-    """Writes `report.html`, with everything in it, and the PNG files it shows into `plots/`.
+    """Writes ``report.html``, with everything in it, and the PNG files it shows into ``plots/``.
 
     The page asks nothing of the network: tables, style and images are inside it.
 
     Args:
-        directory: a directory with `results.json` (a comparison) or `result.json` (a run).
+      directory: a directory with ``results.json`` (a comparison) or ``result.json`` (a run).
 
     Returns:
-        The page's path.
+      The page's path.
 
     Raises:
-        ValueError: if the directory's records are missing or damaged.
+      ValueError: if the directory's records are missing or damaged.
     """
     record = read_directory(directory)
     plots = make_plots(record)
@@ -54,18 +54,18 @@ def write_report(directory: str | Path) -> Path:
 
 
 def save_tables(directory: str | Path) -> list[Path]:
-    """Writes `table.md` (both tables), and the main one as `table.csv` and `table.tex`.
+    """Writes ``table.md`` (both tables), and the main one as ``table.csv`` and ``table.tex``.
 
     The CSV has every number in full precision; the LaTeX is a booktabs tabular.
 
     Args:
-        directory: a directory with `results.json` or `result.json`.
+      directory: a directory with ``results.json`` or ``result.json``.
 
     Returns:
-        The files' paths.
+      The files' paths.
 
     Raises:
-        ValueError: if the directory's records are missing or damaged.
+      ValueError: if the directory's records are missing or damaged.
     """
     record = read_directory(directory)
     rows = comparison_table(record.results)
@@ -89,14 +89,14 @@ def _by_modality(record: Directory) -> dict[str, list[UnimodalRow]]:
 
 
 def flatten(content: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Nested settings as `{"optimizer.learning_rate": "0.005"}`, for a two-column table.
+    """Nested settings as ``{"optimizer.learning_rate": "0.005"}``, for a two-column table.
 
     Args:
-        content: what a JSON file held.
-        prefix: put before every name.
+      content: what a JSON file held.
+      prefix: put before every name.
 
     Returns:
-        Dotted names and printed values; lists of plain values on one line.
+      Dotted names and printed values; lists of plain values on one line.
     """
     flat: dict[str, str] = {}
     for key, value in content.items():
@@ -186,7 +186,7 @@ def _facts(record: Directory, dataset: str | None) -> list[tuple[str, str]]:
 
 
 def _table(rows: Rows, lines: Sequence[dict[str, str]]) -> dict[str, Any] | None:
-    """A table's headings and lines; `None` for no rows."""
+    """A table's headings and lines; ``None`` for no rows."""
     if not rows:
         return None
     shown = shown_cells(lines)

@@ -22,26 +22,26 @@ class Row:
     """One method of the comparison table; scores are fractions.
 
     Attributes:
-        title: the method's name.
-        spec: what selects it on the command line.
-        is_baseline: whether the others are compared with it.
-        is_best: whether no method has a higher mean score.
-        score: what is compared, `metric` on the reported split, over seeds.
-        accuracy: the accuracy, whatever the metric.
-        difference: that score against the baseline's, paired by seed; `None` for itself.
-        p_holm: the paired t-test's p-value, corrected for all comparisons of the table.
-        macro_f1: macro-averaged F1.
-        probe: accuracy of linear probes on the frozen encoders, averaged over modalities.
-        unimodal: score of the modalities' own heads, averaged over modalities.
-        fusion_loss: mean fusion cross-entropy, in nats.
-        steps_per_second: training steps of all seeds together, without compilation; `None` if it
-            was not recorded, as the next four.
-        flops_per_step: XLA's estimate of the operations of one training step of all seeds.
-        flops_ratio: that number over the one of late fusion, or of the baseline without it.
-        seconds: wall-clock of training all seeds.
-        compile_seconds: wall-clock of compiling.
-        split: the reported split, "test" or "validation".
-        metric: name of the score.
+      title: the method's name.
+      spec: what selects it on the command line.
+      is_baseline: whether the others are compared with it.
+      is_best: whether no method has a higher mean score.
+      score: what is compared, `metric` on the reported split, over seeds.
+      accuracy: the accuracy, whatever the metric.
+      difference: that score against the baseline's, paired by seed; ``None`` for itself.
+      p_holm: the paired t-test's p-value, corrected for all comparisons of the table.
+      macro_f1: macro-averaged F1.
+      probe: accuracy of linear probes on the frozen encoders, averaged over modalities.
+      unimodal: score of the modalities' own heads, averaged over modalities.
+      fusion_loss: mean fusion cross-entropy, in nats.
+      steps_per_second: training steps of all seeds together, without compilation; ``None`` if it
+          was not recorded, as the next four.
+      flops_per_step: XLA's estimate of the operations of one training step of all seeds.
+      flops_ratio: that number over the one of late fusion, or of the baseline without it.
+      seconds: wall-clock of training all seeds.
+      compile_seconds: wall-clock of compiling.
+      split: the reported split, "test" or "validation".
+      metric: name of the score.
     """
 
     title: str
@@ -112,7 +112,7 @@ class Row:
         }
 
     def numbers(self) -> dict[str, Any]:
-        """Column name to number in full precision; `None` for what is undefined."""
+        """Column name to number in full precision; ``None`` for what is undefined."""
         test = self.difference
         return {
             "method": self.title,
@@ -183,7 +183,7 @@ class UnimodalRow:
         return self.cells()
 
     def numbers(self) -> dict[str, Any]:
-        """Column name to number in full precision; `None` for what is undefined."""
+        """Column name to number in full precision; ``None`` for what is undefined."""
         row: dict[str, Any] = {"method": self.title, "spec": self.spec}
         for modality, summary in self.scores.items():
             row[f"{modality}_{self.metric}_mean"] = summary.mean
@@ -203,10 +203,10 @@ def shown_cells(lines: Sequence[dict[str, str]]) -> list[dict[str, str]]:
     """Lines of one table, without the columns that compare where there is nothing to compare.
 
     Args:
-        lines: `cells()`, `further_cells()` or `terminal_cells()` of every row.
+      lines: ``cells()``, ``further_cells()`` or ``terminal_cells()`` of every row.
 
     Returns:
-        The lines to show.
+      The lines to show.
     """
     if len(lines) > 1:
         return list(lines)

@@ -16,9 +16,9 @@ class Summary:
     """Mean and spread of one metric over seeds.
 
     Attributes:
-        mean: arithmetic mean; `None` where any value is not finite (a seed diverged).
-        std: sample standard deviation (ddof = 1); `None` with one seed or without a mean.
-        count: number of seeds.
+      mean: arithmetic mean; ``None`` where any value is not finite (a seed diverged).
+      std: sample standard deviation (ddof = 1); ``None`` with one seed or without a mean.
+      count: number of seeds.
     """
 
     mean: float | None
@@ -28,18 +28,18 @@ class Summary:
 
 @dataclass(frozen=True)
 class PairedTest:
-    """A method against a baseline on the same seeds; differences are `values - baseline`.
+    """A method against a baseline on the same seeds; differences are ``values - baseline``.
 
-    Whatever is not defined is `None`, never NaN: everything where a value is not finite, the
+    Whatever is not defined is ``None``, never NaN: everything where a value is not finite, the
     spread and both tests with one seed, the t-test where all differences are equal and not 0.
 
     Attributes:
-        mean_difference: mean over seeds.
-        std_difference: sample standard deviation (ddof = 1) over seeds.
-        t_statistic: of the paired t-test, `count - 1` degrees of freedom.
-        p_value: two-sided, of the paired t-test; 1 for identical samples.
-        wilcoxon_p_value: two-sided, of Wilcoxon's signed-rank test; 1 for identical samples.
-        count: number of pairs.
+      mean_difference: mean over seeds.
+      std_difference: sample standard deviation (ddof = 1) over seeds.
+      t_statistic: of the paired t-test, ``count - 1`` degrees of freedom.
+      p_value: two-sided, of the paired t-test; 1 for identical samples.
+      wilcoxon_p_value: two-sided, of Wilcoxon's signed-rank test; 1 for identical samples.
+      count: number of pairs.
     """
 
     mean_difference: float | None
@@ -53,13 +53,13 @@ class PairedTest:
         """Student's confidence interval of the mean difference.
 
         Args:
-            level: coverage, between 0 and 1.
+          level: coverage, between 0 and 1.
 
         Returns:
-            Lower and upper end; `None` where the spread is not defined.
+          Lower and upper end; ``None`` where the spread is not defined.
 
         Raises:
-            ValueError: if `level` is not strictly between 0 and 1.
+          ValueError: if ``level`` is not strictly between 0 and 1.
         """
         if not 0 < level < 1:
             raise ValueError(f"level is {level}; it must lie strictly between 0 and 1")
@@ -74,19 +74,19 @@ def summarize(values: Sequence[float | None]) -> Summary:
     """Mean and sample standard deviation over seeds.
 
     Args:
-        values: one number per seed; `None` counts as not finite.
+      values: one number per seed; ``None`` counts as not finite.
 
     Returns:
-        The summary, with `None` for what is not defined.
+      The summary, with ``None`` for what is not defined.
 
     Raises:
-        ValueError: if there is no value.
+      ValueError: if there is no value.
 
     Examples:
-        >>> summarize([1.0, 2.0, 3.0])
-        Summary(mean=2.0, std=1.0, count=3)
-        >>> summarize([0.5])
-        Summary(mean=0.5, std=None, count=1)
+      >>> summarize([1.0, 2.0, 3.0])
+      Summary(mean=2.0, std=1.0, count=3)
+      >>> summarize([0.5])
+      Summary(mean=0.5, std=None, count=1)
     """
     array = _as_vector("values", values)
     if not np.isfinite(array).all():
@@ -100,17 +100,17 @@ def paired_test(values: Sequence[float | None], baseline: Sequence[float | None]
 
     Differences below 1e-6 of the largest value are ties: they are float32 rounding. Wilcoxon's
     p-value is exact up to 50 seeds without ties and up to 13 with them, and asymptotic beyond
-    (SciPy's `method="auto"`); zero differences are dropped, as Wilcoxon did.
+    (SciPy's ``method="auto"``); zero differences are dropped, as Wilcoxon did.
 
     Args:
-        values: the method's metric, one number per seed.
-        baseline: the baseline's metric on the same seeds, in the same order.
+      values: the method's metric, one number per seed.
+      baseline: the baseline's metric on the same seeds, in the same order.
 
     Returns:
-        The test's result, with `None` for what is not defined.
+      The test's result, with ``None`` for what is not defined.
 
     Raises:
-        ValueError: if there is no value, or the lengths differ.
+      ValueError: if there is no value, or the lengths differ.
     """
     ours, theirs = _as_vector("values", values), _as_vector("baseline", baseline)
     count = ours.size
@@ -141,17 +141,17 @@ def holm(p_values: Sequence[float]) -> list[float]:
     """Holm's step-down correction of p-values for the number of comparisons made.
 
     Args:
-        p_values: one p-value per comparison.
+      p_values: one p-value per comparison.
 
     Returns:
-        Adjusted p-values in the same order, none above 1.
+      Adjusted p-values in the same order, none above 1.
 
     Examples:
-        >>> holm([0.01, 0.04, 0.03])
-        [0.03, 0.06, 0.06]
+      >>> holm([0.01, 0.04, 0.03])
+      [0.03, 0.06, 0.06]
 
     References:
-        Holm, "A simple sequentially rejective multiple test procedure", 1979.
+      Holm, "A simple sequentially rejective multiple test procedure", 1979.
     """
     adjusted = [1.0] * len(p_values)
     largest = 0.0
@@ -169,7 +169,7 @@ def _as_vector(name: str, values: Sequence[float | None]) -> np.ndarray:
 
 
 def _signed_ranks(difference: np.ndarray, resolution: float) -> np.ndarray:
-    """Dense signed ranks in which magnitudes closer than `resolution` are exact ties."""
+    """Dense signed ranks in which magnitudes closer than ``resolution`` are exact ties."""
     magnitude = np.abs(difference)
     order = np.argsort(magnitude, kind="stable")
     steps = np.diff(magnitude[order], prepend=0.0) > resolution

@@ -34,10 +34,10 @@ class Plot:
     """A figure and what a reader is told about it.
 
     Attributes:
-        name: file name without suffix.
-        title: a heading.
-        caption: what is shown, with its units and the meaning of bands.
-        figure: the drawing.
+      name: file name without suffix.
+      title: a heading.
+      caption: what is shown, with its units and the meaning of bands.
+      figure: the drawing.
     """
 
     name: str
@@ -61,14 +61,14 @@ def modality_styles(modalities: Sequence[str]) -> dict[str, LineStyle]:
 
 
 def panels(count: int) -> tuple[Figure, list[Axes]]:
-    """A figure of `count` equal panels with shared axes, filled row by row.
+    """A figure of ``count`` equal panels with shared axes, filled row by row.
 
     Args:
-        count: number of panels, at least 1. Up to 8 stand two in a row, more of them three; a
-            single panel gets the whole width.
+      count: number of panels, at least 1. Up to 8 stand two in a row, more of them three; a
+          single panel gets the whole width.
 
     Returns:
-        The figure and its axes.
+      The figure and its axes.
     """
     columns = min(count, 2 if count <= 8 else 3)
     rows = -(-count // columns)
@@ -105,7 +105,7 @@ def step_axis(ax: Axes) -> None:
 
 
 def wrapped(text: str, width: int) -> str:
-    """A name in lines of at most `width` characters, broken at spaces, hyphens and underscores."""
+    """A name in lines of ``width`` characters or less, broken at spaces, hyphens, underscores."""
     # Only spaces and hyphens end a line of textwrap's; options have underscores.
     return textwrap.fill(text.replace("_", "_ "), width).replace("_ ", "_")
 
@@ -125,11 +125,11 @@ def mean_band(
     """Mean over seeds with a band of one standard deviation (ddof = 1) to each side.
 
     Args:
-        ax: where to draw.
-        steps: [T].
-        values: [T, S]; seeds that are not finite at a step are left out there.
-        line: colour and dashes.
-        width: line width in points.
+      ax: where to draw.
+      steps: [T].
+      values: [T, S]; seeds that are not finite at a step are left out there.
+      line: colour and dashes.
+      width: line width in points.
     """
     finite = np.ma.masked_invalid(values)
     mean = finite.mean(axis=1)

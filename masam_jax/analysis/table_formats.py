@@ -50,12 +50,12 @@ def to_rich(rows: Rows, title: str | None = None, width: int = 100) -> Table:
     accuracy. On less than 100 columns more is left out, which the line below the table says.
 
     Args:
-        rows: of either table.
-        title: put above; by default what the main table is about.
-        width: columns of the terminal.
+      rows: of either table.
+      title: put above; by default what the main table is about.
+      width: columns of the terminal.
 
     Returns:
-        The table to print.
+      The table to print.
     """
     table = Table(
         title=title or _title(rows),

@@ -12,17 +12,17 @@ from masam_jax.analysis.statistics import Summary, holm, paired_test, summarize
 
 
 def comparison_table(results: dict[str, Any]) -> list[Row]:
-    """The main table: every method of `results.json`, in its order, against the baseline.
+    """The main table: every method of ``results.json``, in its order, against the baseline.
 
     Args:
-        results: the content of `results.json`, or of `result.json` (one method, no baseline).
+      results: the content of ``results.json``, or of ``result.json`` (one method, no baseline).
 
     Returns:
-        One row per method.
+      One row per method.
 
     Raises:
-        ValueError: if the baseline is missing, a method has other seeds than the baseline, the
-            methods were not evaluated on the same split, or one lacks the metric of the results.
+      ValueError: if the baseline is missing, a method has other seeds than the baseline, the
+          methods were not evaluated on the same split, or one lacks the metric of the results.
     """
     methods = _methods(results)
     baseline = next((m for m in methods if m["spec"] == results.get("baseline")), None)
@@ -48,10 +48,10 @@ def unimodal_table(results: dict[str, Any]) -> list[UnimodalRow]:
     """Score of every modality's own head, per method; methods without heads are left out.
 
     Args:
-        results: the content of `results.json`, or of `result.json`.
+      results: the content of ``results.json``, or of ``result.json``.
 
     Returns:
-        One row per method, all with the same modalities in sorted order.
+      One row per method, all with the same modalities in sorted order.
     """
     metric = primary_metric(results)
     return _by_modality(results, unimodal_key(metric), metric)
@@ -61,10 +61,10 @@ def probe_table(results: dict[str, Any]) -> list[UnimodalRow]:
     """Accuracy of a linear probe on every frozen encoder, per method that has been probed.
 
     Args:
-        results: as for `unimodal_table`.
+      results: as for `unimodal_table`.
 
     Returns:
-        As `unimodal_table`.
+      As `unimodal_table`.
     """
     return _by_modality(results, "probe_accuracy", "accuracy")
 
@@ -90,10 +90,10 @@ def cost_reference(results: dict[str, Any]) -> dict[str, Any]:
     """The method whose FLOPs the others' are divided by.
 
     Args:
-        results: the content of `results.json`, or of `result.json`.
+      results: the content of ``results.json``, or of ``result.json``.
 
     Returns:
-        The result of plain `late_fusion`; where it was not run, the baseline's.
+      The result of plain `late_fusion`; where it was not run, the baseline's.
     """
     methods = _methods(results)
     for spec in ("late_fusion", results.get("baseline")):
@@ -176,7 +176,7 @@ def _corrected(rows: Sequence[Row]) -> list[Row]:
 def _mean_over_modalities(
     scores: dict[str, Sequence[float | None]] | None,
 ) -> list[float | None]:
-    """Mean over modalities, seed by seed; `None` for a seed where a modality has no value."""
+    """Mean over modalities, seed by seed; ``None`` for a seed where a modality has no value."""
     return [
         None if any(value is None for value in values) else math.fsum(values) / len(values)
         for values in zip(*(scores or {}).values(), strict=True)

@@ -26,10 +26,12 @@ def multimodal_value_and_grad(
 ) -> ValueAndGrad:
     r"""The counterpart of ``jax.value_and_grad`` for multimodal losses.
 
-    .. math:: L_{total} = L_{fuse} + \sum_m \lambda_m L_m
+    $$
+    L_{total} = L_{fuse} + \sum_m \lambda_m L_m
+    $$
 
-    From one forward pass the gradients of :math:`L_{total}` and :math:`L_{fuse}` are pulled back;
-    that of :math:`\sum_m L_m` is their difference over :math:`\lambda`, so that MASAM pays for two
+    From one forward pass the gradients of $L_{total}$ and $L_{fuse}$ are pulled back;
+    that of $\sum_m L_m$ is their difference over $\lambda$, so that MASAM pays for two
     pullbacks and, under ``jit``, a method that reads no signal for one.
 
     Args:
@@ -47,7 +49,7 @@ def multimodal_value_and_grad(
       shared_parameters: pull back every unimodal loss by itself, which true per-modality gradients
         need when modalities share labelled parameters; M + 1 pullbacks instead of two. They come
         as the further signal ``per_modality_grads``, ``{modality: gradient}``.
-      unimodal_gradients: "difference" as described above; "direct" pulls :math:`\sum_m L_m` back
+      unimodal_gradients: "difference" as described above; "direct" pulls $\sum_m L_m$ back
         and adds, which spares MASAM the rounding of the difference and costs a method that reads
         no signal a second pullback; In float32 the difference
         leaves γ with an error of about 1e-7 ‖∇L_fuse‖ / (λ ‖∇L_m‖). "auto" is "direct" where
@@ -57,7 +59,7 @@ def multimodal_value_and_grad(
     Returns:
       A function ``(params, *args) -> (losses, grads, signals)``. ``losses`` is a `Losses`,
       ``grads`` the gradient of the total loss, and ``signals`` a dict for ``**signals`` of every
-      method's ``update``: ``fusion_grads``, ``unimodal_grads`` (of :math:`\sum_m L_m`, unweighted),
+      method's ``update``: ``fusion_grads``, ``unimodal_grads`` (of $\sum_m L_m$, unweighted),
       ``total_grads`` (``grads``, which a chain may have changed before a method sees them),
       ``unimodal_losses``, ``fusion_grad_fn(params, modality)`` and ``total_grad_fn(params)``, the
       last two on the same batch. All of it is a pytree and may leave a ``jit``.
@@ -67,12 +69,13 @@ def multimodal_value_and_grad(
         or a batch does not split evenly.
       TypeError: ``loss_fn`` returns something else than it should.
 
-    >>> import jax.numpy as jnp
-    >>> def loss_fn(params, x):
-    ...     return jnp.sum((params["a"] * x) ** 2), {"a": jnp.sum(params["a"] ** 2)}
-    >>> losses, grads, signals = multimodal_value_and_grad(loss_fn)({"a": 2.0}, jnp.ones(3))
-    >>> float(losses.total), float(grads["a"]), float(signals["unimodal_grads"]["a"])
-    (16.0, 16.0, 4.0)
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> def loss_fn(params, x):
+      ...     return jnp.sum((params["a"] * x) ** 2), {"a": jnp.sum(params["a"] ** 2)}
+      >>> losses, grads, signals = multimodal_value_and_grad(loss_fn)({"a": 2.0}, jnp.ones(3))
+      >>> float(losses.total), float(grads["a"]), float(signals["unimodal_grads"]["a"])
+      (16.0, 16.0, 4.0)
     """
     if not callable(loss_fn):
         raise ValueError(f"loss_fn must be a function or a LateFusion, got {loss_fn!r}")

@@ -63,11 +63,12 @@ def masam(
 ) -> optax.GradientTransformationExtraArgs:
     r"""Multimodal adaptive sharpness-aware minimization, as a correction on the total gradient.
 
-    With :math:`m^* = \arg\max_m \alpha Decay_m + (1 - \alpha) \gamma_m` (APS) and
-    :math:`\epsilon = \rho_t \gamma_{m^*} \nabla_{\theta_{m^*}} L_{fuse} / \|\cdot\|_2` (MDPS),
+    With $m^* = \arg\max_m \alpha Decay_m + (1 - \alpha) \gamma_m$ (APS) and
+    $\epsilon = \rho_t \gamma_{m^*} \nabla_{\theta_{m^*}} L_{fuse} / \|\cdot\|_2$ (MDPS),
 
-    .. math::
-      u_{m^*} \leftarrow u_{m^*} + \nabla L_{fuse}(\theta + \epsilon) - \nabla L_{fuse}(\theta)
+    $$
+    u_{m^*} \leftarrow u_{m^*} + \nabla L_{fuse}(\theta + \epsilon) - \nabla L_{fuse}(\theta)
+    $$
 
     and every other update stays: it needs nothing of the base optimizer, and stands anywhere in a
     chain. ``update`` takes the signals of `multimodal_value_and_grad`, and ignores extra arguments
@@ -113,19 +114,20 @@ def masam(
     References:
       MASAM: Multimodal Adaptive Sharpness-Aware Minimization, ICLR 2026.
 
-    >>> import optax
-    >>> from masam_jax import masam_metrics, multimodal_value_and_grad
-    >>> params = {"audio": 1.0, "video": 2.0, "head": 0.5}
-    >>> def loss_fn(p):
-    ...     fused = (p["head"] * (p["audio"] + p["video"]) - 1.0) ** 2
-    ...     return fused, {m: p[m] ** 2 for m in ("audio", "video")}
-    >>> labels = {"audio": "audio", "video": "video", "head": "other"}
-    >>> tx = optax.chain(masam(labels, rho=0.1), optax.sgd(0.1))
-    >>> opt_state = tx.init(params)
-    >>> losses, grads, signals = multimodal_value_and_grad(loss_fn)(params)
-    >>> updates, opt_state = tx.update(grads, opt_state, params, **signals)
-    >>> masam_metrics(opt_state)["dominant"]
-    'audio'
+    Examples:
+      >>> import optax
+      >>> from masam_jax import masam_metrics, multimodal_value_and_grad
+      >>> params = {"audio": 1.0, "video": 2.0, "head": 0.5}
+      >>> def loss_fn(p):
+      ...     fused = (p["head"] * (p["audio"] + p["video"]) - 1.0) ** 2
+      ...     return fused, {m: p[m] ** 2 for m in ("audio", "video")}
+      >>> labels = {"audio": "audio", "video": "video", "head": "other"}
+      >>> tx = optax.chain(masam(labels, rho=0.1), optax.sgd(0.1))
+      >>> opt_state = tx.init(params)
+      >>> losses, grads, signals = multimodal_value_and_grad(loss_fn)(params)
+      >>> updates, opt_state = tx.update(grads, opt_state, params, **signals)
+      >>> masam_metrics(opt_state)["dominant"]
+      'audio'
     """
     check_radius(rho)
     check_number("alpha", alpha, "[0, 1]")

@@ -107,9 +107,10 @@ def label_by_path(
       ValueError: (here) there are no rules, a pattern is no regular expression, or a label is
         unknown; (when called) leaves that no pattern covers, or patterns that match nothing.
 
-    >>> labels = label_by_path({"^encoders/audio/": "audio", "/video/": "video", "": "other"})
-    >>> labels({"encoders": {"audio": {"w": 0.0}, "video": {"w": 0.0}}, "head": 0.0})
-    {'encoders': {'audio': {'w': 'audio'}, 'video': {'w': 'video'}}, 'head': 'other'}
+    Examples:
+      >>> labels = label_by_path({"^encoders/audio/": "audio", "/video/": "video", "": "other"})
+      >>> labels({"encoders": {"audio": {"w": 0.0}, "video": {"w": 0.0}}, "head": 0.0})
+      {'encoders': {'audio': {'w': 'audio'}, 'video': {'w': 'video'}}, 'head': 'other'}
     """
     pairs = tuple(rules.items() if isinstance(rules, Mapping) else rules)
     if not pairs:

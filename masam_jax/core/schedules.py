@@ -47,19 +47,21 @@ def summable(
 ) -> optax.Schedule:
     r"""The largest radius up to ``rho`` whose products with the learning rate are summable.
 
-    Theorem 1 asks :math:`\sum_t \eta_t \rho_t < \infty`. With the envelope
+    Theorem 1 asks $\sum_t \eta_t \rho_t < \infty$. With the envelope
 
-    .. math:: e_t = \eta_{ref} (1 + t / T)^{-p}, \qquad \rho_t = \rho \min(1, e_t / \eta_t)
+    $$
+    e_t = \eta_{ref} (1 + t / T)^{-p}, \qquad \rho_t = \rho \min(1, e_t / \eta_t)
+    $$
 
-    the products stay below :math:`\rho e_t`, whose sum is at most
-    :math:`\rho \eta_{ref} (1 + T / (p - 1))`, whatever the learning rate does: where it decays
+    the products stay below $\rho e_t$, whose sum is at most
+    $\rho \eta_{ref} (1 + T / (p - 1))$, whatever the learning rate does: where it decays
     faster than the envelope, the radius stays at ``rho``.
 
     Args:
       rho: the radius at most, ρ ≥ 0.
       learning_rate: η, a number or the schedule that the base optimizer follows.
       transition_steps: T ≥ 1, the steps over which the radius about halves under a constant η.
-        :math:`\eta_{ref}` is the largest learning rate of the first T steps, warm-up included.
+        $\eta_{ref}$ is the largest learning rate of the first T steps, warm-up included.
       power: the exponent p > 1 of the envelope.
 
     Returns:
@@ -68,9 +70,10 @@ def summable(
     Raises:
       ValueError: an argument is out of range, or no learning rate of the first T steps is positive.
 
-    >>> radius = summable(0.3, 1e-3, transition_steps=100, power=2.0)
-    >>> round(float(radius(0)), 3), round(float(radius(100)), 3)
-    (0.3, 0.075)
+    Examples:
+      >>> radius = summable(0.3, 1e-3, transition_steps=100, power=2.0)
+      >>> round(float(radius(0)), 3), round(float(radius(100)), 3)
+      (0.3, 0.075)
     """
     check_radius(rho)
     if callable(rho):

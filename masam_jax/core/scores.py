@@ -96,10 +96,13 @@ def advance(
 ) -> ModalityScores:
     r"""One step of APS; a modality that is not present keeps what it had.
 
-    .. math::
-      MA_m(t) &= \beta MA_m(t-1) + (1 - \beta) L_m(t), \quad MA_m(0) = L_m(0) \\
-      Decay_m(t) &= \max(0, L_m(t-1) - MA_m(t)), \quad Decay_m(0) = 0 \\
-      APS_m(t) &= \alpha Decay_m(t) + (1 - \alpha) \gamma_m
+    $$
+    \begin{aligned}
+    MA_m(t) &= \beta MA_m(t-1) + (1 - \beta) L_m(t), \quad MA_m(0) = L_m(0) \\
+    Decay_m(t) &= \max(0, L_m(t-1) - MA_m(t)), \quad Decay_m(0) = 0 \\
+    APS_m(t) &= \alpha Decay_m(t) + (1 - \alpha) \gamma_m
+    \end{aligned}
+    $$
 
     Args:
       scores: those of the step before.

@@ -20,10 +20,11 @@ import numpy as np
 def cut_specification(spec: str) -> tuple[str, str | None]:
     """The name, and what follows the colon; None where there is no colon.
 
-    >>> cut_specification("masam:rho=12")
-    ('masam', 'rho=12')
-    >>> cut_specification("masam")
-    ('masam', None)
+    Examples:
+      >>> cut_specification("masam:rho=12")
+      ('masam', 'rho=12')
+      >>> cut_specification("masam")
+      ('masam', None)
     """
     name, colon, rest = spec.strip().partition(":")
     return name, rest if colon else None
@@ -107,8 +108,9 @@ def format_number(value: object) -> str:
 def unknown(what: str, name: object, known: Iterable[str]) -> str:
     """Words for a name that is none of those known, with the nearest of them.
 
-    >>> unknown("method", "masm", ["late_fusion", "masam"])
-    "unknown method 'masm'; did you mean 'masam'? (known: late_fusion, masam)"
+    Examples:
+      >>> unknown("method", "masm", ["late_fusion", "masam"])
+      "unknown method 'masm'; did you mean 'masam'? (known: late_fusion, masam)"
     """
     names = tuple(known)
     near = nearest(name, names)

@@ -18,7 +18,7 @@ _RESERVED = "other"
 
 
 class SplitFunction(Protocol):
-    """Draws the three parts of a data set, as :func:`~masam_jax.data.make_split` does."""
+    """Draws the three parts of a data set, as `make_split` does."""
 
     def __call__(
         self,

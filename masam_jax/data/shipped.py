@@ -55,7 +55,7 @@ SHIPPED: dict[str, Shipped] = {
 
 
 def dataset_names() -> tuple[str, ...]:
-    """Names that :func:`load_dataset` accepts, sorted."""
+    """Names that `load_dataset` accepts, sorted."""
     return tuple(sorted(SHIPPED))
 
 
@@ -63,7 +63,7 @@ def load_dataset(name: str, options: Any = None) -> MultimodalData:
     """Load a data set by name; no network is used.
 
     Args:
-      name: ``"mfeat"`` (:func:`load_mfeat`) or ``"synthetic"`` (:func:`make_synthetic`).
+      name: ``"mfeat"`` (`load_mfeat`) or ``"synthetic"`` (`make_synthetic`).
       options: an instance of its class of options; the defaults when None.
 
     Raises:

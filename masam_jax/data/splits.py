@@ -18,7 +18,7 @@ SPLIT_RULE = (
     "Test, then validation are drawn with split_seed and are the same for every training seed; "
     "train is drawn with the training seed from the rows left. Indices are sorted."
 )
-"""The rule of :func:`make_split` in words, to be written beside the results."""
+"""The rule of `make_split` in words, to be written beside the results."""
 
 _TEST, _VALIDATION, _TRAIN = 0, 1, 2
 # Streams of their own, for the order of training rows (`pipeline.py`, 3) and for `hold_out`.
@@ -47,7 +47,7 @@ def make_split(
     """Split rows into train, validation and test, each stratified by class.
 
     Test and validation depend on ``split_seed`` alone, so all training seeds are judged on the same
-    rows; ``seed`` draws the training rows from those that remain. :data:`SPLIT_RULE` says how, and
+    rows; ``seed`` draws the training rows from those that remain. `SPLIT_RULE` says how, and
     the same arguments give the same split on every machine and NumPy release.
 
     Args:

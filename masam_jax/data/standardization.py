@@ -79,7 +79,7 @@ def feature_statistics(
 def streamed_statistics(
     parts: Iterable[Mapping[str, Any]], specs: Mapping[str, Modality]
 ) -> Statistics:
-    """:func:`feature_statistics` of rows that come in parts, none of which is kept.
+    """`feature_statistics` of rows that come in parts, none of which is kept.
 
     Args:
       parts: modality -> array ``[n, ...]`` or tree with a mask.
@@ -118,7 +118,7 @@ def standardize(
       inputs: modality -> array ``[..., D]`` of any real dtype, ``{"values": …, "mask": …}`` or
         ``{"tokens": …, "mask": …}``.
       statistics: modality -> ``(mean, std)``, each ``[D]`` or ``[1]``, from
-        :func:`feature_statistics`.
+        `feature_statistics`.
     """
     return {m: _scaled(tree, statistics.get(m)) for m, tree in inputs.items()}
 

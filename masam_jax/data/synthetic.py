@@ -1,29 +1,31 @@
 r"""Synthetic multimodal data whose imbalance is known, because it is set.
 
-Row :math:`i` has a class :math:`y_i`; classes are as equally frequent as they can be. With a
-latent dimension :math:`k`, each class has a prototype that all modalities see and one that modality
-:math:`m` alone sees, all drawn once: :math:`\mu_c, \nu_{m,c} \sim \mathcal N(0, I_k)`. A row
-departs from its prototypes by :math:`e_i, f_{i,m} \sim \mathcal N(0, I_k)`:
+Row $i$ has a class $y_i$; classes are as equally frequent as they can be. With a
+latent dimension $k$, each class has a prototype that all modalities see and one that modality
+$m$ alone sees, all drawn once: $\mu_c, \nu_{m,c} \sim \mathcal N(0, I_k)$. A row
+departs from its prototypes by $e_i, f_{i,m} \sim \mathcal N(0, I_k)$:
 
-.. math::
+$$
+\begin{aligned}
+h_i     &= \sqrt{1-v}\, \mu_{y_i} + \sqrt{v}\, e_i               && \text{shared factor} \\
+p_{i,m} &= \sqrt{1-v}\, \nu_{m,y_i} + \sqrt{v}\, f_{i,m}         && \text{private signal} \\
+z_{i,m} &= \sqrt{s}\, h_i + \sqrt{1-s}\, p_{i,m}                 && \text{latent} \\
+x_{i,m} &= d_m A_m z_{i,m} + \sigma \xi_{i,m}                    && \text{observed}
+\end{aligned}
+$$
 
-    h_i     &= \sqrt{1-v}\, \mu_{y_i} + \sqrt{v}\, e_i               && \text{shared factor} \\
-    p_{i,m} &= \sqrt{1-v}\, \nu_{m,y_i} + \sqrt{v}\, f_{i,m}         && \text{private signal} \\
-    z_{i,m} &= \sqrt{s}\, h_i + \sqrt{1-s}\, p_{i,m}                 && \text{latent} \\
-    x_{i,m} &= d_m A_m z_{i,m} + \sigma \xi_{i,m}                    && \text{observed}
-
-with noise :math:`\xi \sim \mathcal N(0, I)` and a fixed mixing matrix :math:`A_m \in \mathbb
-R^{D_m \times k}` whose rows have unit length. Every coordinate of h, p, z and A z has unit variance
+with noise $\xi \sim \mathcal N(0, I)$ and a fixed mixing matrix $A_m \in \mathbb
+R^{D_m \times k}$ whose rows have unit length. Every coordinate of h, p, z and A z has unit variance
 over the draw of prototypes, hence:
 
-* the signal-to-noise ratio of each feature of modality m is :math:`d_m^2 / \sigma^2`
-  (``dominance`` :math:`d_m`, ``noise`` :math:`\sigma`), so the modality with the largest
-  :math:`d_m` is the one a joint network learns first;
-* :math:`\mathrm{Cov}(z_{i,m}, z_{i,m'}) = s I` for :math:`m \neq m'`: ``shared`` is the fraction
+* the signal-to-noise ratio of each feature of modality m is $d_m^2 / \sigma^2$
+  (``dominance`` $d_m$, ``noise`` $\sigma$), so the modality with the largest
+  $d_m$ is the one a joint network learns first;
+* $\mathrm{Cov}(z_{i,m}, z_{i,m'}) = s I$ for $m \neq m'$: ``shared`` is the fraction
   of the latent's variance that is common to all modalities. At s = 1 they are redundant, noisy
   views of one factor; at s = 0 they are independent given the class, and a weak modality still
   holds class information that no other has;
-* ``within_class`` :math:`v` is the fraction of the variance that says nothing of the class: 0 makes
+* ``within_class`` $v$ is the fraction of the variance that says nothing of the class: 0 makes
   the noise-free problem trivial, 1 makes it impossible.
 """
 
@@ -41,7 +43,7 @@ from masam_jax.data.in_memory import MultimodalData
 
 @dataclasses.dataclass(frozen=True)
 class SyntheticConfig(Options):
-    """What :func:`make_synthetic` draws. The symbols are those of the module's documentation.
+    """What `make_synthetic` draws. The symbols are those of the module's documentation.
 
     Attributes:
       samples: number of rows N.
@@ -99,11 +101,11 @@ def make_synthetic(config: SyntheticConfig | None = None, /, **overrides: Any) -
     """Draw a data set; the model is in this module's documentation.
 
     Args:
-      config: what to draw; the defaults of :class:`SyntheticConfig` when omitted.
-      **overrides: fields of :class:`SyntheticConfig` to replace.
+      config: what to draw; the defaults of `SyntheticConfig` when omitted.
+      **overrides: fields of `SyntheticConfig` to replace.
 
     Returns:
-      :class:`MultimodalData` named ``"synthetic"``, float32 features ``[N, *dims]`` for modalities
+      `MultimodalData` named ``"synthetic"``, float32 features ``[N, *dims]`` for modalities
       ``m0, m1, …``. Each modality has its own random stream: adding one leaves the others and the
       labels as they were.
 

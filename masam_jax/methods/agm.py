@@ -8,10 +8,10 @@ import jax.numpy as jnp
 import optax
 
 from masam_jax.core.numerics import accumulation_dtype
-from masam_jax.core.partition import resolve_partition
+from masam_jax.core.partition import Labels, resolve_partition
 from masam_jax.core.specs import Options, check_choice, check_number, option
 from masam_jax.methods.from_options import call, titled
-from masam_jax.methods.method import Context, Labels, Method
+from masam_jax.methods.method import Context, Method
 from masam_jax.methods.modulation import (
     TENSORS,
     Tensors,
@@ -56,15 +56,18 @@ def agm(
 ) -> optax.GradientTransformationExtraArgs:
     r"""Adaptive gradient modulation, a scaling of ``updates``.
 
-    With :math:`s_m = \mathrm{CE}(\varphi_m)`, the cross-entropy of the Shapley response
-    :math:`\varphi_m` of each of M modalities to the fusion logits, and :math:`\hat s_m(t)` its
+    With $s_m = \mathrm{CE}(\varphi_m)$, the cross-entropy of the Shapley response
+    $\varphi_m$ of each of M modalities to the fusion logits, and $\hat s_m(t)$ its
     mean over the steps before t,
 
-    .. math::
-      r_m(t) &= \exp\Bigl(\frac{1}{M - 1} \sum_{j \neq m} (s_j - s_m)\Bigr)
-              = \exp\Bigl(\frac{M}{M - 1} (\bar s - s_m)\Bigr) \\
-      \tau_m(t) &= \exp\Bigl(\frac{M}{M - 1} (\bar{\hat s} - \hat s_m)\Bigr), \quad \tau_m(0) = 1 \\
-      \kappa_m &= \exp(\alpha \min(\tau_m - r_m, 7)), \qquad u_m \leftarrow \kappa_m u_m
+    $$
+    \begin{aligned}
+    r_m(t) &= \exp\Bigl(\frac{1}{M - 1} \sum_{j \neq m} (s_j - s_m)\Bigr)
+    = \exp\Bigl(\frac{M}{M - 1} (\bar s - s_m)\Bigr) \\
+    \tau_m(t) &= \exp\Bigl(\frac{M}{M - 1} (\bar{\hat s} - \hat s_m)\Bigr), \quad \tau_m(0) = 1 \\
+    \kappa_m &= \exp(\alpha \min(\tau_m - r_m, 7)), \qquad u_m \leftarrow \kappa_m u_m
+    \end{aligned}
+    $$
 
     The ratio r is above 1 where a modality answers better than the others do, so that one which
     pulls ahead of its own average, r > τ, is slowed down, and one which falls behind is sped up. A
@@ -96,13 +99,13 @@ def agm(
     Differences from the authors' release:
       - The release scales the gradient where it enters φ_m, in a backward hook, so that the fusion
         head and all that lies behind is modulated too; of two encoders each also receives
-        :math:`(\kappa_j - \kappa_m) / 2` times the gradient through its answer to an empty input.
+        $(\kappa_j - \kappa_m) / 2$ times the gradient through its answer to an empty input.
         Here the encoder's gradient is scaled as a whole. With a linear fusion head, and encoders
         that answer 0 to an empty input, an encoder's gradient is the same.
       - Its limit is 7 with three modalities, 10 on CREMA-D, and none on the other data sets.
       - It cuts the probabilities of the response at 1e-8; that is up to the signal.
       - It modulates epochs 1 to 20 by default, here ``until_step``.
-      - The ratio is also found with :math:`s_m - \bar s` in the exponent, which fits where s is a
+      - The ratio is also found with $s_m - \bar s$ in the exponent, which fits where s is a
         log-likelihood. For the cross-entropy, all training loops of the release have the sign
         above, and the τ of ``"mean_loss"``.
 

@@ -31,14 +31,17 @@ def asam(
 ) -> optax.GradientTransformationExtraArgs:
     r"""Adaptive sharpness-aware minimization, as a correction on the total gradient.
 
-    With :math:`g = \nabla L_{total}(\theta)` over all parameters as one vector, and the diagonal
-    operator :math:`T_\theta` that is :math:`|\theta_i| + \eta` for a weight and 1 for a bias,
+    With $g = \nabla L_{total}(\theta)$ over all parameters as one vector, and the diagonal
+    operator $T_\theta$ that is $|\theta_i| + \eta$ for a weight and 1 for a bias,
 
-    .. math::
-      \epsilon &= \rho_t \, T_\theta^2 g / \|T_\theta g\|_2 \\
-      u &\leftarrow u + \nabla L_{total}(\theta + \epsilon) - g
+    $$
+    \begin{aligned}
+    \epsilon &= \rho_t \, T_\theta^2 g / \|T_\theta g\|_2 \\
+    u &\leftarrow u + \nabla L_{total}(\theta + \epsilon) - g
+    \end{aligned}
+    $$
 
-    so that :math:`\|T_\theta^{-1} \epsilon\|_2 = \rho_t`. With η = 0 this does not depend on how
+    so that $\|T_\theta^{-1} \epsilon\|_2 = \rho_t$. With η = 0 this does not depend on how
     scale is shared between layers that follow each other, which the loss of a rectifier network
     does not either. A bias is a leaf of fewer than two dimensions. A zero or non-finite norm, or a
     perturbed gradient that is not finite, gives a clean step.

@@ -46,24 +46,27 @@ class AugObjective(Objective):
 
     Modality m's features pass a layer of its own, and a head that all modalities share, h:
 
-    .. math:: z_m^{(0)} = h(\mathrm{relu}(W_m^{(0)} f_m)), \qquad
-      z_m = \sum_{k=0}^{n_m} h(\mathrm{relu}(W_m^{(k)} f_m))
+    $$
+    z_m^{(0)} = h(\mathrm{relu}(W_m^{(0)} f_m)), \qquad
+    z_m = \sum_{k=0}^{n_m} h(\mathrm{relu}(W_m^{(k)} f_m))
+    $$
 
-    With :math:`n_m = 0` layers given its loss is :math:`CE(z_m, y)`. With more, the last of them,
-    :math:`\Delta`, corrects the rest, :math:`\bar z = z_m - \Delta`:
+    With $n_m = 0$ layers given its loss is $CE(z_m, y)$. With more, the last of them,
+    $\Delta$, corrects the rest, $\bar z = z_m - \Delta$:
 
-    .. math::
-      L_m = CE(z_m, y) + CE(\bar z, y) + CE(\Delta, y)
-        - \lambda\, CE(\Delta, y \odot \mathrm{softmax}(\bar z))
+    $$
+    L_m = CE(z_m, y) + CE(\bar z, y) + CE(\Delta, y)
+    - \lambda\, CE(\Delta, y \odot \mathrm{softmax}(\bar z))
+    $$
 
     where y is one-hot and nothing is differentiated through the last softmax. At the end of the
-    first epoch, and of every ``period``-th, the confidences :math:`s_m = \sum_i
-    \mathrm{softmax}(z_{m,i})[y_i]` of that epoch are compared: if their ratio leaves 1 ± ``band``,
+    first epoch, and of every ``period``-th, the confidences $s_m = \sum_i
+    \mathrm{softmax}(z_{m,i})[y_i]$ of that epoch are compared: if their ratio leaves 1 ± ``band``,
     the weaker modality is given a layer, unless it has all ``max_layers``. Of more than two
     modalities the weakest and the strongest are compared, and the weakest may grow. One modality
     alone never grows.
 
-    Predicted logits are :math:`\sum_m w_m z_m`: of two modalities in sorted order the first has
+    Predicted logits are $\sum_m w_m z_m$: of two modalities in sorted order the first has
     the weight ``merge`` and the second the rest; of any other number, all have the same.
 
     The network's own fusion and unimodal heads are not used, and nothing but the base optimizer's

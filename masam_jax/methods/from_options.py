@@ -24,19 +24,18 @@ def title_of(head: str, options: Any) -> str:
       head: the method's own name.
       options: its options.
     """
-    shown = ""
+    title = head
     for field in dataclasses.fields(options):
         value, pattern = getattr(options, field.name), field.metadata.get("title")
         if pattern == "" or (value == field.default and not field.metadata.get("always")):
             continue
-        if callable(pattern):
-            part = pattern(value)
-        else:
-            part = (f"{field.name}={{}}" if pattern is None else pattern).format(
-                format_number(value)
-            )
-        shown += part if part.startswith(" ") else f", {part}" if shown else f" {part}"
-    return head + shown
+        if pattern is None:
+            pattern = f"{field.name}={{}}"
+        part = pattern(value) if callable(pattern) else pattern.format(format_number(value))
+        if not part.startswith(" "):
+            part = f" {part}" if title == head else f", {part}"
+        title += part
+    return title
 
 
 def built_by(factory: Callable[..., Any]) -> Callable[[Any, Any, Any], Any]:

@@ -52,19 +52,22 @@ def blend_weights(
 ) -> dict[str, jax.Array]:
     r"""G-Blend's weights of losses k, from what training on each of them alone has changed.
 
-    With held-out losses :math:`L^V_k` and losses :math:`L^T_k` of the samples trained on,
+    With held-out losses $L^V_k$ and losses $L^T_k$ of the samples trained on,
 
-    .. math::
-      G_k &= L^V_k(\text{before}) - L^V_k(\text{after}), \qquad
-      O_k = (L^V_k - L^T_k)(\text{after}) - (L^V_k - L^T_k)(\text{before}) \\
-      w_k &= \frac{1}{Z} \frac{|G_k|}{\max(|O_k|, O_{min})^2}, \qquad
-      Z = \sum_j \frac{|G_j|}{\max(|O_j|, O_{min})^2}
+    $$
+    \begin{aligned}
+    G_k &= L^V_k(\text{before}) - L^V_k(\text{after}), \qquad
+    O_k = (L^V_k - L^T_k)(\text{after}) - (L^V_k - L^T_k)(\text{before}) \\
+    w_k &= \frac{1}{Z} \frac{|G_k|}{\max(|O_k|, O_{min})^2}, \qquad
+    Z = \sum_j \frac{|G_j|}{\max(|O_j|, O_{min})^2}
+    \end{aligned}
+    $$
 
     The sign of G is dropped, so that no weight is negative: training on a loss that only overfits
-    is not undone, it gets little weight. Where a trial lowers :math:`L^T_k` by F, O = F - G: a
-    held-out loss that rises by :math:`|G|` gets :math:`((F + |G|) / (F - |G|))^2` times less than
-    one that falls by as much, and never more than :math:`1 / (4F)`. An O of nearly zero is chance
-    rather than perfect generalisation; without :math:`O_{min}` its loss would take all the weight.
+    is not undone, it gets little weight. Where a trial lowers $L^T_k$ by F, O = F - G: a
+    held-out loss that rises by $|G|$ gets $((F + |G|) / (F - |G|))^2$ times less than
+    one that falls by as much, and never more than $1 / (4F)$. An O of nearly zero is chance
+    rather than perfect generalisation; without $O_{min}$ its loss would take all the weight.
 
     Args:
       before: losses before the trials, arrays of one shape; every entry is a model of its own.
@@ -143,7 +146,7 @@ class GBlendSchedule(Schedule):
     The network is trained from where it is, on copies and for as long as a trial is, once on the
     fusion loss alone and once on the unimodal losses alone; `blend_weights` makes the weights of
     what that changed, and the run goes on from where it was with
-    :math:`L = w_{fusion} L_{fuse} + \sum_m w_m L_m`. A super-epoch as long as the run is the
+    $L = w_{fusion} L_{fuse} + \sum_m w_m L_m$. A super-epoch as long as the run is the
     paper's offline variant.
 
     One trial serves all unimodal losses: they share no parameter, and an optimizer that acts on
@@ -161,7 +164,7 @@ class GBlendSchedule(Schedule):
       - The release trains with weights given on its command line; what estimates them is in the
         paper alone. The weighted sum of losses is the same.
       - A trial goes on with the optimizer's state of the run; the paper does not say.
-      - The paper's weights have a signed G and no :math:`O_{min}`; see `blend_weights`.
+      - The paper's weights have a signed G and no $O_{min}$; see `blend_weights`.
 
     References:
       Wang, Tran and Feiszli, What Makes Training Multi-modal Classification Networks Hard?, CVPR

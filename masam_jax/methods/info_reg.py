@@ -9,11 +9,11 @@ import jax.numpy as jnp
 import optax
 
 from masam_jax.core.numerics import accumulation_dtype
-from masam_jax.core.partition import Partition, resolve_partition
+from masam_jax.core.partition import Labels, Partition, resolve_partition
 from masam_jax.core.signal_checks import require_entries, require_signals, require_structure
 from masam_jax.core.specs import Options, check_number, check_sizes, option
 from masam_jax.methods.from_options import built_by, titled
-from masam_jax.methods.method import Labels, Method
+from masam_jax.methods.method import Method
 from masam_jax.methods.registry import register
 from masam_jax.methods.search import LogUniform
 
@@ -50,20 +50,24 @@ def info_reg(
 ) -> optax.GradientTransformationExtraArgs:
     r"""Regulates the information acquisition of the information-sufficient modality.
 
-    With :math:`T_m(e)` the mean over epoch ``e`` of the Fisher trace, each layer (tensor) counting
-    by its mean square, and :math:`\bar T_m(e)` the mean of the last ten, 0 before the first epoch,
+    With $T_m(e)$ the mean over epoch ``e`` of the Fisher trace, each layer (tensor) counting
+    by its mean square, and $\bar T_m(e)$ the mean of the last ten, 0 before the first epoch,
 
-    .. math::
-      T_m &= \mathbb{E}_{steps} \sum_{tensors} \mathrm{mean} (\nabla_{\theta_m} L_{fuse})^2 \\
-      k_m(e) &= \frac{\bar T_m(e-1) - \bar T_m(e-2)}{\bar T_m(e-1)}
+    $$
+    \begin{aligned}
+    T_m &= \mathbb{E}_{steps} \sum_{tensors} \mathrm{mean} (\nabla_{\theta_m} L_{fuse})^2 \\
+    k_m(e) &= \frac{\bar T_m(e-1) - \bar T_m(e-2)}{\bar T_m(e-1)}
+    \end{aligned}
+    $$
 
-    epoch ``e`` is in the prime learning window of ``m`` where :math:`k_m(e) > 0.05`; epoch 0 always
-    is. In it the modality with the largest :math:`p_m = \sum_i softmax(z_m)_i[y_i]` of the batch is
+    epoch ``e`` is in the prime learning window of ``m`` where $k_m(e) > 0.05$; epoch 0 always
+    is. In it the modality with the largest $p_m = \sum_i softmax(z_m)_i[y_i]$ of the batch is
     pulled back to where its encoder was at the start of the epoch:
 
-    .. math::
-      g_m \leftarrow g_m + \beta \exp(\tanh \Delta p) (\theta_m - \theta_m^{start}), \qquad
-      \Delta p = p_m - \mathrm{mean}_{j \ne m} p_j
+    $$
+    g_m \leftarrow g_m + \beta \exp(\tanh \Delta p) (\theta_m - \theta_m^{start}), \qquad
+    \Delta p = p_m - \mathrm{mean}_{j \ne m} p_j
+    $$
 
     added to the incoming updates. Everything else keeps its update: the other encoders, parameters
     labelled ``other``, and all of them where several share the largest p or a p is not finite. With

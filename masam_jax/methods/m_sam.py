@@ -48,13 +48,16 @@ def m_sam(
 ) -> optax.GradientTransformationExtraArgs:
     r"""Modality-aware sharpness-aware minimization, as a correction on the total gradient.
 
-    With the Shapley value :math:`\varphi_m` of modality m in the game :math:`v(S) = -L_{fuse}`,
-    the modalities outside S masked, :math:`d = \arg\max_m \varphi_m` (ties go to the first name in
-    sorted order) and :math:`g_d = \nabla_{\theta_d} L_{fuse}(\theta)`,
+    With the Shapley value $\varphi_m$ of modality m in the game $v(S) = -L_{fuse}$,
+    the modalities outside S masked, $d = \arg\max_m \varphi_m$ (ties go to the first name in
+    sorted order) and $g_d = \nabla_{\theta_d} L_{fuse}(\theta)$,
 
-    .. math::
-      \epsilon &= \rho_t \, g_d / \|g_d\|_2 \quad \text{on } \theta_d \text{ alone} \\
-      u_d &\leftarrow u_d + \nabla_{\theta_d} L_{fuse}(\theta + \epsilon) - g_d
+    $$
+    \begin{aligned}
+    \epsilon &= \rho_t \, g_d / \|g_d\|_2 \quad \text{on } \theta_d \text{ alone} \\
+    u_d &\leftarrow u_d + \nabla_{\theta_d} L_{fuse}(\theta + \epsilon) - g_d
+    \end{aligned}
+    $$
 
     and every other update stays. This is `masam` with another choice of the modality and a radius
     that no alignment scales. Any number of modalities M ≥ 1; a single one is always dominant.
@@ -80,16 +83,16 @@ def m_sam(
     Differences from the authors' release:
       There is none to compare with. What is known of the rule, from the paper's abstract and a
       public summary of its equations: the dominant modality d has the largest Shapley value per
-      batch; the loss ℓ of the fusion alone is split by these values :math:`v_m` into
-      :math:`L_d = v_d \ell` and :math:`L_s = \sum_{m \ne d} v_m \ell`; ε comes from
-      :math:`\nabla L_d`, and the update is
-      :math:`\nabla L_d(\theta + \epsilon) + \nabla L_s(\theta)`. Chosen here:
+      batch; the loss ℓ of the fusion alone is split by these values $v_m$ into
+      $L_d = v_d \ell$ and $L_s = \sum_{m \ne d} v_m \ell$; ε comes from
+      $\nabla L_d$, and the update is
+      $\nabla L_d(\theta + \epsilon) + \nabla L_s(\theta)$. Chosen here:
 
       - ε is computed from, and applied to, the dominant encoder's parameters. The summary writes
         ε over all θ; it says of the other modalities that their gradients are plain ones at θ,
         and so are those of the other encoders and of the fusion head here.
       - The dominant encoder's fusion gradient is all of it taken at the perturbed point, not the
-        share :math:`v_d`: Shapley values of a loss neither add up to 1 nor need be positive, and
+        share $v_d$: Shapley values of a loss neither add up to 1 nor need be positive, and
         how the paper normalises them is not known.
       - The value of a subset is -L_fuse of the batch; the abstract speaks of accuracy, of which
         that is the smooth counterpart.

@@ -57,9 +57,12 @@ def mla(
 
     With the batch's mean feature r of the modality in turn, and batch b of B in the epoch,
 
-    .. math::
-      g &\leftarrow P g \\
-      k &= P r, \qquad a = \alpha^{1 + b / B}, \qquad P \leftarrow P - \frac{k k^\top}{a + r^\top k}
+    $$
+    \begin{aligned}
+    g &\leftarrow P g \\
+    k &= P r, \qquad a = \alpha^{1 + b / B}, \qquad P \leftarrow P - \frac{k k^\top}{a + r^\top k}
+    \end{aligned}
+    $$
 
     g being the gradient of the head's kernel, ``[H, ...]``. P is the identity at first and never
     starts anew. It meets g before it takes in r: a modality's step on the head leaves the outputs
@@ -180,11 +183,13 @@ def _read_features(
 class MlaObjective(Objective):
     r"""Cross-entropy of each modality through one shared head, and a vote by certainty at test.
 
-    With the entropy :math:`H_m` of each modality's probabilities :math:`p_m` of a sample,
+    With the entropy $H_m$ of each modality's probabilities $p_m$ of a sample,
 
-    .. math:: p = \sum_m w_m p_m, \qquad w_m \propto \exp(\max_j H_j - H_m)
+    $$
+    p = \sum_m w_m p_m, \qquad w_m \propto \exp(\max_j H_j - H_m)
+    $$
 
-    Predicted logits are :math:`\log p`. The network's own fusion and unimodal heads are not used,
+    Predicted logits are $\log p$. The network's own fusion and unimodal heads are not used,
     and nothing but the base optimizer's weight decay moves them.
 
     Differences from the authors' release:

@@ -10,7 +10,9 @@ _PRECISION = jax.lax.Precision.HIGHEST
 def absorb(root: jax.Array, feature: jax.Array, damping: jax.Array) -> jax.Array:
     r"""One step of recursive least squares: directions of ``feature`` shrink in P.
 
-    .. math:: k = P r, \qquad P \leftarrow P - \frac{k k^\top}{a + r^\top k}, \qquad P = S S^\top
+    $$
+    k = P r, \qquad P \leftarrow P - \frac{k k^\top}{a + r^\top k}, \qquad P = S S^\top
+    $$
 
     S is updated in the place of P (Potter's form): after thousands of steps the plain update
     rounds P to negative eigenvalues, which then grow without bound.

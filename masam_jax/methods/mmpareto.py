@@ -9,11 +9,11 @@ import jax.numpy as jnp
 import optax
 
 from masam_jax.core.numerics import accumulation_dtype, all_finite, total
-from masam_jax.core.partition import resolve_partition
+from masam_jax.core.partition import Labels, resolve_partition
 from masam_jax.core.signal_checks import require_signals, require_structure
 from masam_jax.core.specs import Options, check_number, option
 from masam_jax.methods.from_options import built_by, titled
-from masam_jax.methods.method import Labels, Method
+from masam_jax.methods.method import Method
 from masam_jax.methods.registry import register
 from masam_jax.methods.search import Uniform
 
@@ -23,22 +23,25 @@ def mmpareto(
 ) -> optax.GradientTransformationExtraArgs:
     r"""Unimodal assistance without conflict, as a correction on every encoder's gradient.
 
-    For each encoder as one vector, with :math:`f = \nabla_{\theta_m} L_{fuse}` and
-    :math:`u = \nabla_{\theta_m} L_m`, the weights are those of the shortest convex combination
+    For each encoder as one vector, with $f = \nabla_{\theta_m} L_{fuse}$ and
+    $u = \nabla_{\theta_m} L_m$, the weights are those of the shortest convex combination
     where the two conflict,
 
-    .. math::
-      (w_f, w_u) &= (\tfrac12, \tfrac12) \quad \text{if } f \cdot u > 0, \quad\text{else}\quad
-        \arg\min_{w_f + w_u = 1,\, w \ge 0} \|w_f f + w_u u\|^2
-        = \frac{(u \cdot (u - f),\; f \cdot (f - u))}{\|f - u\|^2} \\
-      h &= 2 w_f f + 2 w_u u, \qquad
-      g = \gamma \, h \max\!\left(1, \frac{\|f + u\|}{\|h\|}\right)
+    $$
+    \begin{aligned}
+    (w_f, w_u) &= (\tfrac12, \tfrac12) \quad \text{if } f \cdot u > 0, \quad\text{else}\quad
+    \arg\min_{w_f + w_u = 1,\, w \ge 0} \|w_f f + w_u u\|^2
+    = \frac{(u \cdot (u - f),\; f \cdot (f - u))}{\|f - u\|^2} \\
+    h &= 2 w_f f + 2 w_u u, \qquad
+    g = \gamma \, h \max\!\left(1, \frac{\|f + u\|}{\|h\|}\right)
+    \end{aligned}
+    $$
 
-    and the encoder's update changes by :math:`g - \nabla_{\theta_m} L_{total}`, so that what
+    and the encoder's update changes by $g - \nabla_{\theta_m} L_{total}$, so that what
     earlier transformations of a chain have done to it stays. To first order neither loss
-    rises along :math:`-g`. As :math:`h / 2` is the shortest combination and the mean is one,
-    :math:`\|h\| \le \|f + u\|`: the maximum is always the ratio, and
-    :math:`\|g\| = \gamma \|f + u\|`. Where ``h = 0`` (a zero gradient, or opposite ones up to the
+    rises along $-g$. As $h / 2$ is the shortest combination and the mean is one,
+    $\|h\| \le \|f + u\|$: the maximum is always the ratio, and
+    $\|g\| = \gamma \|f + u\|$. Where ``h = 0`` (a zero gradient, or opposite ones up to the
     square root of the rounding error, below which no direction survives it) ``g = 0``: no direction
     serves both. Parameters labelled ``other`` keep their update, and so does an encoder whose
     correction is not finite. Every encoder meets its own two gradients alone: any number of

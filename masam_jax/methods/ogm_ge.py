@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import optax
 
 from masam_jax.core.numerics import accumulation_dtype
-from masam_jax.core.partition import Partition, resolve_partition
+from masam_jax.core.partition import Labels, Partition, resolve_partition
 from masam_jax.core.random_keys import raw_key, split_raw
 from masam_jax.core.specs import Options, check_choice, check_flag, check_number, option
 from masam_jax.methods.from_options import call, title_of
-from masam_jax.methods.method import Context, Labels, Method
+from masam_jax.methods.method import Context, Method
 from masam_jax.methods.modulation import (
     TENSORS,
     Tensors,
@@ -54,14 +54,17 @@ def ogm_ge(
 ) -> optax.GradientTransformationExtraArgs:
     r"""On-the-fly gradient modulation with generalization enhancement, a scaling of ``updates``.
 
-    With the confidence :math:`p_m = \sum_i \mathrm{softmax}(z_m)_i[y_i]` of each of M modalities,
+    With the confidence $p_m = \sum_i \mathrm{softmax}(z_m)_i[y_i]$ of each of M modalities,
     and the standard deviation of each tensor of the incoming updates u,
 
-    .. math::
-      \rho_m &= p_m \Big/ \frac{1}{M - 1} \sum_{j \neq m} p_j, \qquad
-      k_m = \begin{cases} 1 - \tanh(\alpha \rho_m) & \rho_m > 1 \\ 1 & \text{otherwise}\end{cases}
-      \\
-      u_m &\leftarrow k_m u_m + \xi, \qquad \xi \sim \mathcal N(0, \mathrm{std}(u_m)^2)
+    $$
+    \begin{aligned}
+    \rho_m &= p_m \Big/ \frac{1}{M - 1} \sum_{j \neq m} p_j, \qquad
+    k_m = \begin{cases} 1 - \tanh(\alpha \rho_m) & \rho_m > 1 \\ 1 & \text{otherwise}\end{cases}
+    \\
+    u_m &\leftarrow k_m u_m + \xi, \qquad \xi \sim \mathcal N(0, \mathrm{std}(u_m)^2)
+    \end{aligned}
+    $$
 
     For M = 2 this is the paper's ratio of two. Beyond, the others' mean takes the place of the
     other one: several modalities may be ahead, the weakest never is, and equal ones are left

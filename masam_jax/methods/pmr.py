@@ -45,25 +45,28 @@ class PmrState(NamedTuple):
 class PmrObjective(Objective):
     r"""Prototypical modal rebalance: two terms of the features, added to the fusion loss.
 
-    With the prototypes :math:`c_{m,k}` of each modality m and class k, the probabilities
-    :math:`p_m(k|i) = \mathrm{softmax}_k(-\|f_{m,i} - c_{m,k}\|_2)` of sample i, the score
-    :math:`s_m = \sum_i p_m(y_i|i)` and the mean :math:`\bar s_m` of the other modalities' scores,
+    With the prototypes $c_{m,k}$ of each modality m and class k, the probabilities
+    $p_m(k|i) = \mathrm{softmax}_k(-\|f_{m,i} - c_{m,k}\|_2)$ of sample i, the score
+    $s_m = \sum_i p_m(y_i|i)$ and the mean $\bar s_m$ of the other modalities' scores,
 
-    .. math::
-      L &= L_{fuse} + \alpha \sum_m \beta_m L^{PCE}_m - \mu\,1[e < E_r] \sum_m \gamma_m H_m \\
-      \beta_m &= \mathrm{clip}(\bar s_m / s_m - 1, 0, 1), \qquad
-      \gamma_m = \mathrm{clip}(s_m / \bar s_m - 1, 0, 1) \\
-      L^{PCE}_m &= -\mathrm{mean}_i \log p_m(y_i|i), \qquad
-      H_m = -\mathrm{mean}_i \sum_k p_m(k|i) \log p_m(k|i)
+    $$
+    \begin{aligned}
+    L &= L_{fuse} + \alpha \sum_m \beta_m L^{PCE}_m - \mu\,1[e < E_r] \sum_m \gamma_m H_m \\
+    \beta_m &= \mathrm{clip}(\bar s_m / s_m - 1, 0, 1), \qquad
+    \gamma_m = \mathrm{clip}(s_m / \bar s_m - 1, 0, 1) \\
+    L^{PCE}_m &= -\mathrm{mean}_i \log p_m(y_i|i), \qquad
+    H_m = -\mathrm{mean}_i \sum_k p_m(k|i) \log p_m(k|i)
+    \end{aligned}
+    $$
 
     in epoch e = 0, 1, …. Scores are constants to the gradient, and so are prototypes. At the end
-    of an epoch, with the mean :math:`\bar f_{m,k}` of the features of class k seen in it,
-    :math:`c_{m,k} \leftarrow \varepsilon c_{m,k} + (1 - \varepsilon) \bar f_{m,k}`; the first
+    of an epoch, with the mean $\bar f_{m,k}$ of the features of class k seen in it,
+    $c_{m,k} \leftarrow \varepsilon c_{m,k} + (1 - \varepsilon) \bar f_{m,k}$; the first
     prototype of a class is its mean, and a class that an epoch did not see keeps its own.
 
     L is the `Outcome.fusion`, so that the fusion gradient has both terms. Before a class has
-    prototypes its samples count in no score and in no :math:`L^{PCE}`, and no :math:`p_m` is
-    spread to it; so the first epoch trains :math:`L_{fuse}` alone.
+    prototypes its samples count in no score and in no $L^{PCE}$, and no $p_m$ is
+    spread to it; so the first epoch trains $L_{fuse}$ alone.
 
     For M = 2 these are the paper's β and γ. Beyond, the others' mean takes the place of the other
     one: several modalities may be behind it, or ahead. A single modality gets neither term.

@@ -29,9 +29,11 @@ class SamState(NamedTuple):
 def sam(*, rho: float | jax.Array | optax.Schedule = 0.05) -> optax.GradientTransformationExtraArgs:
     r"""Sharpness-aware minimization, as a correction on the total gradient.
 
-    With :math:`g = \nabla L_{total}(\theta)` over all parameters as one vector,
+    With $g = \nabla L_{total}(\theta)$ over all parameters as one vector,
 
-    .. math:: u \leftarrow u + \nabla L_{total}(\theta + \rho_t g / \|g\|_2) - g
+    $$
+    u \leftarrow u + \nabla L_{total}(\theta + \rho_t g / \|g\|_2) - g
+    $$
 
     A zero or non-finite norm, or a perturbed gradient that is not finite, gives a clean step. The
     paper's ablation "SAM only". ``update`` needs the signal ``total_grad_fn`` of

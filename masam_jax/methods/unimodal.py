@@ -1,6 +1,8 @@
 r"""Each modality trained alone, the usual unimodal baselines, all in one run.
 
-.. math:: L = \sum_m L_m(\theta_m, \text{head}_m)
+$$
+L = \sum_m L_m(\theta_m, \text{head}_m)
+$$
 
 No parameter is shared and no gradient crosses from one modality to another, so every encoder and
 head is trained as if it were alone (a base optimizer that acts by element, such as AdamW, does not

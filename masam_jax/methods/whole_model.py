@@ -24,8 +24,10 @@ def add_correction(
 
     With the total gradient g of all parameters as one vector, and a diagonal operator T,
 
-    .. math:: u + \nabla L_{total}(\theta + \epsilon) - g, \quad
-              \epsilon = \rho \, T^2 g / \|T g\|_2
+    $$
+    u + \nabla L_{total}(\theta + \epsilon) - g, \quad
+    \epsilon = \rho \, T^2 g / \|T g\|_2
+    $$
 
     A zero or non-finite norm, or a perturbed gradient that is not finite, gives ``updates``.
 

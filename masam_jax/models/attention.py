@@ -17,9 +17,11 @@ from masam_jax.models.dropout import make_dropout
 class SelfAttention(nnx.Module):
     r"""Softmax attention of every step to all real steps, in several heads.
 
-    .. math:: \mathrm{softmax}\!\left(\frac{Q_h K_h^\top}{\sqrt{H / \mathrm{heads}}}\right) V_h
+    $$
+    \mathrm{softmax}\!\left(\frac{Q_h K_h^\top}{\sqrt{H / \mathrm{heads}}}\right) V_h
+    $$
 
-    with :math:`Q, K, V` dense layers of the steps, and one more dense layer on the heads' outputs.
+    with $Q, K, V$ dense layers of the steps, and one more dense layer on the heads' outputs.
     The softmax is taken in float32 or wider (``jax.nn.dot_product_attention`` takes float32 even of
     float64, and has no dropout).
 

@@ -17,11 +17,13 @@ from masam_jax.models.transformer import TransformerStack, learned_vectors
 class AttentionFusion(nnx.Module):
     r"""One token for each modality, one transformer block over them, and a dense layer.
 
-    .. math:: t_m = U_m f_m + a_m, \qquad h = N(T([q; t_1; \ldots; t_M]))_0, \qquad z = W h + b
+    $$
+    t_m = U_m f_m + a_m, \qquad h = N(T([q; t_1; \ldots; t_M]))_0, \qquad z = W h + b
+    $$
 
-    with :math:`q` a learned token whose output is read, :math:`T` a pre-norm
-    :class:`~masam_jax.models.TransformerBlock` without dropout, and :math:`N` layer normalisation.
-    The bias :math:`a_m` is what tells modalities apart; their order means nothing.
+    with $q$ a learned token whose output is read, $T$ a pre-norm
+    `TransformerBlock` without dropout, and $N$ layer normalisation.
+    The bias $a_m$ is what tells modalities apart; their order means nothing.
 
     Args:
       features: modality -> size H_m of its features.

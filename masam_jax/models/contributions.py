@@ -9,7 +9,8 @@ import jax.numpy as jnp
 
 from masam_jax.core.late_fusion import Features
 from masam_jax.core.numerics import accumulation_dtype
-from masam_jax.models.network import LateFusionNetwork, ParamDict
+from masam_jax.models.network import LateFusionNetwork
+from masam_jax.models.pure_module import ParamDict
 from masam_jax.models.shapley import shapley_values
 
 # The fusion head runs once for each of the 2^M subsets.
@@ -71,8 +72,10 @@ def modal_responses(
     The Shapley values of the game in which a subset of modalities is worth the fusion logits
     without the others, and the empty one nothing:
 
-    .. math:: v(S) = f(x_S, 0_{N \setminus S}), \quad v(\emptyset) = 0, \qquad
-              \varphi_a = \tfrac12 \bigl(f(a, v) - f(0, v) + f(a, 0)\bigr) \text{ for two}
+    $$
+    v(S) = f(x_S, 0_{N \setminus S}), \quad v(\emptyset) = 0, \qquad
+    \varphi_a = \tfrac12 \bigl(f(a, v) - f(0, v) + f(a, 0)\bigr) \text{ for two}
+    $$
 
     They add up to the fusion logits. In float32 or wider.
 

@@ -19,21 +19,25 @@ from masam_jax.models.token_fusion import TokenFusion
 class EarlyFusionNetwork(LateFusionNetwork):
     r"""A tokenizer for each modality, and one transformer, the trunk, over all tokens.
 
-    With :math:`h(S)` the trunk's output (:class:`~masam_jax.models.TokenFusion`) where the
+    With $h(S)$ the trunk's output (`TokenFusion`) where the
     modalities in S alone are given, the logits are
 
-    .. math:: z = W h(M) + b, \qquad z_m = W_m h(\{m\}) + b_m
+    $$
+    z = W h(M) + b, \qquad z_m = W_m h(\{m\}) + b_m
+    $$
 
     for fusion and for each modality. With ``shared_backbone`` modalities never attend to each
     other, and fusion is that of late fusion on vectors from the same trunk:
 
-    .. math:: z = W [h(\{1\}); \ldots; h(\{M\})] + b
+    $$
+    z = W [h(\{1\}); \ldots; h(\{M\})] + b
+    $$
 
     Parameters live outside, in a nested dict of arrays with string keys::
 
         {"encoders": {m: …}, "trunk": …, "fusion": …, "heads": {m: …}}
 
-    It is used as :class:`LateFusionNetwork` is: the tokenizers are the encoders, and alone labelled
+    It is used as `LateFusionNetwork` is: the tokenizers are the encoders, and alone labelled
     with their modality; the trunk belongs to the objective and to ``"other"``. A unimodal loss
     therefore reaches no other modality's parameters, and MASAM's cheap second pass is exact. What
     it perturbs is a small part of the network, though: that of one modality's tokenizer.
@@ -57,7 +61,7 @@ class EarlyFusionNetwork(LateFusionNetwork):
     Raises:
       ValueError: for no modality, a modality named ``"other"``, fewer than 2 classes or no label,
         sizes that do not fit, or a tokenizer with another kind of state than
-        :class:`LateFusionNetwork` accepts of encoders.
+        `LateFusionNetwork` accepts of encoders.
 
     Examples:
       >>> import jax, jax.numpy as jnp
@@ -118,7 +122,7 @@ class EarlyFusionNetwork(LateFusionNetwork):
         shared backbone: ``W_m h({m}) + b/M``; these add up to the fusion logits.
 
         Args:
-          params: as drawn by :meth:`init`.
+          params: as drawn by `init`.
           features: tokens of some or all modalities; logits are of these.
         """
         alone = self._alone(params, features)

@@ -204,10 +204,10 @@ def make_encoder(
       sample: what its samples look like.
       size: width, depth, dropout and dtype.
       spec: ``NAME[:OPTION=VALUE,...]``, as in ``"resnet18:norm=group"``; by default the one of
-        :data:`DEFAULT_ENCODERS`.
+        `DEFAULT_ENCODERS`.
 
     Returns:
-      A factory for :class:`~masam_jax.models.LateFusionNetwork`, and the size of its features.
+      A factory for `LateFusionNetwork`, and the size of its features.
 
     Raises:
       ValueError: an unknown encoder or option (with the nearest name), one that does not take such

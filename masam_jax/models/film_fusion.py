@@ -17,13 +17,15 @@ class FiLMFusion(nnx.Module):
 
     With c the conditioned modality and the others in sorted order,
 
-    .. math:: h \leftarrow f_c, \qquad
-              h \leftarrow (1 + \Delta\gamma_m) \odot h + \beta_m, \quad
-              (\Delta\gamma_m, \beta_m) = V_m f_m + a_m \quad \text{for each } m \neq c, \qquad
-              z = W h + b
+    $$
+    h \leftarrow f_c, \qquad
+    h \leftarrow (1 + \Delta\gamma_m) \odot h + \beta_m, \quad
+    (\Delta\gamma_m, \beta_m) = V_m f_m + a_m \quad \text{for each } m \neq c, \qquad
+    z = W h + b
+    $$
 
     The paper has one conditioning input; here each further modality modulates what the ones before
-    it left. One modality alone is conditioned by nothing: :math:`z = W f + b`.
+    it left. One modality alone is conditioned by nothing: $z = W f + b$.
 
     Args:
       features: modality -> size H_m of its features.

@@ -20,7 +20,9 @@ from masam_jax.models.sum_fusion import SumFusion
 class ConcatFusion(nnx.Module):
     r"""One dense layer on the concatenation of all features, in sorted order of modality.
 
-    .. math:: z = \sum_m W_m f_m + b = \sum_m z_m, \qquad z_m = W_m f_m + b / M
+    $$
+    z = \sum_m W_m f_m + b = \sum_m z_m, \qquad z_m = W_m f_m + b / M
+    $$
 
     Args:
       features: modality -> size H_m of its features.

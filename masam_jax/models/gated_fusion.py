@@ -18,11 +18,13 @@ class GatedFusion(nnx.Module):
 
     With g the gated modality,
 
-    .. math:: p_m = U_m f_m + a_m, \qquad
-              h = p_g \odot \prod_{m \neq g} \sigma(p_m), \qquad z = W h + b
+    $$
+    p_m = U_m f_m + a_m, \qquad
+    h = p_g \odot \prod_{m \neq g} \sigma(p_m), \qquad z = W h + b
+    $$
 
     The paper gates one of two modalities by the other; with more, each of the others closes its own
-    gate. One modality alone is gated by nothing: :math:`z = W (U f + a) + b`.
+    gate. One modality alone is gated by nothing: $z = W (U f + a) + b$.
 
     Args:
       features: modality -> size H_m of its features.

@@ -18,7 +18,8 @@ from masam_jax.models.contributions import (
     modal_responses,
     widen,
 )
-from masam_jax.models.network import LateFusionNetwork, ParamDict
+from masam_jax.models.network import LateFusionNetwork
+from masam_jax.models.pure_module import ParamDict
 from masam_jax.models.shapley import shapley_values
 
 Signal = dict[str, jax.Array]
@@ -36,10 +37,10 @@ def batch_signals(
 
     ======================  =====================================================================
     ``"confidence"``        ``Σ_i softmax(z_m)_i[y_i]``, z_m the modality's part of the fusion
-                            logits (:meth:`LateFusionNetwork.modality_logits`); of K labels, the
+                            logits (`modality_logits`); of K labels, the
                             mean probability of the true values, ours
     ``"response_losses"``   ``mean_i CE(φ_m,i, y_i)``, φ_m the modal response
-                            (:func:`~masam_jax.models.modal_responses`)
+                            (`modal_responses`)
     ``"shapley_values"``    Shapley value of m in the game ``v(S) = -mean_i CE``, the fusion logits
                             taken with the modalities outside S masked (all of them for ∅)
     ``"mean_features"``     ``mean_i f_m,i``, ``[H_m]``
@@ -49,7 +50,7 @@ def batch_signals(
     signal is zero. A masked modality has the features of an input of zeros.
 
     Args:
-      names: of :data:`SIGNALS`; nothing else is computed.
+      names: of `SIGNALS`; nothing else is computed.
       network: the network.
       params: its parameters.
       features: ``{m: [B, H_m]}`` of all modalities, as the forward pass encoded them; of some alone
@@ -125,4 +126,4 @@ _SIGNALS: dict[str, Callable[[_Batch], Any]] = {
 }
 
 SIGNALS = tuple(_SIGNALS)
-"""Names of the signals that :func:`batch_signals` computes."""
+"""Names of the signals that `batch_signals` computes."""

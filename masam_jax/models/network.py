@@ -37,7 +37,7 @@ class LateFusionNetwork:
         ``functools.partial(MLPEncoder, 64, width=32)``.
       features: modality -> H_m.
       num_classes: C, or the number of labels K.
-      fusion: the fusion head, a name of :data:`~masam_jax.models.FUSIONS`: ``"concat"``, ``"sum"``,
+      fusion: the fusion head, a name of `FUSIONS`: ``"concat"``, ``"sum"``,
         ``"film"``, ``"gated"`` or ``"attention"``.
       multi_label: whether logits are of K labels, each zero or one, rather than of C classes.
       dtype: dtype of the heads' computation; None leaves it to features and parameters.
@@ -163,7 +163,7 @@ class LateFusionNetwork:
         """Features ``[B, H_m]`` of one modality's inputs ``[B, …]``; reads its encoder alone.
 
         As it predicts: without dropout, and with the running statistics of
-        :meth:`with_statistics`, or those before the first step.
+        `with_statistics`, or those before the first step.
         """
         encoder, statistics = self._encoders[modality], self._statistics.get(modality)
         return encoder(params["encoders"][modality], inputs, statistics=statistics)
@@ -176,7 +176,7 @@ class LateFusionNetwork:
         statistics: ParamDict,
         key: jax.Array | None = None,
     ) -> tuple[jax.Array, ParamDict]:
-        """Features as :meth:`encode`, of a batch that is trained on.
+        """Features as `encode`, of a batch that is trained on.
 
         A function of its arguments: MASAM's two points see the same batch, dropout masks and
         running statistics, and only what the clean one returns is kept.
@@ -218,7 +218,7 @@ class LateFusionNetwork:
         ``"attention"``: where their tokens are left out.
 
         Args:
-          params: as drawn by :meth:`init`; only the fusion head is read.
+          params: as drawn by `init`; only the fusion head is read.
           features: ``{m: [B, H_m]}`` of some or all modalities; logits are of these.
         """
         return self._fusion.modality_logits(params["fusion"], features)
@@ -247,14 +247,14 @@ class LateFusionNetwork:
         return labels
 
     def late_fusion(self, objective: LogitObjective | None = None) -> LateFusion:
-        """The network as :class:`masam_jax.LateFusion`, called with ``(params, inputs, labels)``.
+        """The network as `LateFusion`, called with ``(params, inputs, labels)``.
 
         Its second pass runs the dominant encoder alone.
 
         Args:
           objective: ``(logits [B, C], {m: logits [B, C]}, labels) -> (fusion_loss, {m: loss})``,
             and aux third for ``multimodal_value_and_grad(..., has_aux=True)``;
-            :func:`~masam_jax.models.cross_entropy_objective` when omitted.
+            `cross_entropy_objective` when omitted.
         """
         objective = objective or cross_entropy_objective
 
@@ -284,14 +284,14 @@ def mlp_network(
     dtype: DTypeLike | None = None,
     param_dtype: DTypeLike = jnp.float32,
 ) -> LateFusionNetwork:
-    """A :class:`LateFusionNetwork` with an :class:`MLPEncoder` for each modality.
+    """A `LateFusionNetwork` with an `MLPEncoder` for each modality.
 
     Args:
       dims: modality -> size of its input vectors.
       num_classes: C.
       width: units of every layer, and size of every modality's features.
       depth: layers of every encoder.
-      fusion: the fusion head, as :class:`LateFusionNetwork` takes it.
+      fusion: the fusion head, as `LateFusionNetwork` takes it.
       dtype: dtype of the computation; None leaves it to inputs and parameters.
       param_dtype: dtype of the parameters.
     """

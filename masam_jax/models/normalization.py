@@ -15,7 +15,9 @@ from masam_jax.core.numerics import accumulation_dtype
 class LayerNorm(nnx.Module):
     r"""Layer normalisation over the last axis.
 
-    .. math:: y = s \odot \frac{x - \mu}{\sqrt{\sigma^2 + \epsilon}} + b
+    $$
+    y = s \odot \frac{x - \mu}{\sqrt{\sigma^2 + \epsilon}} + b
+    $$
 
     Mean and variance (about the mean) are taken in float32 or wider. Flax's own subtracts squared
     means, which loses BERT's epsilon of 1e-12, or promotes to float32 implicitly, which strict
@@ -72,7 +74,7 @@ def make_norm(
     by one less than the number of values.
 
     Mean and variance, running ones too, are taken in float32 or wider, the variance about the mean:
-    E[x²] − E[x]² cancels where a channel's mean is large. To be called through :func:`normalise`.
+    E[x²] − E[x]² cancels where a channel's mean is large. To be called through `normalise`.
 
     Args:
       kind: "batch" or "group".

@@ -13,11 +13,13 @@ Value = Callable[[frozenset[str]], jax.typing.ArrayLike]
 def shapley_values(value: Value, modalities: Iterable[str]) -> dict[str, jax.Array]:
     r"""The Shapley value of each modality in a game: its marginal contribution, averaged.
 
-    .. math:: \varphi_m = \sum_{S \subseteq N \setminus \{m\}}
-              \frac{|S|!\,(M - |S| - 1)!}{M!} \bigl(v(S \cup \{m\}) - v(S)\bigr)
+    $$
+    \varphi_m = \sum_{S \subseteq N \setminus \{m\}}
+    \frac{|S|!\,(M - |S| - 1)!}{M!} \bigl(v(S \cup \{m\}) - v(S)\bigr)
+    $$
 
-    ``value`` is called once for each of the :math:`2^M` subsets, also under ``jit``, ``grad`` and
-    ``vmap``. The φ add up to :math:`v(N) - v(\emptyset)`. What modalities outside S are replaced
+    ``value`` is called once for each of the $2^M$ subsets, also under ``jit``, ``grad`` and
+    ``vmap``. The φ add up to $v(N) - v(\emptyset)$. What modalities outside S are replaced
     by, and what the empty set is worth, is up to ``value``.
 
     Args:

@@ -15,9 +15,11 @@ from jax.typing import DTypeLike
 class SumFusion(nnx.Module):
     r"""One dense layer for each modality, whose logits are added.
 
-    .. math:: z = \sum_m z_m, \qquad z_m = W_m f_m + b_m
+    $$
+    z = \sum_m z_m, \qquad z_m = W_m f_m + b_m
+    $$
 
-    It computes the same functions as :class:`ConcatFusion`, whose bias is shared; initial kernels
+    It computes the same functions as `ConcatFusion`, whose bias is shared; initial kernels
     are scaled by each modality's own size rather than by that of all features together.
 
     Args:

@@ -25,7 +25,7 @@ class TextTransformer(nnx.Module):
     token has finite features, the same for all such texts of one length. An id outside the
     vocabulary gives NaN.
 
-    The defaults are BERT-base, whose weights :func:`~masam_jax.models.weights.load_bert_weights`
+    The defaults are BERT-base, whose weights `load_bert_weights`
     imports. All tokens are of type 0, the first segment.
 
     Args:

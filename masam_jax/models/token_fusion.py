@@ -18,11 +18,13 @@ Tokens = Mapping[str, jax.Array]
 class TokenFusion(nnx.Module):
     r"""Tokens of any of the modalities, one after the other, to the output at a learned token.
 
-    .. math:: h(S) = N(T([q; x_m + e_m : m \in S]))_0
+    $$
+    h(S) = N(T([q; x_m + e_m : m \in S]))_0
+    $$
 
-    with :math:`S` the modalities that are given, :math:`x_m` the tokens of one of them,
-    :math:`e_m` its learned embedding, :math:`q` the learned token, :math:`T` pre-norm transformer
-    blocks without dropout, and :math:`N` layer normalisation. With all modalities it is early
+    with $S$ the modalities that are given, $x_m$ the tokens of one of them,
+    $e_m$ its learned embedding, $q$ the learned token, $T$ pre-norm transformer
+    blocks without dropout, and $N$ layer normalisation. With all modalities it is early
     fusion; with one alone, that modality's unimodal vector from the same parameters.
 
     Inputs ``{m: {"values": [B, T_m, H], "mask": bool [B, T_m]}}`` with True for a real token,

@@ -16,12 +16,16 @@ from masam_jax.models.normalization import LayerNorm
 class TransformerBlock(nnx.Module):
     r"""Multi-head self-attention and a two-layer network, each with a residual connection.
 
-    .. math:: x \leftarrow x + A(N_1(x)), \quad x \leftarrow x + F(N_2(x)) \qquad \text{pre-norm}
+    $$
+    x \leftarrow x + A(N_1(x)), \quad x \leftarrow x + F(N_2(x)) \qquad \text{pre-norm}
+    $$
 
-    .. math:: x \leftarrow N_1(x + A(x)), \quad x \leftarrow N_2(x + F(x)) \qquad \text{post-norm}
+    $$
+    x \leftarrow N_1(x + A(x)), \quad x \leftarrow N_2(x + F(x)) \qquad \text{post-norm}
+    $$
 
-    with :math:`A` softmax attention over the real steps, :math:`N` layer normalisation and
-    :math:`F(x) = W_2\, \mathrm{GELU}(W_1 x + b_1) + b_2`, the exact GELU. Dropout is where BERT has
+    with $A$ softmax attention over the real steps, $N$ layer normalisation and
+    $F(x) = W_2\, \mathrm{GELU}(W_1 x + b_1) + b_2$, the exact GELU. Dropout is where BERT has
     it: on the attention weights, and on the outputs of A and F.
 
     A sequence without a real step attends to all of its steps alike, so that nothing is NaN.
@@ -98,7 +102,7 @@ class TransformerStack(nnx.Module):
       width: size of a step, a multiple of ``heads``.
       depth: number of blocks, at least 1.
       heads: attention heads of each.
-      feed_forward: as :class:`TransformerBlock` takes it, as are all that follow.
+      feed_forward: as `TransformerBlock` takes it, as are all that follow.
       pre_norm: whether the norms come first.
       dropout: rate of all dropout.
       epsilon: of the layer normalisations.

@@ -19,7 +19,7 @@ _TITLES = {
 }
 
 METRICS = tuple(_TITLES)
-"""Names that :func:`score` knows."""
+"""Names that `score` knows."""
 
 # Softmax and sigmoid in low precision may pass 1 by rounding.
 _SLACK = 1e-3
@@ -72,7 +72,7 @@ def score(name: str, labels: np.ndarray, probabilities: np.ndarray) -> float:
     Where a class has no value, scikit-learn warns and counts 0 or NaN; here it is left out.
 
     Args:
-      name: one of :data:`METRICS`.
+      name: one of `METRICS`.
       labels: integer classes ``[n]`` in ``[0, C)``, or zeros and ones ``[n, K]`` of any real dtype
         (``[n, 1]`` for one binary question).
       probabilities: ``[n, C]`` by softmax, or ``[n, K]`` by sigmoid.

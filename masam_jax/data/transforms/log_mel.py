@@ -1,10 +1,10 @@
 r"""Log-mel spectrograms of short recordings.
 
-A frame of n samples is windowed by a periodic Hann window, :math:`w_i = \frac12 (1 - \cos(2\pi i /
-n))`, and transformed; its power spectrum is :math:`P_k = |\sum_i w_i x_i e^{-2\pi \mathrm i k i /
-n}|^2`. Band b sums :math:`P_k` with a triangle of height 1 whose corners are the frequencies b, b +
-1 and b + 2 of ``bands + 2`` ones that are equally far apart in HTK's mel scale, :math:`m(f) = 2595
-\log_{10}(1 + f / 700)`. Frames begin every ``hop`` samples and lie wholly within the recording:
+A frame of n samples is windowed by a periodic Hann window, $w_i = \frac12 (1 - \cos(2\pi i /
+n))$, and transformed; its power spectrum is $P_k = |\sum_i w_i x_i e^{-2\pi \mathrm i k i /
+n}|^2$. Band b sums $P_k$ with a triangle of height 1 whose corners are the frequencies b, b +
+1 and b + 2 of ``bands + 2`` ones that are equally far apart in HTK's mel scale, $m(f) = 2595
+\log_{10}(1 + f / 700)$. Frames begin every ``hop`` samples and lie wholly within the recording:
 nothing is padded. The result is the natural logarithm of band powers plus a floor.
 """
 

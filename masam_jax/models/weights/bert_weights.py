@@ -40,7 +40,7 @@ _NORMS = {
 def load_bert_weights(
     source: str | os.PathLike[str] | Mapping[str, np.ndarray], params: ParamDict
 ) -> ParamDict:
-    """Parameters of a :class:`~masam_jax.models.TextTransformer`, with BERT's weights in them.
+    """Parameters of a `TextTransformer`, with BERT's weights in them.
 
     Names are those of Hugging Face's ``BertModel`` (``embeddings.word_embeddings.weight``,
     ``encoder.layer.0.attention.self.query.weight``, …), with or without the prefix ``bert.`` of the
