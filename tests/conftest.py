@@ -1,4 +1,4 @@
-"""Eight fake CPU devices, strict dtype promotion, reproducible hypothesis."""
+"""Eight fake CPU devices, strict dtype promotion, reproducible hypothesis, compiled programs kept."""
 
 import os
 
@@ -12,7 +12,10 @@ import hypothesis
 import jax
 import pytest
 
+from tests.compilation_cache import keep_programs
+
 jax.config.update("jax_numpy_dtype_promotion", "strict")
+keep_programs()
 
 # A deadline would fail on the first example, which compiles.
 hypothesis.settings.register_profile("masam_jax", deadline=None, derandomize=True)
@@ -24,6 +27,13 @@ def x64():
     """64-bit mode for one test."""
     with jax.enable_x64(True):
         yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _bounded_memory():
+    """A worker would otherwise keep every program that it ever compiled."""
+    yield
+    jax.clear_caches()
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,47 @@
+"""Compiled programs of the tests, kept between runs and shared by the workers of one.
+
+They lie in the user's cache folder, or in ``$MASAM_TEST_CACHE``, in a folder named by what they
+depend on beside themselves: the versions of jax and jaxlib, XLA's flags, and the processor, whose
+instructions they use. Deleting it is always safe.
+"""
+
+import hashlib
+import os
+import platform
+from pathlib import Path
+
+import jax
+import jaxlib.version
+
+
+def keep_programs() -> None:
+    """Turns JAX's persistent cache on, here and in the processes that tests start."""
+    base = os.environ.get("MASAM_TEST_CACHE") or _user_cache() / "masam_jax" / "tests"
+    depends_on = (os.environ["XLA_FLAGS"], _processor())
+    versions = f"jax-{jax.__version__}-jaxlib-{jaxlib.version.__version__}"
+    folder = Path(base) / f"{versions}-{_digest(*depends_on)}"
+    settings = {
+        "jax_compilation_cache_dir": str(folder),
+        "jax_persistent_cache_min_compile_time_secs": 0.0,
+        "jax_persistent_cache_min_entry_size_bytes": -1,
+    }
+    for name, value in settings.items():
+        jax.config.update(name, value)
+        os.environ[name.upper()] = str(value)
+
+
+def _user_cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
+
+
+def _processor() -> str:
+    """What the processor can do, in the words of the system."""
+    described = Path("/proc/cpuinfo")
+    if described.is_file():
+        lines = described.read_text(errors="replace").split("\n\n")[0].splitlines()
+        return "\n".join(line for line in lines if line.startswith(("model name", "flags")))
+    return f"{platform.machine()} {platform.processor()}"
