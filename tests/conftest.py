@@ -1,4 +1,4 @@
-"""Eight fake CPU devices, strict dtype promotion, reproducible hypothesis, compiled programs kept."""
+"""Eight fake CPU devices, strict dtypes, reproducible hypothesis, compiled programs kept."""
 
 import os
 

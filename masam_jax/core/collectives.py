@@ -2,15 +2,16 @@
 
 from typing import Any
 
+import chex
 import jax
 
 
-def average(tree: Any, axis_name: Any) -> Any:
+def average(tree: chex.ArrayTree, axis_name: Any) -> Any:
     """The mean of every leaf over the mapped axis, or axes, ``axis_name``; ``tree`` for None."""
     return tree if axis_name is None else jax.lax.pmean(tree, axis_name)
 
 
-def vary(tree: Any, axis_name: Any) -> Any:
+def vary(tree: chex.ArrayTree, axis_name: Any) -> Any:
     """Marks replicated values as each device's own.
 
     ``shard_map`` sums the gradient of a replicated value over the devices by itself; a value marked

@@ -4,8 +4,10 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
+import optax
 
 from masam_jax.core.partition import Partition
 from masam_jax.core.perturbation import CLEAN
@@ -70,7 +72,7 @@ class StaticUpdate:
         return "dense" if jax.default_backend() == "cpu" else "switch"
 
     def choose(
-        self, scores: ModalityScores, present: Mapping[str, jax.Array], key: jax.Array
+        self, scores: ModalityScores, present: Mapping[str, jax.Array], key: chex.PRNGKey
     ) -> tuple[jax.Array, jax.Array]:
         """The dominant modality's index, and the key of the next step."""
         modalities, select = self.partition.modalities, self.settings.select
@@ -105,15 +107,15 @@ class Decision(NamedTuple):
 
     scores: ModalityScores
     dominant: jax.Array
-    key: jax.Array
+    key: chex.PRNGKey
     scales: dict[str, jax.Array]
 
 
 def decide(
     step: StaticUpdate,
     scores: ModalityScores,
-    key: jax.Array,
-    params: Any,
+    key: chex.PRNGKey,
+    params: optax.Params,
     inputs: dict[str, Any],
     fusion_gradient: FusionGradient | None,
     hyperparameters: Any,

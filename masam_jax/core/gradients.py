@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any, Literal
 
+import optax
+
 from masam_jax.core.collectives import average, vary
 from masam_jax.core.late_fusion import LateFusion
 from masam_jax.core.losses import Losses, Weights, common_weight, weights_by_modality
@@ -92,7 +94,7 @@ def multimodal_value_and_grad(
     else:
         passes = PlainPasses(loss_fn, loss_weights, has_aux, unimodal_gradients, shared_parameters)
 
-    def value_and_grad(params: Any, *args: Any) -> tuple[Losses, Any, dict[str, Any]]:
+    def value_and_grad(params: optax.Params, *args: Any) -> tuple[Losses, Any, dict[str, Any]]:
         local_params = vary(params, axis_name)
 
         def clean(part: Any) -> tuple[Any, Any]:

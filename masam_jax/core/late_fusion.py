@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
+import optax
 
 from masam_jax.core.dependence import inputs_read
 from masam_jax.core.partition import Partition, path_name
@@ -51,14 +52,14 @@ class LateFusion:
             raise ValueError(f"objective must be callable, got {self.objective!r}")
         object.__setattr__(self, "encoders", dict(sorted(self.encoders.items())))
 
-    def __call__(self, params: Any, *args: Any) -> Any:
+    def __call__(self, params: optax.Params, *args: Any) -> Any:
         """The losses, as a plain ``loss_fn`` gives them."""
         features = {m: encoder(params, *args) for m, encoder in self.encoders.items()}
         return self.objective(params, features, *args)
 
 
 def check_separate_encoders(
-    late_fusion: LateFusion, params: Any, args: tuple[Any, ...], partition: Partition
+    late_fusion: LateFusion, params: optax.Params, args: tuple[Any, ...], partition: Partition
 ) -> None:
     """Checks that every modality's features depend on no other modality's parameters.
 

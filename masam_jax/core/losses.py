@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 import optax
@@ -102,7 +103,9 @@ def is_zero(weight: Any) -> bool:
     return not isinstance(weight, jax.Array) and weight == 0
 
 
-def weighted_total(fusion: Any, unimodal: Mapping[str, Any], weights: Mapping[str, Any]) -> Any:
+def weighted_total(
+    fusion: chex.ArrayTree, unimodal: Mapping[str, Any], weights: Mapping[str, Any]
+) -> Any:
     """The fusion loss plus the weighted unimodal losses."""
     total = fusion
     for m, loss in unimodal.items():

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -44,22 +45,22 @@ class MasamState(NamedTuple):
     count: jax.Array  # type: ignore[assignment]
     scores: ModalityScores
     dominant: jax.Array
-    key: jax.Array
+    key: chex.PRNGKey
 
 
 def masam(
     labels: Labels,
     *,
-    rho: float | jax.Array | optax.Schedule = 0.3,
-    alpha: float | jax.Array = 0.8,
-    beta: float | jax.Array = 0.91,
+    rho: chex.Numeric | optax.Schedule = 0.3,
+    alpha: chex.Numeric = 0.8,
+    beta: chex.Numeric = 0.91,
     select: str = "dominant",
     scale_by_alignment: bool = True,
     alignment: Literal["partition", "per_tensor"] = "partition",
     clip_negative: bool = False,
     dispatch: Dispatch = "auto",
     other: str = "other",
-    key: jax.Array | None = None,
+    key: chex.PRNGKey | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     r"""Multimodal adaptive sharpness-aware minimization, as a correction on the total gradient.
 
@@ -112,7 +113,9 @@ def masam(
         parameters, ``select`` is unknown, a signal is missing, or a modality has no loss.
 
     References:
-      MASAM: Multimodal Adaptive Sharpness-Aware Minimization, ICLR 2026.
+      Zijie Chen, Kejing Yin, Wenfang Yao, William K. Cheung, Jing Qin. MASAM: Multimodal Adaptive
+      Sharpness-Aware Minimization for Heterogeneous Data Fusion. ICLR 2026.
+      https://openreview.net/forum?id=AUKeDukcUi
 
     Examples:
       >>> import optax
@@ -144,14 +147,14 @@ def masam(
         select, scale_by_alignment, alignment == "per_tensor", clip_negative, dispatch
     )
 
-    def resolve(params: Any) -> Partition:
+    def resolve(params: optax.Params) -> Partition:
         partition = resolve_partition(labels, params, other)
         accepted = ("dominant", "all", "random", *partition.modalities)
         if select not in accepted:
             raise ValueError(f"select must be one of {list(accepted)}, got {select!r}")
         return partition
 
-    def init_fn(params: Any) -> MasamState:
+    def init_fn(params: optax.Params) -> MasamState:
         modalities = resolve(params).modalities
         return MasamState(
             count=jnp.zeros((), jnp.int32),
@@ -161,7 +164,10 @@ def masam(
         )
 
     def update_fn(
-        updates: Any, state: MasamState, params: Any = None, **signals: Any
+        updates: optax.Updates,
+        state: MasamState,
+        params: optax.Params | None = None,
+        **signals: Any,
     ) -> tuple[Any, MasamState]:
         if params is None:
             raise ValueError("masam needs params: tx.update(grads, opt_state, params, **signals)")
@@ -196,9 +202,9 @@ def masam(
 def _correct(
     step: StaticUpdate,
     how: str,
-    updates: Any,
-    params: Any,
-    fusion_grads: Any,
+    updates: optax.Updates,
+    params: optax.Params,
+    fusion_grads: chex.ArrayTree,
     fusion_grad_fn: Callable[..., Any],
     decision: Decision,
 ) -> Any:
@@ -233,7 +239,7 @@ _jitted_correct = jax.jit(_correct, static_argnames=("step", "how"))
 
 
 def _check_signals(
-    signals: dict[str, Any], partition: Partition, updates: Any, params: Any
+    signals: dict[str, Any], partition: Partition, updates: optax.Updates, params: optax.Params
 ) -> None:
     require_signals("masam", signals, _SIGNALS)
     require_callable("fusion_grad_fn", signals["fusion_grad_fn"])

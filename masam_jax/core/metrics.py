@@ -4,13 +4,14 @@ from typing import Any
 
 import jax
 import numpy as np
+import optax
 
 from masam_jax.core.masam import MasamState
 from masam_jax.core.numerics import is_traced
 from masam_jax.core.perturbation import CLEAN
 
 
-def masam_metrics(opt_state: Any) -> dict[str, Any]:
+def masam_metrics(opt_state: optax.OptState) -> dict[str, Any]:
     """The scores and the dominant modality of the last step, for logging.
 
     Args:
@@ -39,12 +40,12 @@ def masam_metrics(opt_state: Any) -> dict[str, Any]:
     return metrics
 
 
-def has_masam_metrics(opt_state: Any) -> bool:
+def has_masam_metrics(opt_state: optax.OptState) -> bool:
     """Whether `masam_metrics` finds what it looks for in ``opt_state``."""
     return len(_states(opt_state)) == 1
 
 
-def _states(opt_state: Any) -> list[MasamState]:
+def _states(opt_state: optax.OptState) -> list[MasamState]:
     nodes = jax.tree.leaves(opt_state, is_leaf=_is_masam)
     return [node for node in nodes if _is_masam(node)]
 

@@ -9,11 +9,12 @@ reduction of stacked scalars apart into such a chain, which the barrier keeps it
 from collections.abc import Iterable
 from typing import Any
 
+import chex
 import jax
 import jax.numpy as jnp
 
 
-def accumulation_dtype(tree: Any) -> Any:
+def accumulation_dtype(tree: chex.ArrayTree) -> Any:
     """The dtype of norms, cosines and averages: float32, or float64 where ``tree`` holds it."""
     dtypes = [jnp.result_type(leaf) for leaf in jax.tree.leaves(tree)]
     return jnp.dtype("float64" if jnp.dtype("float64") in dtypes else "float32")

@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import chex
 import jax
 import optax
 
@@ -27,7 +28,7 @@ class Partition(NamedTuple):
         """The positions, among the leaves of the parameters, that ``modality`` owns."""
         return tuple(i for i, label in enumerate(self.leaf_labels) if label == modality)
 
-    def leaves(self, tree: Any, modality: str) -> list[jax.Array]:
+    def leaves(self, tree: chex.ArrayTree, modality: str) -> list[jax.Array]:
         """The leaves of ``tree``, which is like the parameters, that ``modality`` owns."""
         leaves = jax.tree.leaves(tree)
         return [leaves[i] for i in self.positions(modality)]
@@ -177,7 +178,7 @@ def path_name(path: tuple[Any, ...]) -> str:
     return jax.tree_util.keystr(path, simple=True, separator="/")
 
 
-def _broadcast_prefix(prefix: Any, tree: Any) -> Any:
+def _broadcast_prefix(prefix: Any, tree: chex.ArrayTree) -> Any:
     def spread(label: str, subtree: Any) -> Any:
         return jax.tree.map(lambda _: label, subtree)
 

@@ -3,8 +3,10 @@
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
+import chex
 import jax
 import jax.numpy as jnp
+import optax
 
 from masam_jax.core.late_fusion import LateFusion, check_separate_encoders
 from masam_jax.core.losses import (
@@ -30,8 +32,8 @@ class Gradients(NamedTuple):
     ``unimodal`` is None where it is the difference of the other two over one common weight.
     """
 
-    total: Any
-    fusion: Any
+    total: chex.ArrayTree
+    fusion: chex.ArrayTree
     unimodal: Any
     per_modality: dict[str, Any] | None
 
@@ -39,18 +41,20 @@ class Gradients(NamedTuple):
 class Passes(Protocol):
     """What `multimodal_value_and_grad` needs of a loss, in one piece or in two."""
 
-    def clean(self, params: Any, args: tuple[Any, ...]) -> tuple[Losses, Gradients, Any]:
+    def clean(self, params: optax.Params, args: tuple[Any, ...]) -> tuple[Losses, Gradients, Any]:
         """Losses, gradients, and the features that the second pass may reuse."""
 
     def fusion_loss(
-        self, params: Any, args: tuple[Any, ...], features: Any, modality: str | None
+        self, params: optax.Params, args: tuple[Any, ...], features: Any, modality: str | None
     ) -> jax.Array:
         """The fusion loss, as a function of the parameters of ``modality`` (None: of all)."""
 
-    def total_loss(self, params: Any, args: tuple[Any, ...]) -> jax.Array:
+    def total_loss(self, params: optax.Params, args: tuple[Any, ...]) -> jax.Array:
         """The weighted sum of all losses."""
 
-    def check_partition(self, params: Any, args: tuple[Any, ...], partition: Partition) -> None:
+    def check_partition(
+        self, params: optax.Params, args: tuple[Any, ...], partition: Partition
+    ) -> None:
         """Raises ``ValueError`` where the second pass would be wrong for ``partition``."""
 
 
@@ -71,10 +75,12 @@ class PlainPasses:
         self._mode = unimodal_gradients
         self._shared_parameters = shared_parameters
 
-    def _losses(self, params: Any, args: tuple[Any, ...]) -> tuple[tuple[Any, dict[str, Any]], Any]:
+    def _losses(
+        self, params: optax.Params, args: tuple[Any, ...]
+    ) -> tuple[tuple[Any, dict[str, Any]], Any]:
         return check_losses(self._loss_fn(params, *args), self._has_aux, "loss_fn")
 
-    def clean(self, params: Any, args: tuple[Any, ...]) -> tuple[Losses, Gradients, Any]:
+    def clean(self, params: optax.Params, args: tuple[Any, ...]) -> tuple[Losses, Gradients, Any]:
         """One forward pass, two pullbacks (M + 1 with shared parameters); no features."""
         (fusion, unimodal), pullback, aux = jax.vjp(
             lambda tree: self._losses(tree, args), params, has_aux=True
@@ -105,18 +111,20 @@ class PlainPasses:
         return losses, Gradients(total, fusion_grads, unimodal_grads, None), None
 
     def fusion_loss(
-        self, params: Any, args: tuple[Any, ...], features: Any, modality: str | None
+        self, params: optax.Params, args: tuple[Any, ...], features: Any, modality: str | None
     ) -> jax.Array:
         """The fusion loss; the whole network runs, whatever the modality."""
         del features, modality
         return self._losses(params, args)[0][0]
 
-    def total_loss(self, params: Any, args: tuple[Any, ...]) -> jax.Array:
+    def total_loss(self, params: optax.Params, args: tuple[Any, ...]) -> jax.Array:
         """The weighted sum of all losses."""
         (fusion, unimodal), _ = self._losses(params, args)
         return weighted_total(fusion, unimodal, weights_by_modality(self._weights, unimodal))
 
-    def check_partition(self, params: Any, args: tuple[Any, ...], partition: Partition) -> None:
+    def check_partition(
+        self, params: optax.Params, args: tuple[Any, ...], partition: Partition
+    ) -> None:
         """Any partition is right: the whole network runs again."""
 
 
@@ -132,12 +140,12 @@ class LateFusionPasses:
         self._mode = unimodal_gradients
 
     def _objective(
-        self, params: Any, features: dict[str, Any], args: tuple[Any, ...]
+        self, params: optax.Params, features: dict[str, Any], args: tuple[Any, ...]
     ) -> tuple[tuple[Any, dict[str, Any]], Any]:
         result = self.late_fusion.objective(params, features, *args)
         return check_losses(result, self._has_aux, "LateFusion.objective")
 
-    def clean(self, params: Any, args: tuple[Any, ...]) -> tuple[Losses, Gradients, Any]:
+    def clean(self, params: optax.Params, args: tuple[Any, ...]) -> tuple[Losses, Gradients, Any]:
         """One forward pass, two pullbacks of each encoder; the features are kept."""
         features, pullbacks = {}, {}
         for m, encoder in self.late_fusion.encoders.items():
@@ -184,7 +192,7 @@ class LateFusionPasses:
         )
 
     def fusion_loss(
-        self, params: Any, args: tuple[Any, ...], features: Any, modality: str | None
+        self, params: optax.Params, args: tuple[Any, ...], features: Any, modality: str | None
     ) -> jax.Array:
         """The fusion loss; ``modality``'s encoder runs alone, all of them when it is None."""
         encoders = self.late_fusion.encoders
@@ -192,18 +200,20 @@ class LateFusionPasses:
         fresh = {m: encoder(params, *args) for m, encoder in again.items()}
         return self._objective(params, {**features, **fresh}, args)[0][0]
 
-    def total_loss(self, params: Any, args: tuple[Any, ...]) -> jax.Array:
+    def total_loss(self, params: optax.Params, args: tuple[Any, ...]) -> jax.Array:
         """The weighted sum of all losses."""
         result = self.late_fusion(params, *args)
         (fusion, unimodal), _ = check_losses(result, self._has_aux, "LateFusion.objective")
         return weighted_total(fusion, unimodal, weights_by_modality(self._weights, unimodal))
 
-    def check_partition(self, params: Any, args: tuple[Any, ...], partition: Partition) -> None:
+    def check_partition(
+        self, params: optax.Params, args: tuple[Any, ...], partition: Partition
+    ) -> None:
         """Raises ``ValueError`` where an encoder reads another modality's parameters."""
         check_separate_encoders(self.late_fusion, params, args, partition)
 
 
-def scaled_difference(total: Any, fusion: Any, weight: float) -> Any:
+def scaled_difference(total: chex.ArrayTree, fusion: chex.ArrayTree, weight: float) -> Any:
     """``(total - fusion) / weight``: the unimodal gradient that a total one contains."""
     return jax.tree.map(lambda t, f: (t - f) / weight, total, fusion)
 

@@ -4,8 +4,10 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import chex
 import jax
 import jax.numpy as jnp
+import optax
 
 from masam_jax.core.numerics import all_finite
 from masam_jax.core.partition import Partition
@@ -16,7 +18,10 @@ CLEAN = -1
 
 
 def perturb(
-    params: Any, fusion_grads: Any, partition: Partition, scales: Mapping[str, jax.Array]
+    params: optax.Params,
+    fusion_grads: chex.ArrayTree,
+    partition: Partition,
+    scales: Mapping[str, jax.Array],
 ) -> Any:
     """``θ_m + scales[m] ∇_{θ_m} L_fuse`` for the modalities in ``scales``, all else as it was.
 
@@ -48,8 +53,8 @@ class Correction:
 
     def __init__(
         self,
-        params: Any,
-        fusion_grads: Any,
+        params: optax.Params,
+        fusion_grads: chex.ArrayTree,
         fusion_grad_fn: Callable[..., Any],
         partition: Partition,
         scales: Mapping[str, jax.Array],

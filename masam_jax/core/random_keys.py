@@ -2,11 +2,12 @@
 
 from typing import Any
 
+import chex
 import jax
 import jax.numpy as jnp
 
 
-def raw_key(key: jax.Array | None) -> jax.Array:
+def raw_key(key: chex.PRNGKey | None) -> jax.Array:
     """A key for a state, uint32 data of its own; that of seed 0 where none is given.
 
     Args:
@@ -19,13 +20,13 @@ def raw_key(key: jax.Array | None) -> jax.Array:
     return jnp.array(key, copy=True)  # a step may donate the state, never the caller's key
 
 
-def split_raw(key: jax.Array) -> tuple[jax.Array, jax.Array]:
+def split_raw(key: chex.PRNGKey) -> tuple[jax.Array, jax.Array]:
     """A typed key to draw with now, and the raw one that the state keeps."""
     draw_key, next_key = jax.random.split(jax.random.wrap_key_data(key))
     return draw_key, jax.random.key_data(next_key)
 
 
-def with_key(state: Any, key: jax.Array) -> Any:
+def with_key(state: Any, key: chex.PRNGKey) -> Any:
     """A transformation's state that draws from ``key``.
 
     Args:

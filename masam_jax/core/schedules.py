@@ -1,9 +1,6 @@
 """Schedules of the radius ρ: one under which Theorem 1 holds, and optax's own, re-exported."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
+import chex
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -20,9 +17,6 @@ from optax import (
 )
 
 from masam_jax.core.specs import check_number, check_radius
-
-if TYPE_CHECKING:
-    import chex  # importing it takes as long as all of masam_jax
 
 __all__ = [
     "constant_schedule",

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 import jax
+import optax
 
 
 def require_signals(
@@ -42,7 +43,7 @@ def require_entries(name: str, given: Mapping[str, Any], modalities: Collection[
         )
 
 
-def require_structure(trees: Mapping[str, Any], params: Any) -> None:
+def require_structure(trees: Mapping[str, Any], params: optax.Params) -> None:
     """Raises ``ValueError`` where a tree has another structure than the parameters."""
     structure = jax.tree.structure(params)
     for name, tree in trees.items():

@@ -2,8 +2,10 @@
 
 from typing import Any
 
+import chex
 import jax
 import numpy as np
+import optax
 
 from masam_jax.core.collectives import average, vary
 from masam_jax.core.microbatches import mean_over_microbatches, split_microbatches
@@ -27,11 +29,11 @@ class _GradientSignal:
         self.args = args
         self.features = features
 
-    def average(self, tree: Any) -> Any:
+    def average(self, tree: chex.ArrayTree) -> Any:
         """The mean over the devices of the gradient of each."""
         return average(tree, self.axis_name)
 
-    def check_partition(self, params: Any, partition: Partition) -> None:
+    def check_partition(self, params: optax.Params, partition: Partition) -> None:
         """Raises ``ValueError`` where this gradient is not that of ``partition``'s modalities."""
         self.passes.check_partition(params, self.args, partition)
 
@@ -67,7 +69,7 @@ class _GradientSignal:
 class FusionGradient(_GradientSignal):
     """``fusion_grad_fn(params, modality)``: the fusion gradient elsewhere, on the same batch."""
 
-    def __call__(self, params: Any, modality: str | None = None) -> Any:
+    def __call__(self, params: optax.Params, modality: str | None = None) -> Any:
         """The gradient of the fusion loss at ``params``, a tree like them, averaged over devices.
 
         Args:
@@ -77,12 +79,12 @@ class FusionGradient(_GradientSignal):
         """
         return self.average(self.local(params, modality))
 
-    def local(self, params: Any, modality: str | None = None) -> Any:
+    def local(self, params: optax.Params, modality: str | None = None) -> Any:
         """The same on this device alone: what a branch may compute, collectives being outside."""
         local_params = vary(params, self.axis_name)
 
         def gradient(args: Any, features: Any) -> Any:
-            def loss(tree: Any) -> jax.Array:
+            def loss(tree: chex.ArrayTree) -> jax.Array:
                 return self.passes.fusion_loss(tree, args, features, modality)
 
             return jax.grad(loss)(local_params)
@@ -94,7 +96,7 @@ class FusionGradient(_GradientSignal):
 class TotalGradient(_GradientSignal):
     """``total_grad_fn(params)``: the gradient of the total loss elsewhere, on the same batch."""
 
-    def __call__(self, params: Any) -> Any:
+    def __call__(self, params: optax.Params) -> Any:
         """The gradient of the total loss at ``params``, a tree like them, averaged over devices."""
         local_params = vary(params, self.axis_name)
 

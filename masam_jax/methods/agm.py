@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Any, Literal, NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 import optax
@@ -47,8 +48,8 @@ class AgmState(NamedTuple):
 def agm(
     labels: Labels,
     *,
-    alpha: float | jax.Array = 1.0,
-    limit: float | jax.Array = 7.0,
+    alpha: chex.Numeric = 1.0,
+    limit: chex.Numeric = 7.0,
     reference: Reference = "mean_loss",
     until_step: int | None = None,
     tensors: Tensors = "all",
@@ -110,8 +111,8 @@ def agm(
         above, and the τ of ``"mean_loss"``.
 
     References:
-      Li et al., Boosting Multi-modal Model Performance with Adaptive Gradient Modulation, ICCV
-      2023.
+      Hong Li, Xingyu Li, Pengbo Hu, Yinuo Lei, Chunxiao Li, Yi Zhou. Boosting Multi-modal Model
+      Performance with Adaptive Gradient Modulation. ICCV 2023. https://arxiv.org/abs/2308.07686
     """
     check_number("alpha", alpha, "[0, inf)")
     check_number("limit", limit, "[0, inf)")
@@ -119,7 +120,7 @@ def agm(
     check_choice("tensors", tensors, TENSORS)
     check_until_step(until_step)
 
-    def init_fn(params: Any) -> AgmState:
+    def init_fn(params: optax.Params) -> AgmState:
         modalities = resolve_partition(labels, params, other).modalities
         dtype = accumulation_dtype(params)
         return AgmState(
@@ -130,7 +131,7 @@ def agm(
         )
 
     def update_fn(
-        updates: Any, state: AgmState, params: Any = None, **signals: Any
+        updates: optax.Updates, state: AgmState, params: optax.Params | None = None, **signals: Any
     ) -> tuple[Any, AgmState]:
         partition = resolve_partition(labels, updates if params is None else params, other)
         dtype = state.mean.dtype

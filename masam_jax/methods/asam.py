@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Any, NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 import optax
@@ -27,7 +28,7 @@ class AsamState(NamedTuple):
 
 
 def asam(
-    *, rho: float | jax.Array | optax.Schedule = 0.5, eta: float | jax.Array = 0.01
+    *, rho: chex.Numeric | optax.Schedule = 0.5, eta: chex.Numeric = 0.01
 ) -> optax.GradientTransformationExtraArgs:
     r"""Adaptive sharpness-aware minimization, as a correction on the total gradient.
 
@@ -63,8 +64,9 @@ def asam(
       - Its training example has η = 0 by default, its optimizer and the paper 0.01.
 
     References:
-      Kwon et al., ASAM: Adaptive Sharpness-Aware Minimization for Scale-Invariant Learning of Deep
-      Neural Networks, ICML 2021 (the element-wise operator).
+      Jungmin Kwon, Jeongseop Kim, Hyunseo Park, In Kwon Choi. ASAM: Adaptive Sharpness-Aware
+      Minimization for Scale-Invariant Learning of Deep Neural Networks. ICML 2021 (the element-wise
+      operator). https://arxiv.org/abs/2102.11600
     """
     check_radius(rho)
     check_number("eta", eta, "[0, inf)")
@@ -74,12 +76,12 @@ def asam(
             return jnp.ones_like(param)
         return jnp.abs(param) + jnp.asarray(eta, param.dtype)
 
-    def init_fn(params: Any) -> AsamState:
+    def init_fn(params: optax.Params) -> AsamState:
         check_unmasked(params)
         return AsamState(jnp.zeros((), jnp.int32))
 
     def update_fn(
-        updates: Any, state: AsamState, params: Any = None, **signals: Any
+        updates: optax.Updates, state: AsamState, params: optax.Params | None = None, **signals: Any
     ) -> tuple[Any, AsamState]:
         corrected = add_correction(
             "asam",

@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Any, ClassVar, NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 import optax
@@ -96,9 +97,9 @@ class AugObjective(Objective):
         encoder.
 
     References:
-      Jiang, Huang, Yang, Rethinking Multimodal Learning from the Perspective of Mitigating
-      Classification Ability Disproportion, NeurIPS 2025 (arXiv 2502.20120): sustained boosting and
-      adaptive classifier assignment.
+      Qing-Yuan Jiang, Longfei Huang, Yang Yang. Rethinking Multimodal Learning from the Perspective
+      of Mitigating Classification Ability Disproportion. NeurIPS 2025 (sustained boosting, and
+      adaptive classifier assignment). https://arxiv.org/abs/2502.20120
     """
 
     # Confidences of modalities are compared, which must be of the same samples.
@@ -123,7 +124,7 @@ class AugObjective(Objective):
         comparisons = epochs // self.period + (epochs >= 1 and self.period > 1)
         return max(1, min(self.max_layers, comparisons))
 
-    def init_params(self, network: Network, key: jax.Array) -> dict[str, Any]:
+    def init_params(self, network: Network, key: chex.PRNGKey) -> dict[str, Any]:
         """``{"head": …, "modalities": {m: {"layer": …, "added": …}}}``, see `init_classifier`.
 
         Raises:

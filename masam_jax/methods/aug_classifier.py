@@ -5,6 +5,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 
@@ -24,7 +25,7 @@ class AugLogits(NamedTuple):
 
 
 def init_classifier(
-    key: jax.Array, sizes: Mapping[str, int], hidden: int, num_classes: int, layers: int
+    key: chex.PRNGKey, sizes: Mapping[str, int], hidden: int, num_classes: int, layers: int
 ) -> dict[str, Any]:
     """Kernels Glorot normal, biases zero.
 

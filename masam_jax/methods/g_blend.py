@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Collection, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -167,8 +167,9 @@ class GBlendSchedule(Schedule):
       - The paper's weights have a signed G and no $O_{min}$; see `blend_weights`.
 
     References:
-      Wang, Tran and Feiszli, What Makes Training Multi-modal Classification Networks Hard?, CVPR
-      2020 (the weights; G and O; online and offline G-Blend).
+      Weiyao Wang, Du Tran, Matt Feiszli. What Makes Training Multi-modal Classification Networks
+      Hard? CVPR 2020 (the weights; G and O; online and offline G-Blend).
+      https://arxiv.org/abs/1905.12681
     """
 
     super_epoch: int = 10
@@ -183,7 +184,9 @@ class GBlendSchedule(Schedule):
         """The share of the training samples that is held out."""
         return self.share
 
-    def revise(self, probe: Probe, params: Any, opt_state: Any, state: GBlendState) -> GBlendState:
+    def revise(
+        self, probe: Probe, params: optax.Params, opt_state: optax.OptState, state: GBlendState
+    ) -> GBlendState:
         """The weights ``[S]`` for the next super-epoch."""
         before = _measure(probe, params)
         fit: dict[str, jax.Array] = {}
@@ -204,7 +207,7 @@ class GBlendSchedule(Schedule):
         return state._replace(weights=_placed_as(weights, state.weights))
 
 
-def _measure(probe: Probe, params: Any) -> Measured:
+def _measure(probe: Probe, params: optax.Params) -> Measured:
     return Measured(probe.losses(params, "fit"), probe.losses(params, "held_out"))
 
 

@@ -96,8 +96,8 @@ def info_reg(
         labels name no modality or do not fit the parameters, or ``params`` or a signal is missing.
 
     References:
-      Huang et al., Adaptive Unimodal Regulation for Balanced Multimodal Information Acquisition,
-      CVPR 2025.
+      Chengxiang Huang, Yake Wei, Zequn Yang, Di Hu. Adaptive Unimodal Regulation for Balanced
+      Multimodal Information Acquisition. CVPR 2025. https://arxiv.org/abs/2503.18595
 
     Differences from the authors' release:
       There the audio encoder's trace marks the window of both modalities; here each has its own.
@@ -114,7 +114,7 @@ def info_reg(
     check_number("threshold", threshold, "[0, 1]")
     check_sizes(steps_per_epoch=steps_per_epoch, history=history)
 
-    def resolve(params: Any) -> Partition:
+    def resolve(params: optax.Params) -> Partition:
         partition = resolve_partition(labels, params, other)
         if isinstance(beta, Mapping) and set(beta) != set(partition.modalities):
             raise ValueError(
@@ -123,7 +123,7 @@ def info_reg(
             )
         return partition
 
-    def init_fn(params: Any) -> InfoRegState:
+    def init_fn(params: optax.Params) -> InfoRegState:
         partition, dtype = resolve(params), accumulation_dtype(params)
 
         def for_each(value: Any, *shape: int, dtype: Any = dtype) -> dict[str, jax.Array]:
@@ -145,7 +145,10 @@ def info_reg(
         )
 
     def update_fn(
-        updates: Any, state: InfoRegState, params: Any = None, **signals: Any
+        updates: optax.Updates,
+        state: InfoRegState,
+        params: optax.Params | None = None,
+        **signals: Any,
     ) -> tuple[Any, InfoRegState]:
         if params is None:
             raise ValueError(
@@ -213,7 +216,7 @@ def _trace(gradients: list[jax.Array], dtype: Any) -> jax.Array:
 
 
 def _check_signals(
-    signals: dict[str, Any], partition: Partition, updates: Any, params: Any
+    signals: dict[str, Any], partition: Partition, updates: optax.Updates, params: optax.Params
 ) -> None:
     names = ("fusion_grads", "confidence")
     require_signals("info_reg", signals, names, "confidence={modality: scalar} of the batch")

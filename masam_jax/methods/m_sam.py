@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Any, Literal, NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 import optax
@@ -42,7 +43,7 @@ class MSamState(NamedTuple):
 def m_sam(
     labels: Labels,
     *,
-    rho: float | jax.Array | optax.Schedule = 0.05,
+    rho: chex.Numeric | optax.Schedule = 0.05,
     dispatch: Literal["auto", "switch", "dense"] = "auto",
     other: str = "other",
 ) -> optax.GradientTransformationExtraArgs:
@@ -99,18 +100,19 @@ def m_sam(
       - ρ = 0.05 is the usual radius of SAM, not the paper's.
 
     References:
-      Nowdeh et al., Modality-Aware SAM: Sharpness-Aware-Minimization Driven Gradient Modulation
-      for Harmonized Multimodal Learning, NeurIPS 2025, arXiv 2510.24919.
+      Hossein R. Nowdeh, Jie Ji, Xiaolong Ma, Fatemeh Afghah. Modality-Aware SAM:
+      Sharpness-Aware-Minimization Driven Gradient Modulation for Harmonized Multimodal Learning.
+      NeurIPS 2025. https://arxiv.org/abs/2510.24919
     """
     check_radius(rho)
     check_choice("dispatch", dispatch, ("auto", "switch", "dense"))
 
-    def init_fn(params: Any) -> MSamState:
+    def init_fn(params: optax.Params) -> MSamState:
         resolve_partition(labels, params, other)
         return MSamState(jnp.zeros((), jnp.int32), jnp.full((), CLEAN, jnp.int32))
 
     def update_fn(
-        updates: Any, state: MSamState, params: Any = None, **signals: Any
+        updates: optax.Updates, state: MSamState, params: optax.Params | None = None, **signals: Any
     ) -> tuple[Any, MSamState]:
         if params is None:
             raise ValueError("m_sam needs params: tx.update(grads, opt_state, params, **signals)")
@@ -160,7 +162,7 @@ def _take(
     return correction.dense(dominant) if dispatch == "dense" else correction.switch(dominant)
 
 
-def _add(updates: Any, corrections: list[jax.Array | None]) -> Any:
+def _add(updates: optax.Updates, corrections: list[jax.Array | None]) -> Any:
     leaves, structure = jax.tree.flatten(updates)
     corrected = [
         leaf if change is None else leaf + change.astype(leaf.dtype)

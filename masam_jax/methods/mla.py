@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 import optax
@@ -100,13 +101,14 @@ def mla(
       - P is kept as a root, which changes no number but rounding.
 
     References:
-      Zhang et al., Multimodal Representation Learning by Alternating Unimodal Adaptation, CVPR
-      2024 (the head's projected gradient).
+      Xiaohui Zhang, Jaehong Yoon, Mohit Bansal, Huaxiu Yao. Multimodal Representation Learning by
+      Alternating Unimodal Adaptation. CVPR 2024 (the head's projected gradient).
+      https://arxiv.org/abs/2311.10707
     """
     check_number("alpha", alpha, "(0, 1]")
     check_sizes(steps_per_epoch=steps_per_epoch)
 
-    def init_fn(params: Any) -> MlaState:
+    def init_fn(params: optax.Params) -> MlaState:
         resolve_partition(labels, params, other)
         size = 0
         # optax.tree.map_params initialises with an empty placeholder.
@@ -115,9 +117,9 @@ def mla(
         return MlaState(jnp.zeros((), jnp.int32), jnp.eye(size, dtype=accumulation_dtype(params)))
 
     def update_fn(
-        updates: Any,
+        updates: optax.Updates,
         state: MlaState,
-        params: Any = None,
+        params: optax.Params | None = None,
         *,
         phase: str | None = None,
         **signals: Any,
@@ -142,7 +144,7 @@ def mla(
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)
 
 
-def _find(head: str, tree: Any) -> int:
+def _find(head: str, tree: chex.ArrayTree) -> int:
     """The position of the head's kernel among the leaves of ``tree``."""
     named = [(path_name(path), leaf) for path, leaf in jax.tree.flatten_with_path(tree)[0]]
     for position, (name, leaf) in enumerate(named):
@@ -202,7 +204,7 @@ class MlaObjective(Objective):
 
     takes_tokens: ClassVar[bool] = False
 
-    def init_params(self, network: Network, key: jax.Array) -> dict[str, Any]:
+    def init_params(self, network: Network, key: chex.PRNGKey) -> dict[str, Any]:
         """``{"head": {"kernel": [H, C], "bias": [C]}}``, Glorot normal and zero.
 
         Raises:

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
+import chex
 import jax
 import jax.numpy as jnp
 import optax
@@ -19,7 +20,7 @@ from masam_jax.methods.search import Uniform
 
 
 def mmpareto(
-    labels: Labels, *, gamma: float | jax.Array = 1.5, other: str = "other"
+    labels: Labels, *, gamma: chex.Numeric = 1.5, other: str = "other"
 ) -> optax.GradientTransformationExtraArgs:
     r"""Unimodal assistance without conflict, as a correction on every encoder's gradient.
 
@@ -67,8 +68,8 @@ def mmpareto(
         ``params`` or a signal is missing or of another structure.
 
     References:
-      Wei and Hu, MMPareto: Boosting Multimodal Learning with Innocent Unimodal Assistance, ICML
-      2024.
+      Yake Wei, Di Hu. MMPareto: Boosting Multimodal Learning with Innocent Unimodal Assistance.
+      ICML 2024. https://arxiv.org/abs/2405.17730
 
     Differences from the authors' release:
       The release takes the cosine and the weights over the whole encoder, as here, and then the
@@ -79,12 +80,15 @@ def mmpareto(
     """
     check_number("gamma", gamma, "(0, inf)")
 
-    def init_fn(params: Any) -> optax.EmptyState:
+    def init_fn(params: optax.Params) -> optax.EmptyState:
         resolve_partition(labels, params, other)
         return optax.EmptyState()
 
     def update_fn(
-        updates: Any, state: optax.EmptyState, params: Any = None, **signals: Any
+        updates: optax.Updates,
+        state: optax.EmptyState,
+        params: optax.Params | None = None,
+        **signals: Any,
     ) -> tuple[Any, optax.EmptyState]:
         if params is None:
             raise ValueError(

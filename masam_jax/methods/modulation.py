@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
+import optax
 
 from masam_jax.core.partition import Partition
 from masam_jax.core.signal_checks import require_entries
@@ -62,7 +63,9 @@ def read_scalars(
     return jnp.where(usable, values, 0), usable
 
 
-def scale_encoders(updates: Any, partition: Partition, factors: jax.Array, tensors: Tensors) -> Any:
+def scale_encoders(
+    updates: optax.Updates, partition: Partition, factors: jax.Array, tensors: Tensors
+) -> Any:
     """``updates`` with the leaves of modality m times ``factors[m]``, for ``factors`` ``[M]``.
 
     Args:

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple, Protocol
 
+import chex
 import jax
 import optax
 
@@ -71,7 +72,7 @@ class Objective:
     takes_missing: ClassVar[bool] = True
     takes_tokens: ClassVar[bool] = True
 
-    def init_params(self, network: Network, key: jax.Array) -> dict[str, Any]:
+    def init_params(self, network: Network, key: chex.PRNGKey) -> dict[str, Any]:
         """Further trainable parameters; the network's own have them as ``params["method"]``.
 
         Their label is ``"other"``. Empty by default.

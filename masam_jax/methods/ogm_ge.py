@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Any, NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 import optax
@@ -39,18 +40,18 @@ class OgmGeState(NamedTuple):
 
     count: jax.Array  # type: ignore[assignment]
     coefficients: dict[str, jax.Array]
-    key: jax.Array
+    key: chex.PRNGKey
 
 
 def ogm_ge(
     labels: Labels,
     *,
-    alpha: float | jax.Array = 0.3,
+    alpha: chex.Numeric = 0.3,
     noise: bool = True,
     until_step: int | None = None,
     tensors: Tensors = "all",
     other: str = "other",
-    key: jax.Array | None = None,
+    key: chex.PRNGKey | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     r"""On-the-fly gradient modulation with generalization enhancement, a scaling of ``updates``.
 
@@ -102,22 +103,26 @@ def ogm_ge(
       - It modulates two modalities in epochs 0 to 50 of 100 by default, here ``until_step``.
 
     References:
-      Peng et al., Balanced Multimodal Learning via On-the-fly Gradient Modulation, CVPR 2022
-      (on-the-fly gradient modulation, and generalization enhancement).
+      Xiaokang Peng, Yake Wei, Andong Deng, Dong Wang, Di Hu. Balanced Multimodal Learning via
+      On-the-fly Gradient Modulation. CVPR 2022 (on-the-fly gradient modulation, and generalization
+      enhancement). https://arxiv.org/abs/2203.15332
     """
     check_number("alpha", alpha, "[0, inf)")
     check_flag("noise", noise)
     check_choice("tensors", tensors, TENSORS)
     check_until_step(until_step)
 
-    def init_fn(params: Any) -> OgmGeState:
+    def init_fn(params: optax.Params) -> OgmGeState:
         modalities = resolve_partition(labels, params, other).modalities
         dtype = accumulation_dtype(params)
         coefficients = {m: jnp.ones((), dtype) for m in modalities}
         return OgmGeState(jnp.zeros((), jnp.int32), coefficients, raw_key(key))
 
     def update_fn(
-        updates: Any, state: OgmGeState, params: Any = None, **signals: Any
+        updates: optax.Updates,
+        state: OgmGeState,
+        params: optax.Params | None = None,
+        **signals: Any,
     ) -> tuple[Any, OgmGeState]:
         partition = resolve_partition(labels, updates if params is None else params, other)
         dtype = accumulation_dtype(state.coefficients)
@@ -149,10 +154,10 @@ def _coefficients(confidence: jax.Array, usable: jax.Array, alpha: jax.Array) ->
 
 
 def _add_noise(
-    tree: Any,
-    gradients: Any,
+    tree: chex.ArrayTree,
+    gradients: chex.ArrayTree,
     partition: Partition,
-    key: jax.Array,
+    key: chex.PRNGKey,
     active: jax.Array,
     dtype: Any,
     tensors: Tensors,

@@ -94,9 +94,11 @@ class PmrObjective(Objective):
       - The gradient of its Euclidean distance is NaN at distance 0, and zero here.
 
     References:
-      Fan et al., PMR: Prototypical Modal Rebalance for Multimodal Learning, CVPR 2023: equations 7
-      to 9 (prototypes, score, cross-entropy), 10 and 11 (α, β, γ), 12 (momentum), 13 (entropy),
-      algorithm 1. It gives neither ε, here the release's, nor E_r, "the first training few epochs".
+      Yunfeng Fan, Wenchao Xu, Haozhao Wang, Junxiao Wang, Song Guo. PMR: Prototypical Modal
+      Rebalance for Multimodal Learning. CVPR 2023: equations 7 to 9 (prototypes, score,
+      cross-entropy), 10 and 11 (α, β, γ), 12 (momentum), 13 (entropy), algorithm 1. It gives
+      neither ε, here the release's, nor E_r, "the first training few epochs".
+      https://arxiv.org/abs/2211.07089
     """
 
     # A prototype would be one of what stands in for the missing.

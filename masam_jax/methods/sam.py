@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Any, NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 import optax
@@ -26,7 +27,7 @@ class SamState(NamedTuple):
     count: jax.Array  # type: ignore[assignment]
 
 
-def sam(*, rho: float | jax.Array | optax.Schedule = 0.05) -> optax.GradientTransformationExtraArgs:
+def sam(*, rho: chex.Numeric | optax.Schedule = 0.05) -> optax.GradientTransformationExtraArgs:
     r"""Sharpness-aware minimization, as a correction on the total gradient.
 
     With $g = \nabla L_{total}(\theta)$ over all parameters as one vector,
@@ -47,17 +48,18 @@ def sam(*, rho: float | jax.Array | optax.Schedule = 0.05) -> optax.GradientTran
       ValueError: ρ is out of range, or ``params`` or a signal is missing.
 
     References:
-      Foret et al., Sharpness-Aware Minimization for Efficiently Improving Generalization, ICLR
-      2021, equations 2 and 3.
+      Pierre Foret, Ariel Kleiner, Hossein Mobahi, Behnam Neyshabur. Sharpness-Aware Minimization
+      for Efficiently Improving Generalization. ICLR 2021, equations 2 and 3.
+      https://arxiv.org/abs/2010.01412
     """
     check_radius(rho)
 
-    def init_fn(params: Any) -> SamState:
+    def init_fn(params: optax.Params) -> SamState:
         check_unmasked(params)
         return SamState(jnp.zeros((), jnp.int32))
 
     def update_fn(
-        updates: Any, state: SamState, params: Any = None, **signals: Any
+        updates: optax.Updates, state: SamState, params: optax.Params | None = None, **signals: Any
     ) -> tuple[Any, SamState]:
         radius = rho(state.count) if callable(rho) else rho
         corrected = add_correction("sam", updates, params, signals, radius=radius)

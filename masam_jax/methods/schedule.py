@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 import jax
+import optax
 
 
 class Probe(Protocol):
@@ -14,13 +15,15 @@ class Probe(Protocol):
     def modalities(self) -> tuple[str, ...]:
         """Names of the modalities, sorted."""
 
-    def losses(self, params: Any, split: str) -> Mapping[str, jax.Array]:
+    def losses(self, params: optax.Params, split: str) -> Mapping[str, jax.Array]:
         """``{"fusion": [S], m: [S]}``, plain cross-entropy on ``"fit"`` or ``"held_out"`` samples.
 
         Both are parts of the training samples; validation samples are never seen.
         """
 
-    def train(self, params: Any, opt_state: Any, state: Any, steps: int) -> tuple[Any, Any]:
+    def train(
+        self, params: optax.Params, opt_state: optax.OptState, state: Any, steps: int
+    ) -> tuple[Any, Any]:
         """``(params, opt_state)`` after ``steps`` steps on ``"fit"`` samples with that state.
 
         The batches are functions of the step that the probe was made at.
@@ -50,7 +53,9 @@ class Schedule:
         """The share of the training samples that `Probe` keeps for ``"held_out"``."""
         return 0.0
 
-    def revise(self, probe: Probe, params: Any, opt_state: Any, state: Any) -> Any:
+    def revise(
+        self, probe: Probe, params: optax.Params, opt_state: optax.OptState, state: Any
+    ) -> Any:
         """The objective's state ``[S, …]`` for the steps until the next call."""
         del probe, params, opt_state
         return state

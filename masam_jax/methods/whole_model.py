@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import optax
 
 from masam_jax.core.numerics import accumulation_dtype, all_finite, inverse_norm
 
@@ -13,8 +14,8 @@ Operator = Callable[[jax.Array], jax.Array]
 
 def add_correction(
     name: str,
-    updates: Any,
-    params: Any,
+    updates: optax.Updates,
+    params: optax.Params,
     signals: dict[str, Any],
     *,
     radius: Any,

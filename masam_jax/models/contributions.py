@@ -89,8 +89,9 @@ def modal_responses(
       ValueError: more than 10 modalities.
 
     References:
-      Li, Li, Hu, Li, Lei, Boosting Multi-modal Model Performance with Adaptive Gradient Modulation,
-      ICCV 2023 (mono-modal responses by Shapley values).
+      Hong Li, Xingyu Li, Pengbo Hu, Yinuo Lei, Chunxiao Li, Yi Zhou. Boosting Multi-modal Model
+      Performance with Adaptive Gradient Modulation. ICCV 2023 (mono-modal responses by Shapley
+      values). https://arxiv.org/abs/2308.07686
     """
     check_subsets(network)
 

@@ -40,9 +40,10 @@ class FiLMFusion(nnx.Module):
       ValueError: ``conditioned`` names no modality.
 
     References:
-      Perez, Strub, de Vries, Dumoulin, Courville, FiLM: Visual Reasoning with a General
-      Conditioning Layer, AAAI 2018 (scale and shift; the appendix learns 1 + Δγ, lest a scale
-      about zero cut off activations and gradients).
+      Ethan Perez, Florian Strub, Harm de Vries, Vincent Dumoulin, Aaron Courville. FiLM: Visual
+      Reasoning with a General Conditioning Layer. AAAI 2018 (scale and shift; the appendix learns 1
+      + Δγ, lest a scale about zero cut off activations and gradients).
+      https://arxiv.org/abs/1709.07871
 
     Differences from the authors' release:
       OGM-GE's ``FiLM`` (audio conditions video) learns γ itself, equal to this one with 1 taken

@@ -39,8 +39,8 @@ class GatedFusion(nnx.Module):
       ValueError: ``gated`` names no modality, or ``width`` is below 1.
 
     References:
-      Kiela, Grave, Joulin, Mikolov, Efficient Large-Scale Multi-Modal Classification, AAAI 2018
-      (gated fusion).
+      Douwe Kiela, Edouard Grave, Armand Joulin, Tomas Mikolov. Efficient Large-Scale Multi-Modal
+      Classification. AAAI 2018 (gated fusion). https://arxiv.org/abs/1802.02892
 
     Differences from the authors' release:
       OGM-GE's ``GatedFusion`` (audio gates video) computes the same logits. Its training loop has

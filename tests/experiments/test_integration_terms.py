@@ -114,7 +114,7 @@ def test_settings_out_of_range_are_refused():
         ("missing", 1.5, r"in \[0, 1\]"),
         ("learning_rate", 0.0, "positive and finite"),
         ("learning_rate", float("nan"), "positive and finite"),
-        ("rho", -1.0, "at least 0"),
+        ("rho", -1.0, ">= 0"),
         ("alpha", 2.0, r"in \[0, 1\]"),
         ("beta", -0.1, r"in \[0, 1\]"),
         ("seed", -1, r"0 to 2\*\*31 - 1"),
