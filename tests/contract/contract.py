@@ -197,28 +197,19 @@ class Subject(NamedTuple):
       tx: the transformation and its base.
       step: the jitted step.
       run: where the contract's steps lead.
-      traces: one entry for each time that ``step`` was traced.
     """
 
     tx: optax.GradientTransformationExtraArgs
     step: Any
     run: Run
-    traces: list[None]
 
 
 @functools.cache
 def subject(factory: Factory) -> Subject:
     """The factory's transformation in its usual place, trained for the contract's steps."""
     tx = with_base(factory(labels_of))
-    step = make_step(tx)
-    traces: list[None] = []
-
-    @jit
-    def traced(*operands: Any) -> Run:
-        traces.append(None)
-        return step(*operands)
-
-    return Subject(tx, traced, train(tx, step=traced), traces)
+    step = jit(make_step(tx))
+    return Subject(tx, step, train(tx, step=step))
 
 
 def assert_same(got: Any, want: Any, tolerance: float = 2e-5) -> None:

@@ -135,7 +135,7 @@ def test_masam_inside_multi_transform_is_refused(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in FACTORIES if name.startswith("masam")])
 def test_late_fusion_on_eight_devices_equals_one_device_in_one_piece(name: str) -> None:
     """Features stay on their device; the mean is taken outside the dominant modality's branch."""
-    tx, _, want, _ = subject(FACTORIES[name])
+    tx, _, want = subject(FACTORIES[name])
     whole, shards = PartitionSpec(), PartitionSpec("devices")
     step = jax.shard_map(
         make_step(tx, axis_name="devices", loss=LATE_FUSION),

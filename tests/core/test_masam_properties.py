@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Iterator
 from typing import Any
 
+import chex
 import hypothesis
 import hypothesis.strategies as st
 import jax
@@ -183,7 +184,7 @@ def test_the_gradient_is_asked_for_at_the_perturbed_point(seed: int, dispatch: A
 def test_radius_zero_is_the_base_optimizer(seed: int, selection: str, scaled: bool) -> None:
     world = World(seed)
     updates, _ = world.step(rho=0.0, select=selection, scale_by_alignment=scaled)
-    jax.tree.map(np.testing.assert_array_equal, updates, world.grads)
+    chex.assert_trees_all_equal(updates, world.grads)
 
 
 @few
@@ -229,7 +230,7 @@ def _train(tx: Any, loss: Any = contract.loss_fn) -> contract.Run:
 def test_radius_zero_trains_as_the_base_optimizer(dispatch: Any) -> None:
     base = optax.sgd(0.1, momentum=0.9)
     got = _train(optax.chain(masam(contract.labels_of, rho=0.0, dispatch=dispatch), base)).params
-    jax.tree.map(np.testing.assert_array_equal, got, _train(base).params)
+    chex.assert_trees_all_equal(got, _train(base).params)
 
 
 def test_all_dispatches_give_the_same_numbers() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -312,8 +313,4 @@ def test_sam(count: int, base: str, path: str) -> None:
     for batch in batches:
         parameters = reference.step(parameters, batch)
         params, state = step(params, state, jax.tree.map(jnp.asarray, batch), {})
-        jax.tree.map(
-            lambda got, want: np.testing.assert_allclose(got, want, rtol=TOLERANCE, atol=TOLERANCE),
-            params,
-            nested(parameters),
-        )
+        chex.assert_trees_all_close(params, nested(parameters), rtol=TOLERANCE, atol=TOLERANCE)

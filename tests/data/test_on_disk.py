@@ -1,6 +1,6 @@
 """Prepared data as training sees them, on disk or read into memory."""
 
-import jax
+import chex
 import numpy as np
 import pytest
 
@@ -44,7 +44,7 @@ def test_the_split_is_the_builders(food):
         validation_size=None,
         test_size=None,
     )
-    jax.tree.map(np.testing.assert_array_equal, split, expected)
+    chex.assert_trees_all_equal(split, expected)
     names = food.builder.index.splits
     assert set(names[split.test]) == {"test"}
     assert len(food.split(seed=3, train_size=21).train) == 21
@@ -70,11 +70,11 @@ def test_in_memory_they_are_the_same_rows(prepared, name, options):
     memory = data.in_memory()
     assert isinstance(memory, MultimodalData)
     found = data.reader(np.arange(len(data)))
-    jax.tree.map(np.testing.assert_array_equal, dict(memory.features), found.inputs)
+    chex.assert_trees_all_equal(dict(memory.features), found.inputs)
     np.testing.assert_array_equal(memory.labels, data.labels)
     assert memory.has_missing == data.has_missing
     if data.has_missing:
-        jax.tree.map(np.testing.assert_array_equal, dict(memory.present), found.present)
+        chex.assert_trees_all_equal(dict(memory.present), found.present)
     for fact in ("name", "num_classes", "multi_label", "metric", "modalities", "modality_specs"):
         assert getattr(memory, fact) == getattr(data, fact)
-    jax.tree.map(np.testing.assert_array_equal, memory.split(seed=1), data.split(seed=1))
+    chex.assert_trees_all_equal(memory.split(seed=1), data.split(seed=1))

@@ -1,3 +1,4 @@
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -210,4 +211,4 @@ def test_trees_are_standardised_where_they_are_real():
         np.testing.assert_array_equal(found["plain"], features["plain"])
         expected = (features["fixed"].astype(np.float64) - [1, 2, 3]) / [4, 5, 6]
         np.testing.assert_allclose(found["fixed"], expected, rtol=1e-6)
-    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, atol=1e-5), standard, dict(mapped))
+    chex.assert_trees_all_close(standard, dict(mapped), atol=1e-05)

@@ -3,6 +3,7 @@
 import itertools
 import multiprocessing
 
+import chex
 import jax
 import numpy as np
 import pytest
@@ -40,7 +41,7 @@ def expected(food, indices):
 
 def _assert_equal(left, right):
     assert jax.tree.structure(left) == jax.tree.structure(right)
-    jax.tree.map(np.testing.assert_array_equal, left, right)
+    chex.assert_trees_all_equal(left, right)
 
 
 def test_batches_are_the_rows_of_their_step(food, indices, expected):

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -110,6 +111,4 @@ def softmax(z: Array) -> Array:
 
 
 def assert_close(got: Any, want: Any, tolerance: float = 1e-8) -> None:
-    jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance), got, want
-    )
+    chex.assert_trees_all_close(got, want, rtol=tolerance, atol=tolerance)

@@ -6,6 +6,7 @@ import functools
 import math
 from typing import Any
 
+import chex
 import hypothesis
 import hypothesis.strategies as st
 import jax
@@ -91,11 +92,7 @@ def test_equals_the_reference(count: int, reference: Any, x64: None) -> None:
         parameters, kappa = by_hand.step(parameters, batch, 0.3)
         seen += kappa.values()
         params, state, _ = step(params, state, jax.tree.map(jnp.asarray, batch))
-        jax.tree.map(
-            lambda got, want: np.testing.assert_allclose(got, want, rtol=1e-8, atol=1e-8),
-            params,
-            nested(parameters),
-        )
+        chex.assert_trees_all_close(params, nested(parameters), rtol=1e-08, atol=1e-08)
         np.testing.assert_allclose(_values(state[0].coefficients), _values(kappa), rtol=1e-8)
     if count == 1:
         assert set(seen) == {1.0}
@@ -119,11 +116,8 @@ def test_scales_the_encoders_alone_and_by_no_more_than_the_limit(
     assert _equal(updates["other"], gradients["other"])
     for m, factor in zip(NAMES, coefficients[-1], strict=True):
         assert 0 <= factor <= math.exp(7 * alpha) * (1 + 1e-5)
-        jax.tree.map(
-            lambda u, g, factor=factor: np.testing.assert_array_equal(u, g * factor),
-            updates[m],
-            gradients[m],
-        )
+        scaled = jax.tree.map(lambda g, factor=factor: g * factor, gradients[m])
+        chex.assert_trees_all_equal(updates[m], scaled)
 
 
 @few

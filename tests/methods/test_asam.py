@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from typing import Any
 
+import chex
 import hypothesis
 import hypothesis.strategies as st
 import jax
@@ -60,12 +61,12 @@ def test_equals_the_reference(count: int, path: str, eta: float) -> None:
             parameters, batch, rho=0.5 * 0.8**t, eta=eta, weights=weights, rate=RATE
         )
         params, state = step(params, state, jax.tree.map(jnp.asarray, batch))
-        jax.tree.map(
-            lambda got, want, t=t: np.testing.assert_allclose(
-                got, want, rtol=TOLERANCE, atol=TOLERANCE, err_msg=f"step {t}"
-            ),
+        chex.assert_trees_all_close(
             params,
             nested(parameters),
+            rtol=TOLERANCE,
+            atol=TOLERANCE,
+            custom_message=f"step {t}",
         )
 
 
@@ -212,7 +213,7 @@ def test_without_a_radius_it_is_the_base_optimizer() -> None:
         corrected(asam(rho=0.0), params, grads, off),
         corrected(asam(rho=lambda count: jnp.zeros(())), params, grads, off),
     ):
-        jax.tree.map(np.testing.assert_array_equal, got, grads)
+        chex.assert_trees_all_equal(got, grads)
 
 
 @pytest.mark.parametrize("value", [0.0, np.inf, np.nan])
@@ -220,7 +221,7 @@ def test_a_gradient_without_direction_gives_a_clean_step(value: float) -> None:
     params, grads = draw(2)
     grads = jax.tree.map(lambda g: jnp.full_like(g, value), grads)
     got = corrected(asam(), params, grads, jax.tree.map(jnp.ones_like, grads))
-    jax.tree.map(np.testing.assert_array_equal, got, grads)
+    chex.assert_trees_all_equal(got, grads)
     np.testing.assert_array_equal(vector(perturbation(asam(), params, grads)), 0)
 
 
@@ -235,7 +236,7 @@ def test_a_perturbed_gradient_that_is_not_finite_is_not_used(bad: float) -> None
     params, grads = draw(3)
     perturbed = {**jax.tree.map(lambda g: g + 1, grads), "x": jnp.asarray(bad)}
     got = corrected(asam(), params, grads, perturbed)
-    jax.tree.map(np.testing.assert_array_equal, got, grads)
+    chex.assert_trees_all_equal(got, grads)
 
 
 # --- arguments ---
@@ -268,7 +269,7 @@ def test_the_registered_method() -> None:
     params, grads = draw(5)
     tx = method.transformation(labels_of, Context())
     want = perturbation(asam(rho=0.2, eta=0.0), params, grads)
-    jax.tree.map(np.testing.assert_array_equal, perturbation(tx, params, grads), want)
+    chex.assert_trees_all_equal(perturbation(tx, params, grads), want)
     for option in ("rho", "eta", "weight"):
         with pytest.raises(ValueError, match=f"{option}=-1"):
             parse_method(f"asam:{option}=-1")

@@ -6,6 +6,7 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -174,10 +175,8 @@ def test_trajectory_of_the_reference(x64: None, count: int) -> None:
         for k in ("fusion", *names):
             want = [course[step][1][k] for course in courses]
             np.testing.assert_allclose(state.weights[k], want, rtol=1e-8)
-        jax.tree.map(
-            lambda got, want: np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-10),
-            params,
-            _stack(*[nested(course[step][0]) for course in courses]),
+        chex.assert_trees_all_close(
+            params, _stack(*[nested(course[step][0]) for course in courses]), rtol=1e-09, atol=1e-10
         )
 
 

@@ -69,9 +69,7 @@ def test_trajectory_of_the_reference(x64: None, count: int, history: int, thresh
                 want[m][k] = want[m][k] - 0.1 * (g + x)
         want["head"] = {k: want["head"][k] - 0.1 * g for k, g in grads["head"].items()}
         params, state = step(params, state, *jax.tree.map(jnp.asarray, (grads, fusion, confidence)))
-        jax.tree.map(
-            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-10), params, want
-        )
+        chex.assert_trees_all_close(params, want, rtol=1e-10, atol=1e-10)
     assert (int(state.epoch), int(state.step)) == (14, 0)
     for m in names:
         np.testing.assert_allclose(state.traces[m], reference.traces[m][-history:], rtol=1e-10)
@@ -228,7 +226,7 @@ def test_the_snapshot_is_a_copy_in_32_bits():
 def test_mapping_over_parameters_passes_over_the_snapshot():
     world = World()
     mapped = optax.tree.map_params(world.tx, lambda x: x + 1, world.state)
-    jax.tree.map(np.testing.assert_array_equal, mapped, world.state)
+    chex.assert_trees_all_equal(mapped, world.state)
 
 
 # --- mistakes, and the registry ---

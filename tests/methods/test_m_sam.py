@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from typing import Any
 
+import chex
 import hypothesis
 import hypothesis.strategies as st
 import jax
@@ -94,7 +95,7 @@ def test_equals_the_reference(count: int, dispatch: Any, path: str, weight: floa
 
 
 def _assert_close(got: Any, want: Any) -> None:
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-10), got, want)
+    chex.assert_trees_all_close(got, want, rtol=1e-10, atol=1e-10)
 
 
 # --- the rule, on made-up signals whose corrections show ε ---
@@ -167,7 +168,7 @@ def test_only_the_order_of_the_values_matters(
     world = World(0)
     results = [step(world, dict(zip(sorted(NAMES), v, strict=True))) for v in (drawn, moved)]
     assert results[0][1] == results[1][1]
-    jax.tree.map(np.testing.assert_array_equal, results[0][0], results[1][0])
+    chex.assert_trees_all_equal(results[0][0], results[1][0])
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import chex
 import hypothesis
 import hypothesis.strategies as st
 import jax
@@ -48,11 +49,7 @@ def test_trajectory_of_the_reference(x64: None, count: int, weight: float) -> No
         signs |= {cosine > 0 for cosine in cosines.values()}
         parameters = {k: parameters[k] + change for k, change in base(gradient).items()}
         params, state = step(params, state, jax.tree.map(jnp.asarray, batch))
-        jax.tree.map(
-            lambda got, want: np.testing.assert_allclose(got, want, rtol=1e-10, atol=1e-10),
-            params,
-            nested(parameters),
-        )
+        chex.assert_trees_all_close(params, nested(parameters), rtol=1e-10, atol=1e-10)
     assert signs == {True, False}, "the trajectory meets conflict and agreement"
 
 
@@ -223,14 +220,14 @@ def test_each_encoder_meets_its_own_gradients_alone():
     changed = jax.tree.map(lambda x: x, signals)
     changed["unimodal_grads"]["video"] = jax.tree.map(jnp.negative, updates["video"])
     got = _update(updates, changed)
-    jax.tree.map(np.testing.assert_array_equal, got["audio"], want["audio"])
+    chex.assert_trees_all_equal(got["audio"], want["audio"])
     assert (got["video"]["b"] != want["video"]["b"]).any()
 
 
 def test_updates_stand_in_for_the_total_gradient():
     updates, signals = _signals(0)
     want = _update(updates, {**signals, "total_grads": updates})
-    jax.tree.map(np.testing.assert_array_equal, _update(updates, signals), want)
+    chex.assert_trees_all_equal(_update(updates, signals), want)
 
 
 def test_shared_parameters_have_a_gradient_for_each_modality():
@@ -238,9 +235,7 @@ def test_shared_parameters_have_a_gradient_for_each_modality():
     each = {"audio": _signals(1)[1]["unimodal_grads"], "video": signals["unimodal_grads"]}
     mixed = {**signals["unimodal_grads"], "audio": each["audio"]["audio"]}
     got = _update(updates, {**signals, "per_modality_grads": each})
-    jax.tree.map(
-        np.testing.assert_array_equal, got, _update(updates, {**signals, "unimodal_grads": mixed})
-    )
+    chex.assert_trees_all_equal(got, _update(updates, {**signals, "unimodal_grads": mixed}))
 
 
 @pytest.mark.parametrize("empty", [{}, {"w": jnp.zeros((0, 3), jnp.float32)}], ids=["no", "zero"])
@@ -249,7 +244,7 @@ def test_a_modality_without_parameters(empty: Any) -> None:
     want = _update(updates, signals)
     emptied = {name: {**tree, "video": empty} for name, tree in signals.items()}
     got = _update({**updates, "video": empty}, emptied)
-    jax.tree.map(np.testing.assert_array_equal, got["audio"], want["audio"])
+    chex.assert_trees_all_equal(got["audio"], want["audio"])
 
 
 # --- mistakes, and the registry ---
@@ -292,7 +287,7 @@ def test_registration():
     got, _ = tx.update(updates, tx.init(updates), updates, **signals)
     tx = mmpareto(LABELS, gamma=jnp.float32(2))
     want, _ = tx.update(updates, tx.init(updates), updates, **signals)
-    jax.tree.map(np.testing.assert_array_equal, got, want)
+    chex.assert_trees_all_equal(got, want)
     for option in ("gamma=0", "gamma=inf", "weight=-1", "weight=nan"):
         with pytest.raises(ValueError, match="is out of range"):
             parse_method(f"mmpareto:{option}")

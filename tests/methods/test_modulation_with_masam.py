@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -53,7 +54,7 @@ def test_without_modulation_and_noise_masam_is_left_alone() -> None:
     still = (ogm_ge(labels_of, alpha=0.0, noise=False), agm(labels_of, alpha=0.0))
     alone, _ = _train(optax.chain(perturb, base), steps=4)
     hybrid, _ = _train(optax.chain(*still, perturb, base), steps=4)
-    jax.tree.map(np.testing.assert_array_equal, hybrid, alone)
+    chex.assert_trees_all_equal(hybrid, alone)
 
 
 def test_order_decides_whether_the_correction_of_masam_is_scaled() -> None:
@@ -79,4 +80,4 @@ def test_order_decides_whether_the_correction_of_masam_is_scaled() -> None:
             for got, want in [(before, k[m] * u + c), (behind, k[m] * (u + c))]:
                 np.testing.assert_allclose(got["encoders"][m][name], want, rtol=1e-4, atol=1e-6)
     for group in ("fusion", "heads"):
-        jax.tree.map(np.testing.assert_array_equal, before[group], grads[group])
+        chex.assert_trees_all_equal(before[group], grads[group])

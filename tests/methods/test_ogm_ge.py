@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from typing import Any
 
+import chex
 import hypothesis
 import hypothesis.strategies as st
 import jax
@@ -87,11 +88,7 @@ def test_equals_the_reference(count: int, noise: bool, x64: None) -> None:
         parameters, k = reference.step(parameters, batch, draw, alpha=0.4, learning_rate=0.3)
         damped |= {m for m in k if k[m] < 1}
         params, state, _ = jax_step(params, state, jax.tree.map(jnp.asarray, batch))
-        jax.tree.map(
-            lambda got, want: np.testing.assert_allclose(got, want, rtol=1e-8, atol=1e-8),
-            params,
-            nested(parameters),
-        )
+        chex.assert_trees_all_close(params, nested(parameters), rtol=1e-08, atol=1e-08)
         np.testing.assert_allclose(_values(state[0].coefficients), _values(k), rtol=1e-8)
     assert len(damped) == (0 if count == 1 else count), "a modality was never ahead"
 
@@ -113,7 +110,7 @@ def test_only_modalities_that_are_ahead_are_held_back(p: list[float], alpha: flo
     for m in names:
         assert 0 <= coefficients[m] <= 1
         scaled = jax.tree.map(lambda g, m=m: coefficients[m] * g, gradients[m])
-        jax.tree.map(np.testing.assert_array_equal, updates[m], scaled)
+        chex.assert_trees_all_equal(updates[m], scaled)
     ordered = [coefficients[m] for m in sorted(names, key=lambda m: confidence[m])]
     assert ordered == sorted(ordered, reverse=True), "the further ahead, the smaller k"
 

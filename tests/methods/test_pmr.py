@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -59,11 +60,7 @@ def test_trajectory_of_the_reference(x64: None, count: int, epoch: int, momentum
         np.testing.assert_allclose(loss, value, rtol=1e-10)
         for m, prototypes in reference.prototypes.items():
             np.testing.assert_allclose(state.prototypes[m], prototypes, rtol=1e-9, atol=1e-10)
-        jax.tree.map(
-            lambda got, want: np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-10),
-            params,
-            nested(parameters),
-        )
+        chex.assert_trees_all_close(params, nested(parameters), rtol=1e-09, atol=1e-10)
 
 
 @pytest.mark.parametrize("step, early", [(0, True), (9, True), (10, False)])

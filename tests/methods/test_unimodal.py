@@ -1,5 +1,6 @@
 """Each modality alone, and the other baselines that only choose what is summed."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -48,11 +49,7 @@ def test_trajectory_is_gradient_descent_on_the_weighted_losses(x64, spec, count)
         _, grads, _ = gradient(params, batch.inputs, batch.labels, ())
         params = jax.tree.map(lambda p, g: p - 0.1 * g, params, grads)
         expected = descend(expected, batch, weights, 0.1)
-        jax.tree.map(
-            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12),
-            params,
-            nested(expected),
-        )
+        chex.assert_trees_all_close(params, nested(expected), rtol=1e-10, atol=1e-12)
 
 
 def _features(params):
@@ -82,7 +79,7 @@ def test_gradients_are_those_of_each_modality_alone():
             (grads["encoders"][m], of_encoder),
             (grads["heads"][m], of_head),
         ):
-            jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), ours, theirs)
+            chex.assert_trees_all_close(ours, theirs, atol=1e-06)
     assert not any(np.any(leaf) for leaf in jax.tree.leaves(grads["fusion"]))
 
 

@@ -1,5 +1,6 @@
 from functools import partial
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -143,7 +144,7 @@ def test_the_fast_path_is_exact_at_the_perturbed_point(x64, shared):
     plain = quick_jit(jax.grad(lambda p: loss(p, inputs, LABELS)[0]))
     found = quick_jit(late)(params, there)["encoders"]["text"]
     here, expected = (plain(p)["encoders"]["text"] for p in (params, there))
-    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-9, atol=1e-12), found, expected)
+    chex.assert_trees_all_close(found, expected, rtol=1e-09, atol=1e-12)
     assert np.abs(here["dense"]["kernel"] - expected["dense"]["kernel"]).max() > 1e-5
 
 
@@ -158,7 +159,7 @@ def test_a_masam_step_is_that_of_the_plain_loss(x64):
 
     late, _ = quick_jit(partial(step, network.late_fusion()))(params)
     plain, grads = quick_jit(partial(step, _plain_loss(network)))(params)
-    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-8, atol=1e-11), late, plain)
+    chex.assert_trees_all_close(late, plain, rtol=1e-08, atol=1e-11)
     changed = {
         m
         for m in network.modalities
@@ -182,7 +183,7 @@ def test_padding_changes_nothing(shared):
     values = jnp.where(MASK[..., None], text["values"], jnp.nan)
     filled = inputs | {"text": {"values": values, "mask": text["mask"]}}
     apply = quick_jit(network.apply)
-    jax.tree.map(np.testing.assert_array_equal, apply(params, filled), apply(params, inputs))
+    chex.assert_trees_all_equal(apply(params, filled), apply(params, inputs))
 
 
 def test_every_kernel_of_every_seed_is_drawn_on_its_own():

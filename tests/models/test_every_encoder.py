@@ -2,6 +2,7 @@
 
 from functools import cache
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -127,10 +128,8 @@ def test_what_padding_holds_reaches_neither_features_nor_gradients(name):
     mask = MASK if inputs[key].ndim == 2 else MASK[..., None]
     filled = inputs | {key: jnp.where(mask, inputs[key], jnp.asarray(junk, inputs[key].dtype))}
     assert jnp.any(filled[key] != inputs[key])
-    jax.tree.map(
-        lambda x, y: np.testing.assert_array_equal(x, y),
-        _without_keys(step(*state, filled)),
-        _without_keys(step(*state, inputs)),
+    chex.assert_trees_all_equal(
+        _without_keys(step(*state, filled)), _without_keys(step(*state, inputs))
     )
 
 

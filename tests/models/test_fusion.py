@@ -1,3 +1,4 @@
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -136,7 +137,7 @@ def test_the_order_of_the_sizes_changes_no_parameter(name):
         nnx.to_pure_dict(nnx.state(FUSIONS[name](sizes, CLASSES, rngs=nnx.Rngs(3)), nnx.Param))
         for sizes in (SIZES, dict(sorted(SIZES.items())))
     ]
-    jax.tree.map(np.testing.assert_array_equal, *params)
+    chex.assert_trees_all_equal(*params)
 
 
 @pytest.mark.parametrize("name", FUSIONS)

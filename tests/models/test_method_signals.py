@@ -1,5 +1,6 @@
 from functools import partial
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -130,10 +131,8 @@ def test_signals_of_several_seeds_at_once():
 
     stacked = jax.tree.map(lambda *x: np.stack(x), first, second)
     together = jax.jit(jax.vmap(compute))(stacked)
-    jax.tree.map(
-        lambda x, y: np.testing.assert_allclose(x[1], y, rtol=1e-4, atol=1e-5),
-        together,
-        jax.jit(compute)(second),
+    chex.assert_trees_all_close(
+        jax.tree.map(lambda x: x[1], together), jax.jit(compute)(second), rtol=1e-4, atol=1e-5
     )
 
 

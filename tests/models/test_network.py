@@ -1,5 +1,6 @@
 from functools import partial
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -59,18 +60,15 @@ def test_params_are_plain_dicts_of_arrays(network, params):
 @pytest.mark.parametrize("make_key", [jax.random.key, jax.random.PRNGKey])
 def test_seeds_drawn_together_are_those_drawn_alone(network, make_key):
     keys = jax.random.split(make_key(0), 2)
-    jax.tree.map(
-        lambda x, y: np.testing.assert_allclose(x[1], y, rtol=1e-5, atol=1e-7),
-        jax.jit(jax.vmap(network.init))(keys),
-        network.init(keys[1]),
+    together = jax.jit(jax.vmap(network.init))(keys)
+    chex.assert_trees_all_close(
+        jax.tree.map(lambda x: x[1], together), network.init(keys[1]), rtol=1e-5, atol=1e-7
     )
 
 
 def test_init_may_be_jitted(network, params):
-    jax.tree.map(
-        lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-7),
-        jax.jit(network.init)(jax.random.key(0)),
-        params,
+    chex.assert_trees_all_close(
+        jax.jit(network.init)(jax.random.key(0)), params, rtol=1e-05, atol=1e-07
     )
 
 
@@ -85,7 +83,7 @@ def test_every_kernel_is_drawn_on_its_own():
 
 def test_order_of_the_dict_changes_nothing(network, params):
     other = mlp_network(dict(sorted(DIMS.items())), 4, width=8, depth=2).init(jax.random.key(0))
-    jax.tree.map(np.testing.assert_array_equal, params, other)
+    chex.assert_trees_all_equal(params, other)
 
 
 def test_apply_is_encode_then_fuse_and_unimodal(network, params):
@@ -224,7 +222,7 @@ def test_fusion_heads_by_name(fusion):
 def test_the_fusion_head_changes_no_other_parameter(params):
     other = mlp_network(DIMS, 4, width=8, depth=2, fusion="gated").init(jax.random.key(0))
     for part in ("encoders", "heads"):
-        jax.tree.map(np.testing.assert_array_equal, other[part], params[part])
+        chex.assert_trees_all_equal(other[part], params[part])
 
 
 @pytest.mark.parametrize("fusion", FUSIONS)

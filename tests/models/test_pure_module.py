@@ -2,6 +2,7 @@
 
 from functools import partial
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -64,13 +65,13 @@ def test_one_key_is_one_mask(module, params, statistics):
     first, again = (
         module.train(params, INPUTS, statistics=statistics, key=jax.random.key(3)) for _ in "ab"
     )
-    jax.tree.map(np.testing.assert_array_equal, first, again)
+    chex.assert_trees_all_equal(first, again)
     raw = module.train(params, INPUTS, statistics=statistics, key=jax.random.PRNGKey(3))
-    jax.tree.map(np.testing.assert_array_equal, first, raw)
+    chex.assert_trees_all_equal(first, raw)
     other, after = module.train(params, INPUTS, statistics=statistics, key=jax.random.key(4))
     assert (_masks(first[0])[0] != _masks(other)[0]).any()
     # Statistics are of what comes before the dropout.
-    jax.tree.map(np.testing.assert_array_equal, first[1], after)
+    chex.assert_trees_all_equal(first[1], after)
 
 
 def test_a_mask_does_not_depend_on_what_is_dropped(module, params, statistics):

@@ -1,5 +1,6 @@
 from functools import partial
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -82,7 +83,7 @@ def test_one_frame_is_an_image():
 def test_parameters_and_statistics_are_a_resnets():
     video, image = _networks()
     assert jax.tree.structure(_state(video)) == jax.tree.structure(_state(image))
-    jax.tree.map(np.testing.assert_array_equal, _state(video), _state(image))
+    chex.assert_trees_all_equal(_state(video), _state(image))
 
 
 @pytest.mark.parametrize("shape", [(2, 8, 8, 2), (2, 0, 8, 8, 2), (2, 3, 8, 8, 2, 1)])

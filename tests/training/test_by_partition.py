@@ -3,6 +3,7 @@
 import io
 import json
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -40,7 +41,7 @@ def _trees(count):
 
 
 def _assert_same(got, want, tolerance=1e-6):
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=tolerance), got, want)
+    chex.assert_trees_all_close(got, want, rtol=tolerance)
 
 
 @pytest.mark.parametrize("base", BASES)

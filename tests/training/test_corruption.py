@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -146,7 +147,7 @@ def test_noise_at_test_belongs_to_the_row():
     noisy, clean = _problem(input_noise=0.0), _problem()
     rows, seen = _seen(noisy, "test", KEYS[0])
     again = _seen(noisy, "test", KEYS[1])[1]
-    jax.tree.map(np.testing.assert_array_equal, seen, again)
+    chex.assert_trees_all_equal(seen, again)
     plain = _seen(clean, "test", KEYS[0])[1]
     for m in "ab":
         difference = np.asarray(seen.inputs[m] - plain.inputs[m], np.float64)
@@ -161,16 +162,16 @@ def test_noise_at_test_belongs_to_the_row():
     np.testing.assert_allclose(backwards.inputs["a"][::-1], seen.inputs["a"], rtol=1e-5)
     # Training is left alone.
     ours, theirs = (_seen(problem, "train", KEYS[0])[1] for problem in (noisy, clean))
-    jax.tree.map(np.testing.assert_array_equal, ours, theirs)
+    chex.assert_trees_all_equal(ours, theirs)
 
 
 def test_noise_in_training_is_drawn_at_every_step():
     noisy = _problem(input_noise=10.0, input_noise_in="train")
     first, second, again = (_seen(noisy, "train", key)[1].inputs for key in (*KEYS, KEYS[0]))
     assert (np.asarray(first["a"]) != np.asarray(second["a"])).any()
-    jax.tree.map(np.testing.assert_array_equal, first, again)
+    chex.assert_trees_all_equal(first, again)
     tests = [_seen(problem, "test", KEYS[0])[1].inputs for problem in (noisy, _problem())]
-    jax.tree.map(np.testing.assert_array_equal, *tests)
+    chex.assert_trees_all_equal(*tests)
 
 
 def test_whole_modalities_are_missing_at_test_time_alone():

@@ -4,6 +4,7 @@ import json
 import multiprocessing
 from contextlib import closing
 
+import chex
 import jax
 import numpy as np
 import optax
@@ -40,7 +41,7 @@ def _steps(task, state, step, start, stop):
 
 def assert_close(left, right, rtol=1e-4):
     assert jax.tree.structure(left) == jax.tree.structure(right)
-    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=rtol, atol=1e-5), left, right)
+    chex.assert_trees_all_close(left, right, rtol=rtol, atol=1e-05)
 
 
 @pytest.fixture
@@ -94,10 +95,10 @@ def test_batches_and_statistics_are_the_same(prepared, name, options, corruption
     np.testing.assert_array_equal(ours.rows, theirs.rows)
     np.testing.assert_array_equal(ours.labels, theirs.labels)
     assert bool(ours.present) == lacks
-    jax.tree.map(np.testing.assert_array_equal, ours.present, theirs.present)
+    chex.assert_trees_all_equal(ours.present, theirs.present)
     rows = np.asarray(theirs.rows)
     gathered = jax.tree.map(lambda x: x[rows], jax.device_get(resident.resident))
-    jax.tree.map(np.testing.assert_array_equal, ours.inputs, gathered)
+    chex.assert_trees_all_equal(ours.inputs, gathered)
     for part in ("train", "test"):
         indices = streamed.indices("test")
         pairs = [
@@ -107,7 +108,7 @@ def test_batches_and_statistics_are_the_same(prepared, name, options, corruption
         for (mine, count), (other, same) in zip(*pairs, strict=True):
             assert count == same
             np.testing.assert_array_equal(mine.labels, other.labels)
-            jax.tree.map(np.testing.assert_array_equal, mine.present, other.present)
+            chex.assert_trees_all_equal(mine.present, other.present)
 
 
 def test_going_on_is_the_same_bit_for_bit(prepared):
@@ -161,7 +162,7 @@ def test_devices_get_their_part_of_each_batch(prepared, seeds, words):
     assert len(placed.sharding.device_set) == 4
     shape = (1, 2, 185) if seeds == 1 else (1, 8, 185)
     assert {part.data.shape for part in placed.addressable_shards} == {shape}
-    jax.tree.map(np.testing.assert_array_equal, jax.device_get(ours), jax.device_get(theirs))
+    chex.assert_trees_all_equal(jax.device_get(ours), jax.device_get(theirs))
 
 
 @pytest.mark.usefixtures("plain_descent")

@@ -3,6 +3,7 @@
 from functools import partial
 from pathlib import Path
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -110,9 +111,7 @@ def test_names_with_a_prefix_and_the_first_published_names_are_the_same():
         "classifier.weight": np.ones((2, WIDTH)),
         "bert.embeddings.position_ids": np.arange(12)[None],
     }
-    jax.tree.map(
-        np.testing.assert_array_equal, load_bert_weights(renamed | heads, params), expected
-    )
+    chex.assert_trees_all_equal(load_bert_weights(renamed | heads, params), expected)
 
 
 LAYER = "encoder.layer.1"

@@ -3,6 +3,7 @@
 from functools import cache, partial
 from pathlib import Path
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -129,8 +130,7 @@ def test_a_stem_of_one_channel_is_taken_as_it_is():
 def test_a_video_network_takes_the_same_weights():
     _, params, statistics = _small()
     video = _abstract(partial(VideoResNet, 18, base_channels=4))
-    jax.tree.map(
-        np.testing.assert_array_equal,
+    chex.assert_trees_all_equal(
         load_resnet_weights(_small_weights(), *video[1:]),
         load_resnet_weights(_small_weights(), params, statistics),
     )
@@ -157,8 +157,7 @@ def test_a_classifier_and_step_counts_are_left_over():
     weights = _small_weights()
     classifier = {"fc.weight": np.ones((5, 32)), "fc.bias": np.ones(5)}
     _, params, statistics = _small()
-    jax.tree.map(
-        np.testing.assert_array_equal,
+    chex.assert_trees_all_equal(
         load_resnet_weights(weights | classifier, params, statistics),
         load_resnet_weights(weights, params, statistics),
     )
