@@ -1,4 +1,4 @@
-"""Importing the library needs jax, optax and chex alone."""
+"""Importing the library needs jax, optax, chex and numpy alone."""
 
 import json
 import subprocess

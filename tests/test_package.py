@@ -76,12 +76,14 @@ def test_wheel_declares_script_and_licence(wheel):
 def test_version_is_the_same_everywhere(project):
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     released = re.findall(r"^## \[(\d[^\]]*)\]", changelog, flags=re.MULTILINE)
-    assert masam_jax.__version__ == project["version"] == released[0]
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    (cited,) = re.findall(r"^version: (.+)$", citation, flags=re.MULTILINE)
+    assert masam_jax.__version__ == project["version"] == released[0] == cited
 
 
-def test_core_depends_on_jax_optax_and_chex_alone(project):
+def test_core_depends_on_jax_optax_chex_and_numpy_alone(project):
     names = {re.split(r"[<>=!~\[ ]", entry)[0] for entry in project["dependencies"]}
-    assert names == {"jax", "jaxlib", "optax", "chex"}
+    assert names == {"jax", "jaxlib", "optax", "chex", "numpy"}
 
 
 def test_console_script_points_at_a_function(project):
