@@ -17,7 +17,7 @@ from masam_jax.cli import command_line as cli
 from masam_jax.cli.sample_progress import SampleProgress
 from masam_jax.data.builders.adni import Adni
 from masam_jax.data.builders.registry import BUILDERS, default_source
-from masam_jax.data.builders.source import DamagedMedia
+from masam_jax.data.damaged_media import DamagedMedia
 from masam_jax.data.dataset_spec import all_dataset_names
 from tests.data.builders.sources import fixture_spec, make_any_source
 

@@ -10,7 +10,7 @@ import pytest
 from masam_jax.data.builders.av_digits import AvDigits
 from masam_jax.data.builders.crema_d import CremaD
 from masam_jax.data.builders.registry import default_source
-from masam_jax.data.builders.source import DamagedMedia
+from masam_jax.data.damaged_media import DamagedMedia
 from masam_jax.data.dataset_spec import parse_dataset
 from masam_jax.data.prepare import open_builder, prepare_dataset
 from tests.data.builders.sources import make_any_source

@@ -14,7 +14,8 @@ import tensorflow_datasets as tfds
 
 from masam_jax.core.specs import Options, option
 from masam_jax.data.builders.base import PublishedBuilder
-from masam_jax.data.builders.source import DamagedMedia, Listing, Record, file_digest
+from masam_jax.data.builders.source import Listing, Record, file_digest
+from masam_jax.data.damaged_media import DamagedMedia
 from masam_jax.data.draws import Draws
 from masam_jax.data.modality import IMAGENET, Modality, Normalization
 from masam_jax.data.transforms import audio_clip, fbank, video_frames

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from masam_jax.data.builders.source import DamagedMedia, Record
+from masam_jax.data.builders.source import Record
+from masam_jax.data.damaged_media import DamagedMedia
 
 StoredExample = dict[str, Any]
 Encode = Callable[[Record], StoredExample]

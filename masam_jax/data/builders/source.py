@@ -9,10 +9,6 @@ from pathlib import Path
 from typing import Any
 
 
-class DamagedMedia(Exception):
-    """A media file is missing or cannot be decoded; the message names it and says why."""
-
-
 @dataclasses.dataclass(frozen=True)
 class Record:
     """One sample of the source, listed but not yet read.

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from masam_jax.data.builders.source import DamagedMedia
-from masam_jax.data.transforms.media_error import damaged
+from masam_jax.data.damaged_media import DamagedMedia, damaged
 
 _FULL_SCALE = 32768.0
 

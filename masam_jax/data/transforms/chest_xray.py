@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from masam_jax.data.damaged_media import damaged
 from masam_jax.data.draws import Draws
 from masam_jax.data.transforms.image_augmentation import resize_shorter
-from masam_jax.data.transforms.media_error import damaged
 
 STORED_SIZE = 256
 """Shorter side of a stored X-ray, in pixels."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from masam_jax.data.builders.source import DamagedMedia
+from masam_jax.data.damaged_media import DamagedMedia, damaged
 from masam_jax.data.draws import Draws
 from masam_jax.data.transforms.image_augmentation import (
     horizontal_flip,
@@ -18,7 +18,6 @@ from masam_jax.data.transforms.image_augmentation import (
     resize_shorter,
     resized_crop,
 )
-from masam_jax.data.transforms.media_error import damaged
 
 # Containers round times, FLV to a millisecond.
 _ROUNDING_S = 1e-3

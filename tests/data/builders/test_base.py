@@ -10,7 +10,8 @@ import pytest
 import tensorflow_datasets as tfds
 
 from masam_jax.data.builders.base import PublishedBuilder
-from masam_jax.data.builders.source import DamagedMedia, Listing, Record, file_digest
+from masam_jax.data.builders.source import Listing, Record, file_digest
+from masam_jax.data.damaged_media import DamagedMedia
 from masam_jax.data.modality import Modality
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from masam_jax.data.builders.kinetics_sounds import KineticsSounds, KineticsSoundsOptions
-from masam_jax.data.builders.source import DamagedMedia, Record
+from masam_jax.data.builders.source import Record
+from masam_jax.data.damaged_media import DamagedMedia
 from masam_jax.data.draws import Draws
 from masam_jax.data.modality import check_sample
 from masam_jax.data.transforms import audio_clip

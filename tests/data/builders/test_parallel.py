@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from masam_jax.data.builders.parallel import EncodedCache, encode_in_order
-from masam_jax.data.builders.source import DamagedMedia, Record
+from masam_jax.data.builders.source import Record
+from masam_jax.data.damaged_media import DamagedMedia
 
 
 def _records(count, source=None):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from masam_jax.data.builders.source import DamagedMedia
+from masam_jax.data.damaged_media import DamagedMedia
 from masam_jax.data.transforms.audio_clip import (
     as_float,
     as_int16,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from masam_jax.data.builders.source import DamagedMedia
+from masam_jax.data.damaged_media import DamagedMedia
 from masam_jax.data.draws import Draws
 from masam_jax.data.transforms.image_augmentation import (
     horizontal_flip,

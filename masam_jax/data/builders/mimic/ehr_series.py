@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from masam_jax.data.builders.mimic.variables import as_number, make_columns
-from masam_jax.data.builders.source import DamagedMedia
+from masam_jax.data.damaged_media import DamagedMedia
 
 HOURS = 48
 """Hours from admission that are looked at."""

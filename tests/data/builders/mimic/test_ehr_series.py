@@ -13,7 +13,7 @@ from masam_jax.data.builders.mimic.ehr_series import (
     read_series,
 )
 from masam_jax.data.builders.mimic.variables import EHR_COLUMNS, VARIABLES
-from masam_jax.data.builders.source import DamagedMedia
+from masam_jax.data.damaged_media import DamagedMedia
 
 EYES = "Glascow coma scale eye opening"
 # Of the variables pH and eye opening.

@@ -1,10 +1,12 @@
-"""What is wrong with a media file, in a line."""
+"""Media files that cannot be read: what is wrong with one, in a line."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from masam_jax.data.builders.source import DamagedMedia
+
+class DamagedMedia(Exception):
+    """A media file is missing or cannot be decoded; the message names it and says why."""
 
 
 def damaged(path: Path, error: Exception) -> DamagedMedia:
