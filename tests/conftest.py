@@ -1,21 +1,19 @@
 """Eight fake CPU devices, strict dtypes, reproducible hypothesis, compiled programs kept."""
 
-import os
-
-# Both are read once, when jax starts its backend.
-os.environ["JAX_PLATFORMS"] = "cpu"
-os.environ["XLA_FLAGS"] = (
-    os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
-).strip()
+import gc
 
 import hypothesis
 import jax
 import pytest
 
 from tests.compilation_cache import keep_programs
+from tests.quick_compilation import compile_quickly
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
+compile_quickly(devices=8)
 keep_programs()
+# Tracing makes many small objects, and few cycles: looking for these is a tenth of its time.
+gc.set_threshold(100_000, 20, 50)
 
 # A deadline would fail on the first example, which compiles.
 hypothesis.settings.register_profile("masam_jax", deadline=None, derandomize=True)

@@ -1,12 +1,11 @@
 """Every published data set, from its raw files to an evaluated checkpoint, with its own settings.
 
 The files lie where the public release's instructions put them, and the command names nothing but
-the data set; sizes of samples and the number of epochs and seeds alone are reduced.
+the data set; sizes of samples and batches and the numbers of steps and seeds alone are reduced.
 """
 
 import csv
 import json
-import os
 import subprocess
 import sys
 
@@ -16,17 +15,25 @@ from masam_jax.config.published import settings_of
 from masam_jax.data.builders.registry import BUILDERS, default_source
 from masam_jax.methods import parse_method
 from tests.data.builders.sources import fixture_spec, make_any_source
+from tests.quick_compilation import child_environment
 
 PUBLISHED = sorted(set(BUILDERS) - {"av_digits"})
 
 
-def _masam(data_dir, *words):
-    # Code that runs for seconds is not worth minutes of compilation.
-    flags = "--xla_backend_optimization_level=0"
-    environment = {**os.environ, "MASAM_DATA_DIR": str(data_dir), "XLA_FLAGS": flags}
+# Several commands in one process: importing takes as long as some of them.
+COMMANDS = """
+import json, sys
+from masam_jax.cli.command_line import main
+for words in json.loads(sys.argv[1]):
+    if code := main(words):
+        sys.exit(code)
+"""
+
+
+def _masam(data_dir, *commands):
     done = subprocess.run(
-        [sys.executable, "-m", "masam_jax", *words],
-        env=environment,
+        [sys.executable, "-c", COMMANDS, json.dumps(commands)],
+        env=child_environment(MASAM_DATA_DIR=str(data_dir)),
         capture_output=True,
         text=True,
         check=False,
@@ -40,10 +47,11 @@ def test_from_raw_files_to_an_evaluated_checkpoint(name, tmp_path):
     data_dir, run = tmp_path / "data", tmp_path / "run"
     make_any_source(name, default_source(name, data_dir))
     spec = fixture_spec(name)
-    tiny = ("--epochs", "1", "--seeds", "1", "--batch-size", "10", "--no-plots")
-    words = ("--dataset", spec, "--method", "masam", *tiny, "--output", str(run))
-    printed = _masam(data_dir, "train", *words)
-    assert "preparing" in printed
+    predictions = tmp_path / "predictions.csv"
+    tiny = ("--epochs", "None", "--steps", "2", "--seeds", "1", "--batch-size", "4", "--no-plots")
+    train = ("train", "--dataset", spec, "--method", "masam", *tiny, "--output", str(run))
+    evaluate = ("evaluate", str(run), "--predictions", str(predictions))
+    assert "preparing" in _masam(data_dir, train, evaluate)
 
     result = json.loads((run / "result.json").read_text())
     config = json.loads((run / "config.json").read_text())
@@ -57,8 +65,6 @@ def test_from_raw_files_to_an_evaluated_checkpoint(name, tmp_path):
     assert 0 <= result["test"][result["metric"]][0] <= 1
     assert result["test"]["fusion_loss"][0] < 20
 
-    predictions = tmp_path / "predictions.csv"
-    _masam(data_dir, "evaluate", str(run), "--predictions", str(predictions))
     with predictions.open(newline="") as file:
         rows = list(csv.DictReader(file))
     # What the checkpoint predicts is what the run reported.

@@ -30,9 +30,6 @@ FEATURES = 8
 DEVICES = 8
 STEPS = 3
 
-jit: Any = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
-"""``jax.jit`` with less time spent on compiling."""
-
 
 def check(function: Check) -> Check:
     """Adds a check to the contract."""
@@ -184,7 +181,7 @@ def train(
     """Runs the contract's steps, jitted unless a ``step`` is given."""
     params = parameters() if params is None else params
     run = Run(params, tx.init(params))
-    step = jit(make_step(tx)) if step is None else step
+    step = jax.jit(make_step(tx)) if step is None else step
     for batch in batches() if data is None else data:
         run = step(*run, *batch)
     return run
@@ -195,7 +192,7 @@ class Subject(NamedTuple):
 
     Attributes:
       tx: the transformation and its base.
-      step: the jitted step.
+      step: the jitted step, which may be traced once.
       run: where the contract's steps lead.
     """
 
@@ -208,7 +205,8 @@ class Subject(NamedTuple):
 def subject(factory: Factory) -> Subject:
     """The factory's transformation in its usual place, trained for the contract's steps."""
     tx = with_base(factory(labels_of))
-    step = jit(make_step(tx))
+    chex.clear_trace_counter()
+    step = jax.jit(chex.assert_max_traces(make_step(tx), n=1))
     return Subject(tx, step, train(tx, step=step))
 
 

@@ -13,7 +13,6 @@ from tests.contract.contract import (
     assert_same,
     batches,
     check,
-    jit,
     labels_of,
     make_step,
     parameters,
@@ -23,13 +22,15 @@ from tests.contract.contract import (
     with_base,
 )
 
+_value_and_grad = jax.jit(value_and_grad_with_signals())
+
 
 def _first_updates(factory: Factory, dtype: Any) -> tuple[Any, Any, Any, Any]:
     """The gradients and updates of the first step, and the states around it."""
     tx, params = factory(labels_of), parameters(dtype=dtype)
     state = tx.init(params)
 
-    @jit
+    @jax.jit
     def update() -> tuple[Any, Any, Any]:
         _, grads, signals = value_and_grad_with_signals()(params, *batches(dtype)[0])
         return grads, *tx.update(grads, state, params, **signals)
@@ -72,10 +73,9 @@ def ignores_unknown_extra_arguments(factory: Factory) -> None:
 @check
 def works_untraced(factory: Factory) -> None:
     tx, run = subject(factory).tx, subject(factory).run
-    value_and_grad = jit(value_and_grad_with_signals())
     params, state = parameters(), tx.init(parameters())
     for batch in batches():
-        _, grads, signals = value_and_grad(params, *batch)
+        _, grads, signals = _value_and_grad(params, *batch)
         updates, state = tx.update(grads, state, params, **signals)
         params = optax.apply_updates(params, updates)
     assert_same((params, state), tuple(run))

@@ -23,7 +23,6 @@ from tests.contract.contract import (
     Run,
     assert_same,
     batches,
-    jit,
     labels_of,
     make_step,
     parameters,
@@ -90,7 +89,7 @@ def test_rho_follows_its_schedule(name: str) -> None:
     assert_same(run_with(lambda count: jnp.float32(RHO)).params, run_with(RHO).params)
     once = run_with(lambda count: jnp.where(count == 1, jnp.float32(RHO), 0))
     tx = {rho: optax.chain(build(labels_of, rho), base) for rho in (0.0, RHO)}
-    step = {rho: jit(make_step(tx[rho])) for rho in tx}
+    step = {rho: jax.jit(make_step(tx[rho])) for rho in tx}
     by_hand = Run(parameters(), tx[0.0].init(parameters()))
     for radius, batch in zip((0.0, RHO, 0.0), batches(), strict=True):
         by_hand = step[radius](*by_hand, *batch)
@@ -114,7 +113,7 @@ def test_rho_is_an_injectable_hyperparameter(name: str) -> None:
     assert_same(train(tx).params, want)
     params, state = parameters(), tx.init(parameters())
     state[0].hyperparams["rho"] = jnp.zeros_like(state[0].hyperparams["rho"])
-    step, run = jit(make_step(tx)), Run(params, state)
+    step, run = jax.jit(make_step(tx)), Run(params, state)
     for batch in batches():
         run = step(*run, *batch)
     assert_same(run.params, train(optax.chain(WITH_RHO[name](labels_of, 0.0), base)).params)
@@ -143,4 +142,4 @@ def test_late_fusion_on_eight_devices_equals_one_device_in_one_piece(name: str) 
         in_specs=(whole, whole, shards, shards),
         out_specs=whole,
     )
-    assert_same(train(tx, step=jit(step)), want, tolerance=1e-4)
+    assert_same(train(tx, step=jax.jit(step)), want, tolerance=1e-4)

@@ -23,7 +23,6 @@ from tests.core.reference_network import Batch, Parameters, draw_batches, initia
 
 STEPS = 60
 TOLERANCE = 1e-10
-COMPILE_QUICKLY = {"xla_backend_optimization_level": 0}
 # Out of sorted order, so that an order of arrival would show.
 NAMES = ("text", "audio", "video", "depth", "imu")
 # By number of modalities: seeds whose trajectories perturb modalities in conflict with the fusion
@@ -112,7 +111,7 @@ Update = Callable[..., tuple[Any, Any]]
 def _jitted(value_and_grad: Callable[..., Any], tx: optax.GradientTransformation) -> Update:
     """The whole step in one compiled function."""
 
-    @functools.partial(jax.jit, compiler_options=COMPILE_QUICKLY)
+    @jax.jit
     def step(params: Any, state: Any, batch: Batch, extra: Mapping[str, Any]) -> tuple[Any, Any]:
         _, grads, signals = value_and_grad(params, batch.inputs, batch.labels)
         updates, state = tx.update(grads, state, params, **signals, **extra)
@@ -123,7 +122,7 @@ def _jitted(value_and_grad: Callable[..., Any], tx: optax.GradientTransformation
 
 def _from_python(value_and_grad: Callable[..., Any], tx: optax.GradientTransformation) -> Update:
     """The gradients compiled and the update not, so that the dominant modality is concrete."""
-    value_and_grad = jax.jit(value_and_grad, compiler_options=COMPILE_QUICKLY)
+    value_and_grad = jax.jit(value_and_grad)
 
     def step(params: Any, state: Any, batch: Batch, extra: Mapping[str, Any]) -> tuple[Any, Any]:
         _, grads, signals = value_and_grad(params, batch.inputs, batch.labels)

@@ -89,7 +89,6 @@ def test_benchmark_of_small_clips(monkeypatch):
     assert "batches, samples/s" in printed(report)
 
 
-@pytest.mark.usefixtures("quick_compilation")
 @pytest.mark.parametrize("method,workers", [("late_fusion", (0,)), ("masam", ())])
 def test_consumption_is_of_whole_steps(method, workers):
     problem = make_zoo_problem("mlp", 2, 8)

@@ -18,8 +18,6 @@ from experiments.integrations.train import Settings
 from tests.experiments.numpy_layers import affine, convolution, lstm, sigmoid
 from tests.experiments.small_integrations import WIDTH, integrated
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 MODALITIES = ("ehr", "cxr")
 
 

@@ -27,8 +27,6 @@ from masam_jax.core.partition import path_name, resolve_partition
 from tests.experiments.numpy_layers import convolution
 from tests.experiments.small_integrations import INTEGRATIONS, WIDTH, integrated
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 PATIENTS = make_patients(8, missing=0.4, seed=3)
 WITHOUT = PATIENTS._replace(
     image=jnp.zeros_like(PATIENTS.image), has_image=jnp.zeros_like(PATIENTS.has_image)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import chex
@@ -26,7 +25,6 @@ RATE = 0.05
 TOLERANCE = 1e-10
 NAMES = ("text", "audio", "video")
 few = hypothesis.settings(max_examples=10)
-jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 
 
 @pytest.fixture(autouse=True)
@@ -48,7 +46,7 @@ def test_equals_the_reference(count: int, path: str, eta: float) -> None:
         loss_fn if path == "plain" else late_fusion(tuple(dimensions)), loss_weights=weights
     )
 
-    @jit
+    @jax.jit
     def step(params: Any, state: Any, batch: Batch) -> tuple[Any, Any]:
         _, grads, signals = value_and_grad(params, batch.inputs, batch.labels)
         updates, state = tx.update(grads, state, params, **signals)

@@ -28,7 +28,6 @@ RATE = 0.1
 NAMES = ("text", "audio", "video")
 LABELS = {"audio": "audio", "text": "text", "video": "video", "other": "other"}
 few = hypothesis.settings(max_examples=20)
-jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 
 
 @pytest.fixture(autouse=True)
@@ -71,7 +70,7 @@ def test_equals_the_reference(count: int, dispatch: Any, path: str, weight: floa
         loss_fn if path == "plain" else late_fusion(tuple(dimensions)), loss_weights=weights
     )
 
-    @jit
+    @jax.jit
     def step(params: Any, state: Any, batch: Batch) -> tuple[Any, Any, Any]:
         _, grads, signals = value_and_grad(params, batch.inputs, batch.labels)
         values = _shapley_signal(params, batch)
@@ -110,7 +109,7 @@ def _signals(fusion: Any, params: Any, values: dict[str, Any]) -> dict[str, Any]
 def _compiled(options: tuple[tuple[str, Any], ...]) -> Any:
     tx = m_sam(LABELS, **dict(options))
 
-    @jit
+    @jax.jit
     def update(params: Any, grads: Any, fusion: Any, values: Any, extra: dict[str, Any]) -> Any:
         signals = _signals(fusion, params, values) | extra
         return tx.update(grads, tx.init(params), params, **signals)

@@ -14,7 +14,6 @@ from masam_jax.models import (
     cross_entropy_objective,
 )
 from tests.models import transformer_reference as reference
-from tests.models.quick_jit import quick_jit
 
 BOTH = pytest.mark.parametrize("shared", [False, True], ids=["early", "shared"])
 MASK = np.asarray([[1, 1, 1], [1, 0, 0], [0, 0, 0], [1, 1, 0]], bool)
@@ -63,7 +62,7 @@ def _trunk(params, tokens):
 def test_logits_follow_their_equations(x64, shared):
     network = _network(shared, param_dtype=jnp.float64)
     params, inputs = _params(network), _inputs(np.float64)
-    logits, unimodal = quick_jit(network.apply)(params, inputs)
+    logits, unimodal = jax.jit(network.apply)(params, inputs)
     tokens = {m: network.encode(params, m, inputs[m]) for m in network.modalities}
     alone = {m: _trunk(params["trunk"], {m: t}) for m, t in tokens.items()}
     close = partial(np.testing.assert_allclose, rtol=1e-9, atol=1e-10)
@@ -75,7 +74,7 @@ def test_logits_follow_their_equations(x64, shared):
         else _trunk(params["trunk"], tokens)
     )
     close(logits, reference.dense(params["fusion"]["dense"], fused))
-    parts = quick_jit(network.modality_logits)(params, tokens)
+    parts = jax.jit(network.modality_logits)(params, tokens)
     if shared:
         close(sum(parts.values()), logits)
     else:
@@ -113,7 +112,7 @@ def test_a_unimodal_loss_reaches_no_other_modalitys_parameters(shared):
     network = _network(shared)
     params, inputs = _params(network), _inputs()
     loss = _plain_loss(network)
-    grads = quick_jit(jax.jacrev(lambda p: loss(p, inputs, LABELS)[1]))(params)
+    grads = jax.jit(jax.jacrev(lambda p: loss(p, inputs, LABELS)[1]))(params)
     for m, grad in grads.items():
         reached = {
             f"{part}/{name}"
@@ -141,8 +140,8 @@ def test_the_fast_path_is_exact_at_the_perturbed_point(x64, shared):
         return signals["fusion_grad_fn"](there, "text")
 
     loss = _plain_loss(network)
-    plain = quick_jit(jax.grad(lambda p: loss(p, inputs, LABELS)[0]))
-    found = quick_jit(late)(params, there)["encoders"]["text"]
+    plain = jax.jit(jax.grad(lambda p: loss(p, inputs, LABELS)[0]))
+    found = jax.jit(late)(params, there)["encoders"]["text"]
     here, expected = (plain(p)["encoders"]["text"] for p in (params, there))
     chex.assert_trees_all_close(found, expected, rtol=1e-09, atol=1e-12)
     assert np.abs(here["dense"]["kernel"] - expected["dense"]["kernel"]).max() > 1e-5
@@ -157,8 +156,8 @@ def test_a_masam_step_is_that_of_the_plain_loss(x64):
         _, grads, signals = multimodal_value_and_grad(loss)(params, inputs, LABELS)
         return tx.update(grads, tx.init(params), params, **signals)[0], grads
 
-    late, _ = quick_jit(partial(step, network.late_fusion()))(params)
-    plain, grads = quick_jit(partial(step, _plain_loss(network)))(params)
+    late, _ = jax.jit(partial(step, network.late_fusion()))(params)
+    plain, grads = jax.jit(partial(step, _plain_loss(network)))(params)
     chex.assert_trees_all_close(late, plain, rtol=1e-08, atol=1e-11)
     changed = {
         m
@@ -182,13 +181,13 @@ def test_padding_changes_nothing(shared):
     text = inputs["text"]
     values = jnp.where(MASK[..., None], text["values"], jnp.nan)
     filled = inputs | {"text": {"values": values, "mask": text["mask"]}}
-    apply = quick_jit(network.apply)
+    apply = jax.jit(network.apply)
     chex.assert_trees_all_equal(apply(params, filled), apply(params, inputs))
 
 
 def test_every_kernel_of_every_seed_is_drawn_on_its_own():
     network = _network(False)
-    params = quick_jit(jax.vmap(network.init))(jax.random.split(jax.random.key(0), 2))
+    params = jax.jit(jax.vmap(network.init))(jax.random.split(jax.random.key(0), 2))
     kernels = [x for x in jax.tree.leaves(params) if x.shape == (2, WIDTH, WIDTH)]
     assert len(kernels) == 4
     assert len({np.asarray(x).tobytes() for kernel in kernels for x in kernel}) == 8

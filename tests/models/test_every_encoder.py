@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from tests.models.quick_jit import quick_jit
 from tests.models.small_encoders import BATCH, ENCODERS, MASK
 
 HAS_PADDING = [name for name, small in ENCODERS.items() if isinstance(small.inputs, dict)]
@@ -80,7 +79,7 @@ def _step(name, **options):
 @cache
 def _compiled_step(name):
     step, shapes = _step(name)
-    return quick_jit(step), [_filled(shapes, seed) for seed in (1, 2)]
+    return jax.jit(step), [_filled(shapes, seed) for seed in (1, 2)]
 
 
 def _close(tree, other):
@@ -99,7 +98,7 @@ def test_seeds_may_be_stacked(name):
     step, (first, second) = _compiled_step(name)
     inputs = ENCODERS[name].inputs
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), first, second)
-    together = quick_jit(jax.vmap(_step(name)[0], in_axes=(0, 0, None)))(*stacked, inputs)
+    together = jax.jit(jax.vmap(_step(name)[0], in_axes=(0, 0, None)))(*stacked, inputs)
     alone = [step(*state, inputs) for state in (first, second)]
     for index in range(2):
         _close(jax.tree.map(lambda x, i=index: x[i], together), alone[index])
@@ -167,7 +166,7 @@ def test_train_and_eval_switch_every_dropout_and_batch_norm(name):
 def test_evaluation_is_a_function_of_each_row_alone(name):
     """It draws nothing, leaves all state as it is, and does not see the rest of the batch."""
     forward, shapes = _forward("eval", name)
-    forward = quick_jit(forward)
+    forward = jax.jit(forward)
     params, rest = _filled(shapes, 1)
     inputs = ENCODERS[name].inputs
     features, after = forward(params, rest, inputs)

@@ -7,7 +7,6 @@ import pytest
 from flax import nnx
 
 from masam_jax.models.resnet import ResNet
-from tests.models.quick_jit import quick_jit
 
 
 def _images(*shape):
@@ -54,7 +53,7 @@ def _windows(images, size, stride, border):
     return windows[:, ::stride, ::stride]
 
 
-@partial(quick_jit, static_argnames=("graph", "mode"))
+@partial(jax.jit, static_argnames=("graph", "mode"))
 def _run(graph, mode, params, statistics, images):
     network = nnx.merge(graph, params, statistics)
     getattr(network, mode)()

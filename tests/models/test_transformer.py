@@ -6,7 +6,6 @@ from flax import nnx
 
 from masam_jax.models.transformer import TransformerBlock, TransformerStack
 from tests.models import transformer_reference as reference
-from tests.models.quick_jit import quick_jit
 from tests.models.transformer_reference import run
 
 WIDTH, HEADS = 6, 3
@@ -87,7 +86,7 @@ def test_sequences_without_a_real_step_have_finite_gradients(pre_norm):
     def loss(tree, steps):
         return (nnx.merge(graph, tree)(steps, jnp.zeros_like(MASK)) ** 2).sum()
 
-    grads = quick_jit(jax.grad(loss, argnums=(0, 1)))(params, _steps(np.float32))
+    grads = jax.jit(jax.grad(loss, argnums=(0, 1)))(params, _steps(np.float32))
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(grads))
 
 

@@ -8,8 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from tests.models.quick_jit import quick_jit
-
 QKV = ("query", "key", "value")
 
 _erf = np.vectorize(math.erf, otypes=[np.float64])
@@ -94,7 +92,7 @@ def run(module, *inputs):
     return outputs
 
 
-@partial(quick_jit, static_argnums=0)
+@partial(jax.jit, static_argnums=0)
 def _run(graph, state, inputs):
     module = nnx.merge(graph, state)
     outputs = module(*inputs)
@@ -107,6 +105,6 @@ def gradients(module, inputs):
     return nnx.to_pure_dict(_gradients(graph, params, rest, inputs))
 
 
-@partial(quick_jit, static_argnums=0)
+@partial(jax.jit, static_argnums=0)
 def _gradients(graph, params, rest, inputs):
     return jax.grad(lambda tree: (nnx.merge(graph, tree, rest)(inputs) ** 2).sum())(params)

@@ -1,7 +1,6 @@
 """Small problems for the tests of training."""
 
 import jax
-import jax.numpy as jnp
 import pytest
 
 from masam_jax.config import (
@@ -12,27 +11,12 @@ from masam_jax.config import (
     OptimizationConfig,
     SeedConfig,
 )
-from masam_jax.core.numerics import is_traced
 from masam_jax.data import make_synthetic
 from masam_jax.training.distribution import make_placement
 from masam_jax.training.problem import build_problem
 from tests.promotion import standard_promotion
 
 __all__ = ["standard_promotion"]
-
-
-@pytest.fixture
-def quick_compilation(monkeypatch):
-    """Programs that run a few times are compiled in half the time, by XLA's lowest level."""
-    compile_well = jax.jit
-
-    def quick_jit(function, **options):
-        # Inside another program, it is that one's options that count.
-        if not is_traced(jnp.zeros(())):
-            options.setdefault("compiler_options", {"xla_backend_optimization_level": 0})
-        return compile_well(function, **options)
-
-    monkeypatch.setattr(jax, "jit", quick_jit)
 
 
 @pytest.fixture(scope="session")

@@ -13,8 +13,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tests.models.quick_jit import quick_jit
-
 ALPHA, BETA = 0.8, 0.91
 # The stream of a seed's key that a step draws from.
 _STEP = 3
@@ -46,7 +44,7 @@ def _gradients(network: Any) -> Any:
         grads = {m: jax.grad(lambda p, m=m: losses(p, *rest)[0][m])(params) for m in found}
         return found, grads, statistics
 
-    return quick_jit(gradients)
+    return jax.jit(gradients)
 
 
 class PlainSteps:

@@ -23,12 +23,11 @@ from masam_jax.training.seed_step import SeedStep
 from masam_jax.training.state import init_state
 from masam_jax.training.storage.atomic_files import read_json
 from masam_jax.training.task import Task
-from tests.models.quick_jit import quick_jit
 from tests.training.every_kind import KINDS, MODEL, SPECS, every_kind
 from tests.training.stateful import stateful_problem, vectors
 
 PLAIN = ModelConfig(width=4, depth=1)
-_network_inputs = quick_jit(network_inputs, static_argnums=(0, 1))
+_network_inputs = jax.jit(network_inputs, static_argnums=(0, 1))
 KEYS = [jax.random.PRNGKey(seed) for seed in range(2)]
 
 
@@ -238,7 +237,6 @@ def test_every_corruption_works_on_every_kind_of_samples(switch):
         assert len(changed.splits[0].train) == 12
 
 
-@pytest.mark.usefixtures("quick_compilation")
 def test_a_step_on_samples_without_a_word_or_a_time_step_is_finite():
     """All of it missing, masks and all."""
     kinds = ("sequence", "tokens", "vector")

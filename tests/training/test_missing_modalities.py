@@ -24,10 +24,7 @@ from masam_jax.training.schedule_probe import TrainingProbe
 from masam_jax.training.seed_step import SeedStep
 from masam_jax.training.state import init_state
 from masam_jax.training.task import StepInputs, Task
-from tests.models.quick_jit import quick_jit
 from tests.training.stateful import stateful_problem, vectors
-
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 ROWS = 60
 PRESENT = {"a": np.arange(ROWS) % 3 > 0, "b": np.arange(ROWS) % 5 > 0}
@@ -51,7 +48,7 @@ def value_and_grad(problem):
         losses, grads, signals = task.value_and_grad()(params, step)
         return losses, grads, {k: v for k, v in signals.items() if not callable(v)}
 
-    return params, quick_jit(run)
+    return params, jax.jit(run)
 
 
 def _batch(problem, present=None):

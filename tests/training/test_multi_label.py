@@ -15,7 +15,6 @@ from masam_jax.training.predictions import Predictions, measure
 from masam_jax.training.seed_step import Given, Moving, SeedStep
 from masam_jax.training.state import abstract_state
 from masam_jax.training.task import StepInputs, Task
-from tests.models.quick_jit import quick_jit
 from tests.training.stateful import stateful_problem, vectors
 
 ONE_CLASS = ("aug", "mla", "pmr")
@@ -71,7 +70,7 @@ def test_a_batch_has_the_losses_the_accuracy_and_the_confidence_of_its_logits(pr
         problem.experiment.corruption, "train", problem.resident, scales, batch, key
     )
     assert seen.labels.shape == (12, LABELS)
-    run = quick_jit(lambda p: task.value_and_grad()(p, StepInputs(seen, {}, key, ()))[0])
+    run = jax.jit(lambda p: task.value_and_grad()(p, StepInputs(seen, {}, key, ()))[0])
     losses = run(params)
     logits, unimodal = task.network.apply(params, seen.inputs)
     np.testing.assert_allclose(

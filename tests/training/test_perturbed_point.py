@@ -31,7 +31,7 @@ def problems():
 
 
 @pytest.fixture(autouse=True)
-def _plain_descent(monkeypatch, quick_compilation):
+def _plain_descent(monkeypatch):
     """AdamW would turn a gradient that is zero but for rounding into a whole step."""
     monkeypatch.setattr(optax, "adamw", lambda rate, weight_decay: optax.sgd(RATE))
 

@@ -1,7 +1,6 @@
 """Runs in processes of their own: killed, interrupted, and several of them together."""
 
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -13,6 +12,8 @@ import numpy as np
 import orbax.checkpoint as ocp
 import pytest
 
+from tests.quick_compilation import child_environment
+
 OPTIONS = [
     *("--dataset", "synthetic", "--train-size", "24", "--validation-size", "40"),
     *("--test-size", "40", "--batch-size", "12", "--width", "4", "--log-every", "5"),
@@ -21,15 +22,10 @@ OPTIONS = [
 COMPARE = ["compare", "--methods", "late_fusion", "masam:rho=1,select=random", *OPTIONS]
 
 
-def _environment(devices=1):
-    flags = f"--xla_force_host_platform_device_count={devices}"
-    return os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu", "COLUMNS": "120"}
-
-
-def _start(*words, devices=1):
+def _start(*words):
     return subprocess.Popen(
         [sys.executable, "-m", "masam_jax", *words],
-        env=_environment(devices),
+        env=child_environment(COLUMNS="120"),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -20,8 +20,6 @@ from masam_jax.training.state import init_state
 from masam_jax.training.task import Task
 from tests.training.streamed import prepared_problem, run
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 MISSING = CorruptionConfig(missing=0.3)
 
 

@@ -16,7 +16,6 @@ from masam_jax.models import (
     cross_entropy_objective,
 )
 from masam_jax.models.weights import load_bert_weights, load_resnet_weights
-from tests.models.quick_jit import quick_jit
 from tests.models.torch_outputs.numpy_bert import CONFIG, bert_weights, texts
 from tests.models.torch_outputs.numpy_weights import images, resnet_weights
 
@@ -66,7 +65,7 @@ def test_a_jitted_masam_step_changes_every_imported_value(tmp_path):
     }
     tx = optax.chain(masam(network.labels, rho=0.3), optax.sgd(0.03))
 
-    @quick_jit
+    @jax.jit
     def step(params, opt_state, key):
         encoders = {
             m: lambda p, m=m: network.encode_training(p, m, batch[m], statistics, key)[0]

@@ -14,7 +14,6 @@ from safetensors.numpy import save_file
 from masam_jax.models.resnet import ResNet
 from masam_jax.models.video_resnet import VideoResNet
 from masam_jax.models.weights import load_resnet_weights
-from tests.models.quick_jit import quick_jit
 from tests.models.torch_outputs.numpy_weights import images, resnet_weights
 
 RECORDED = Path(__file__).parents[1] / "torch_outputs" / "resnet.npz"
@@ -43,7 +42,7 @@ def _loaded(source, in_channels=3, **options):
     return nnx.merge(graph, params, statistics)
 
 
-@partial(quick_jit, static_argnames=("graph", "mode"))
+@partial(jax.jit, static_argnames=("graph", "mode"))
 def _features(graph, mode, params, statistics, inputs):
     network = nnx.merge(graph, params, statistics)
     getattr(network, mode)()
