@@ -5,8 +5,6 @@ import functools
 import re
 from pathlib import Path
 
-import pytest
-
 from tests.test_house import ORDER, PACKAGE, ROOT
 
 PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
@@ -74,19 +72,23 @@ def _as_room(path: str) -> str:
     return path.rstrip("/").removesuffix(".py").replace("/", ".")
 
 
-@pytest.mark.parametrize("path", PATHS)
-def test_a_path_of_the_page_exists(path):
-    place = _place(path)
-    assert place is not None, f"{path} is neither below masam_jax/ nor below the root"
-    assert place.is_dir() == path.endswith("/"), "a folder has a slash at its end, a file has none"
+def test_the_paths_of_the_page_exist():
+    """With a slash at the end of a folder, and none at that of a file."""
+    places = {path: _place(path) for path in PATHS}
+    absent = [path for path, place in places.items() if place is None]
+    assert not absent, f"neither below masam_jax/ nor below the root: {absent}"
+    wrong = [path for path, place in places.items() if place.is_dir() != path.endswith("/")]
+    assert not wrong
 
 
-@pytest.mark.parametrize(("path", "names"), NAMED)
-def test_a_name_of_the_page_is_defined_where_it_says(path, names):
-    place = _place(path)
-    assert place is not None, f"{path} is neither below masam_jax/ nor below the root"
-    absent = set(names.split(", ")) - _names(place)
-    assert not absent, f"{path} defines no {sorted(absent)}"
+def test_the_names_of_the_page_are_defined_where_it_says():
+    absent = [
+        f"{path}: {name}"
+        for path, names in NAMED
+        for name in names.split(", ")
+        if (place := _place(path)) is None or name not in _names(place)
+    ]
+    assert not absent, "\n".join(absent)
 
 
 def test_there_are_paths_and_names():
