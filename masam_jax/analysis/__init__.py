@@ -1,4 +1,7 @@
-"""What a comparison or a run means: statistics, tables, plots, and the HTML report."""
+"""What a comparison, a run or a tuning means: statistics, tables, plots, and the HTML report.
+
+Samples of a data set are drawn here too, for ``masam datasets verify``.
+"""
 
 from masam_jax.analysis.conclusion import headline
 from masam_jax.analysis.latex import to_latex

@@ -53,7 +53,7 @@ def multimodal_value_and_grad(
         as the further signal ``per_modality_grads``, ``{modality: gradient}``.
       unimodal_gradients: "difference" as described above; "direct" pulls $\sum_m L_m$ back
         and adds, which spares MASAM the rounding of the difference and costs a method that reads
-        no signal a second pullback; In float32 the difference
+        no signal a second pullback. In float32 the difference
         leaves γ with an error of about 1e-7 ‖∇L_fuse‖ / (λ ‖∇L_m‖). "auto" is "direct" where
         parameters, features or losses have fewer than 32 bits, or a weight is below 0.01, and
         "difference" elsewhere.

@@ -11,7 +11,7 @@ import numpy as np
 
 from masam_jax.data.permutation import seeded_permutation
 
-# Tells the shuffling key of a seed from the keys that drew its split (`splits.py` uses 0, 1, 2).
+# Tells the shuffling key of a seed from the keys that drew its split (`splits.py`: 0, 1, 2, 4, 5).
 _SHUFFLE = 3
 
 

@@ -21,7 +21,8 @@ SPLIT_RULE = (
 """The rule of `make_split` in words, to be written beside the results."""
 
 _TEST, _VALIDATION, _TRAIN = 0, 1, 2
-# Streams of their own, for the order of training rows (`pipeline.py`, 3) and for `hold_out`.
+# Streams of their own, for `hold_out` and `published_split`; 3 is the order of training rows
+# (`row_order.py`).
 _HELD_OUT, _PUBLISHED = 4, 5
 # Of the training rows, where no validation rows were published.
 _HELD_OUT_SHARE = 0.1

@@ -54,7 +54,6 @@ class EarlyFusionNetwork(LateFusionNetwork):
       heads: attention heads of the trunk, which divide ``width``.
       shared_backbone: whether each modality passes the trunk by itself.
       multi_label: whether logits are of K labels, each zero or one, rather than of C classes.
-      multi_label: whether logits are of K labels, each zero or one, rather than of C classes.
       dtype: dtype of the computation of trunk and heads; None leaves it to tokens and parameters.
       param_dtype: dtype of their parameters.
 

@@ -1,4 +1,4 @@
-"""The state of a run: everything a checkpoint holds, with a leading axis of seeds everywhere."""
+"""The state of a run: all arrays of a checkpoint, with a leading axis of seeds everywhere."""
 
 import functools
 from collections.abc import Callable

@@ -14,7 +14,7 @@ from masam_jax.data.permutation import seeded_permutation
 NoiseKind = Literal["symmetric", "asymmetric"]
 
 _HIGHEST_RATE = 0.8
-# Streams of the seed of their own: those of `splits.py` and `pipeline.py` have lower numbers.
+# Streams of the seed of their own: those of `splits.py` and `row_order.py` have lower numbers.
 _WHICH, _TO_WHAT = 20, 21
 
 

@@ -1,1 +1,1 @@
-"""What is done to raw media: functions of NumPy arrays, an idea a file."""
+"""What is done to raw media: functions of files, NumPy arrays and text, an idea a file."""
