@@ -24,6 +24,12 @@ ORDER = (
     ("cli",),
 )
 FLOOR = {room: floor for floor, rooms in enumerate(ORDER) for room in rooms}
+# Folders of tests that stand for no folder of the package.
+OTHER_TESTS = {
+    "contract": "what every method keeps to, of whatever room it is",
+    "experiments": "of experiments/, beside the package",
+    "models/torch_outputs": "recorded outputs of PyTorch, and what recorded them",
+}
 # What `pip install masam_jax` brings, and so what the core and the methods may import.
 CORE_DEPENDENCIES = {"jax", "jaxlib", "optax", "chex", "numpy"}
 
@@ -156,3 +162,26 @@ def test_no_two_public_things_have_one_name():
         if len(found) > 1 and not name.startswith("_") and name != "main"
     ]
     assert not twice, "\n".join(twice)
+
+
+def test_folders_of_tests_mirror_the_package():
+    tests = ROOT / "tests"
+    # Of files, since git leaves folders behind in which something else once lay.
+    folders = {str(path.parent.relative_to(tests)) for path in _python("tests")}
+    assert set(OTHER_TESTS) <= folders
+    strange = [f for f in folders - set(OTHER_TESTS) if not (PACKAGE / f / "__init__.py").is_file()]
+    assert not strange, f"tests/ has {sorted(strange)}, masam_jax/ has not"
+
+
+def test_tests_of_a_module_are_where_the_module_is():
+    """A file of tests that bears a module's name is in the folder of a module of that name."""
+    places = collections.defaultdict(set)
+    for path in PACKAGE.rglob("*.py"):
+        places[path.stem].add(str(path.relative_to(PACKAGE).parent))
+    astray = []
+    for path in sorted((ROOT / "tests").rglob("test_*.py")):
+        here = str(path.relative_to(ROOT / "tests").parent)
+        there = places.get(path.stem.removeprefix("test_"))
+        if there and here not in there:
+            astray.append(f"{path.relative_to(ROOT)}: the module is in {sorted(there)}")
+    assert not astray, "\n".join(astray)

@@ -36,7 +36,7 @@ def _modules_after(code: str) -> set[str]:
 
 @pytest.fixture(scope="module")
 def added_modules() -> set[str]:
-    """What ``import masam_jax`` loads beyond its three dependencies."""
+    """What ``import masam_jax`` loads beyond its dependencies."""
     dependencies = _modules_after("import jax, optax, chex")
     return _modules_after("import jax, optax, chex, masam_jax") - dependencies
 
@@ -64,9 +64,23 @@ def test_import_adds_no_third_party_package(added_modules):
 
 
 def test_folders_with_extras_stay_unloaded(added_modules):
-    heavy = ("models", "data", "training", "predict", "analysis", "cli")
+    heavy = ("models", "data", "config", "training", "tuning", "predict", "analysis", "cli")
     loaded = [name for name in heavy if f"masam_jax.{name}" in added_modules]
     assert not loaded
+
+
+def test_the_public_names_are_those_of_all():
+    """In a fresh interpreter: folders that others imported would be attributes of the package."""
+    program = (
+        "import json, masam_jax, masam_jax.training\n"
+        "public = [name for name in dir(masam_jax) if not name.startswith('_')]\n"
+        "print(json.dumps([public, masam_jax.__all__]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    public, declared = json.loads(done.stdout.splitlines()[-1])
+    assert public == sorted(declared)
 
 
 def test_the_command_line_without_its_packages_says_what_to_install():

@@ -220,7 +220,7 @@ def _fits(value: Any, accepted: str, whole: bool) -> bool:
     if isinstance(value, bool) or not isinstance(value, kinds) or np.ndim(value):
         return False
     low, high = (float(end) for end in accepted[1:-1].split(","))
-    number = float(value)
+    number = int(value) if whole else float(value)
     above = low <= number if accepted[0] == "[" else low < number
     return above and (number <= high if accepted[-1] == "]" else number < high)
 
