@@ -40,7 +40,11 @@ def title_of(head: str, options: Any) -> str:
 
 def built_by(factory: Callable[..., Any]) -> Callable[[Any, Any, Any], Any]:
     """``(options, labels, context) -> tx``: calls the factory of a transformation, see `call`."""
-    return lambda options, labels, context: call(factory, options, context, labels=labels)
+    return functools.partial(_build, factory)
+
+
+def _build(factory: Callable[..., Any], options: Any, labels: Any, context: Any) -> Any:
+    return call(factory, options, context, labels=labels)
 
 
 def call(factory: Callable[..., Any], options: Any, context: Any, **further: Any) -> Any:

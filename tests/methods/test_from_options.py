@@ -1,6 +1,7 @@
 """Titles, and calls of what takes the options, from a dataclass of options."""
 
 import dataclasses
+import inspect
 
 import jax.numpy as jnp
 import pytest
@@ -105,6 +106,22 @@ def test_a_builder_gives_the_labels_and_the_options():
     assert set(build(Select(), LABELS, Context()).init(params).scores.score) == set(LABELS)
     with pytest.raises(ValueError, match=r"select must be one of .*'a', 'b'.*, got 'c'"):
         build(Select("c"), LABELS, Context()).init(params)
+
+
+# The training loop reads it, for methods that train the unimodal heads as well.
+OF_THE_LOOP = {"weight"}
+
+
+def test_no_option_is_without_effect():
+    """`call` passes over options that the factory does not name, so a typo would do nothing."""
+    unread = {}
+    for method in map(get_method, method_names()):
+        if getattr(method.build, "func", None) is built_by(masam).func:
+            (factory,) = method.build.args
+            names = {field.name for field in dataclasses.fields(method.options)}
+            unread[method.name] = names - set(inspect.signature(factory).parameters) - OF_THE_LOOP
+    assert "masam" in unread
+    assert not any(unread.values()), unread
 
 
 @pytest.mark.parametrize("name", method_names())
