@@ -20,9 +20,11 @@ from tests.quick_compilation import child_environment
 PUBLISHED = sorted(set(BUILDERS) - {"av_digits"})
 
 
-# Several commands in one process: importing takes as long as some of them.
+# Several commands in one process: importing takes as long as some of them, and so does looking for
+# cycles in what tracing makes.
 COMMANDS = """
-import json, sys
+import gc, json, sys
+gc.set_threshold(100_000, 20, 50)
 from masam_jax.cli.command_line import main
 for words in json.loads(sys.argv[1]):
     if code := main(words):
@@ -48,7 +50,7 @@ def test_from_raw_files_to_an_evaluated_checkpoint(name, tmp_path):
     make_any_source(name, default_source(name, data_dir))
     spec = fixture_spec(name)
     predictions = tmp_path / "predictions.csv"
-    tiny = ("--epochs", "None", "--steps", "2", "--seeds", "1", "--batch-size", "4", "--no-plots")
+    tiny = ("--epochs", "None", "--steps", "1", "--seeds", "1", "--batch-size", "4", "--no-plots")
     train = ("train", "--dataset", spec, "--method", "masam", *tiny, "--output", str(run))
     evaluate = ("evaluate", str(run), "--predictions", str(predictions))
     assert "preparing" in _masam(data_dir, train, evaluate)

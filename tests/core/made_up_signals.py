@@ -17,7 +17,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from masam_jax import masam
-from tests.contract.contract import jit
 
 CURVATURE = 0.5
 NAMES = ("audio", "text", "video")
@@ -58,7 +57,7 @@ def quadratic_gradient(fusion_grads: Any, params: Any) -> Callable[..., Any]:
 def _compiled(names: tuple[str, ...], options: tuple[tuple[str, Any], ...]) -> Any:
     tx = masam({**{m: m for m in names}, "other": "other"}, **dict(options))
 
-    @jit
+    @jax.jit
     def update(state: Any, params: Any, grads: Any, signals: dict[str, Any]) -> Any:
         state = tx.init(params) if state is None else state
         gradient = quadratic_gradient(signals["fusion_grads"], params)

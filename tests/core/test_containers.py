@@ -17,7 +17,6 @@ from masam_jax import label_by_path, masam, sam
 from masam_jax.core.partition import resolve_partition
 from tests.contract.contract import (
     assert_same,
-    jit,
     loss_fn,
     make_step,
     parameters,
@@ -153,7 +152,7 @@ def test_every_container_trains_alike(method: str, name: str) -> None:
     def loss(tree: Any, *batch: Any) -> Any:
         return loss_fn(container.read(tree), *batch)
 
-    run = train(tx, params, step=jit(make_step(tx, loss=loss, read=container.read)))
+    run = train(tx, params, step=jax.jit(make_step(tx, loss=loss, read=container.read)))
     chex.assert_trees_all_equal_structs(run.params, params)
     want = subject(FACTORIES[method]).run
     assert_same(container.read(run.params), want.params)

@@ -13,7 +13,6 @@ import optax
 from masam_jax import multimodal_value_and_grad
 from masam_jax.core.losses import cross_entropy
 from masam_jax.methods.ogm_ge import ogm_ge
-from tests.contract.contract import jit
 from tests.core.networks import encode, labels_of, late_fusion
 from tests.core.reference_network import Batch, Parameters, nested
 
@@ -46,7 +45,7 @@ def make_step(tx: Any, names: Sequence[str], loss_weights: float) -> Callable[..
     """A jitted step ``(params, state, batch) -> (params, state, total loss)``."""
     gradient = make_gradient(names, loss_weights)
 
-    @jit
+    @jax.jit
     def step(params: Any, state: Any, batch: Batch) -> tuple[Any, Any, Any]:
         loss, grads, signals = gradient(params, batch)
         updates, state = tx.update(grads, state, params, **signals)
@@ -62,7 +61,7 @@ def unit_noise(parameters: Parameters, steps: int, key: jax.Array) -> list[Any]:
     gradients = jax.tree.map(jnp.asarray, nested(ramp))
     tx = ogm_ge(labels_of, key=key)
     equal = dict.fromkeys(gradients["encoders"], 1.0)
-    update = jit(lambda state: tx.update(gradients, state, confidence=equal))
+    update = jax.jit(lambda state: tx.update(gradients, state, confidence=equal))
     state, draws = tx.init(gradients), []
     for _ in range(steps):
         updates, state = update(state)

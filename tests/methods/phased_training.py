@@ -15,7 +15,6 @@ import optax
 from masam_jax import multimodal_value_and_grad
 from masam_jax.methods import Objective
 from masam_jax.training.by_partition import by_partition
-from tests.contract.contract import jit
 
 Array = np.ndarray
 
@@ -89,7 +88,7 @@ def make_step(
 
         return multimodal_value_and_grad(loss, loss_weights=0.0, has_aux=True)
 
-    @jit
+    @jax.jit
     def step(training: Training, batch: Any) -> Training:
         params, opt_state, state = training
         observed = {}

@@ -11,7 +11,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from masam_jax.methods.pmr import PmrObjective, PmrState
-from tests.contract.contract import jit
 from tests.core.reference_network import Array
 from tests.methods.reference_objective import CLASSES, SIZE, ReferenceNetwork
 
@@ -37,7 +36,7 @@ def terms(
     return _terms_of_arrays(objective, arrays, jnp.asarray(labels), state)
 
 
-@functools.partial(jit, static_argnames="objective")
+@functools.partial(jax.jit, static_argnames="objective")
 def _terms_of_arrays(
     objective: PmrObjective, features: dict[str, jax.Array], labels: jax.Array, state: PmrState
 ) -> tuple[jax.Array, Any]:
@@ -55,7 +54,7 @@ def _terms_of_arrays(
     return jax.value_and_grad(added)(features)
 
 
-advance = functools.partial(jit, static_argnames="objective")(
+advance = functools.partial(jax.jit, static_argnames="objective")(
     lambda objective, state, observed: objective.advance(state, observed)
 )
 

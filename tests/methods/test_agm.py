@@ -17,7 +17,6 @@ import pytest
 
 from masam_jax.methods import Context
 from masam_jax.methods.agm import AGM, AgmOptions, agm
-from tests.contract.contract import jit
 from tests.core.networks import labels_of
 from tests.core.reference_network import draw_batches, initialise, nested
 from tests.methods.agm_reference import AgmReference
@@ -41,7 +40,7 @@ def _gradients(names: tuple[str, ...] = NAMES) -> dict[str, Any]:
 
 @functools.cache
 def _compiled(names: tuple[str, ...], options: tuple[tuple[str, Any], ...]) -> Any:
-    @jit
+    @jax.jit
     def update(gradients: Any, losses: Any, state: Any, alpha: Any) -> tuple[Any, Any]:
         tx = agm({**{m: m for m in names}, "other": "other"}, alpha=alpha, **dict(options))
         state = tx.init(gradients) if state is None else state

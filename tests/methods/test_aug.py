@@ -15,7 +15,6 @@ import pytest
 
 from masam_jax.methods import Context, parse_method
 from masam_jax.methods.aug import AugObjective, AugOptions, AugState
-from tests.contract.contract import jit
 from tests.core.reference_network import Parameters, draw_batches, nested
 from tests.methods.aug_reference import Reference
 from tests.methods.phased_training import (
@@ -104,7 +103,7 @@ def _state(names: str, layers: list[int], step: int = 0) -> AugState:
     )
 
 
-_advance = jit(lambda objective, *rest: objective.advance(*rest), static_argnums=0)
+_advance = jax.jit(lambda objective, *rest: objective.advance(*rest), static_argnums=0)
 
 
 def _layers_after(objective: AugObjective, state: AugState, scores: list[float]) -> list[int]:
@@ -214,7 +213,7 @@ def test_layers_not_given_have_no_part(given: int) -> None:
     state = state._replace(layers=state.layers | {"text": jnp.int32(given)})
     features = {"text": jax.random.normal(_KEY, (6, network.feature_sizes["text"]))}
     labels = jnp.arange(6, dtype=jnp.int32) % 3
-    gradient = jit(
+    gradient = jax.jit(
         jax.grad(lambda p: OBJECTIVE.losses(network, p, features, labels, state).fusion)
     )(params)["method"]["modalities"]
     used = np.any(gradient["text"]["added"]["kernel"], axis=(1, 2))

@@ -20,7 +20,6 @@ from masam_jax.training.schedule_probe import TrainingProbe
 from masam_jax.training.seed_step import SeedStep
 from masam_jax.training.state import init_state
 from masam_jax.training.task import Task
-from tests.contract.contract import jit
 from tests.core.networks import encode
 from tests.core.reference_network import Batch, draw_batches, initialise, nested
 from tests.methods import small_runs
@@ -117,8 +116,8 @@ class _ReferenceProbe:
             _, grads, _ = gradients_of(params, inputs, labels, state)
             return jax.tree.map(lambda p, g: p - RATE * g, params, grads)
 
-        self._step = jit(jax.vmap(step))
-        self._measure = jit(jax.vmap(self._plain))
+        self._step = jax.jit(jax.vmap(step))
+        self._measure = jax.jit(jax.vmap(self._plain))
 
     def losses(self, params: Any, split: str) -> dict[str, jax.Array]:
         return self._measure(params, *self._parts[split])

@@ -15,7 +15,6 @@ import pytest
 
 from masam_jax.methods import Context, get_method, parse_method
 from masam_jax.methods.info_reg import InfoRegOptions, info_reg
-from tests.contract.contract import jit
 from tests.methods.info_reg_reference import InfoRegReference
 
 NAMES = ("text", "audio", "video")
@@ -43,7 +42,7 @@ def test_trajectory_of_the_reference(x64: None, count: int, history: int, thresh
     )
     reference = InfoRegReference(EPOCH, beta, threshold, history)
 
-    @jit
+    @jax.jit
     def step(params: Any, state: Any, grads: Any, fusion: Any, confidence: Any) -> Any:
         updates, state = tx.update(grads, state, params, fusion_grads=fusion, confidence=confidence)
         return jax.tree.map(lambda p, u: p - 0.1 * u, params, updates), state
@@ -86,7 +85,7 @@ class World:
     def __init__(self, names: tuple[str, ...] = ("audio", "video"), **options: Any) -> None:
         self.names = names
         self.tx = info_reg(labels_of(names), **{"steps_per_epoch": EPOCH, "beta": 0.5, **options})
-        self._update = jit(self.tx.update)
+        self._update = jax.jit(self.tx.update)
         self.start()
 
     def start(self) -> None:

@@ -15,7 +15,6 @@ import pytest
 from masam_jax.methods import Context, parse_method
 from masam_jax.methods.mla import MlaObjective, MlaOptions, mla
 from masam_jax.methods.mla_projection import absorb, project
-from tests.contract.contract import jit
 from tests.core.reference import Momentum
 from tests.core.reference_network import Batch, Parameters, draw_batches, nested
 from tests.methods.phased_training import (
@@ -147,7 +146,7 @@ def test_a_step_leaves_the_previous_modalitys_outputs() -> None:
         means = {m: jnp.asarray(generator.standard_normal(SIZE)) for m in network.modalities}
         params = jax.tree.map(jnp.asarray, nested(initialise(network)))
         tx = mla(labels_of, alpha=1e-12)
-        compiled = jit(tx.update, static_argnames="phase")
+        compiled = jax.jit(tx.update, static_argnames="phase")
         state = tx.init(params)
         updates = []
         for m in network.modalities:
@@ -162,7 +161,7 @@ def test_a_step_leaves_the_previous_modalitys_outputs() -> None:
 def test_only_the_head_is_projected() -> None:
     params = {"encoders": {"a": jnp.ones((2, SIZE))}, "heads": {"k": jnp.ones(SIZE), "b": 2.0}}
     tx = mla(labels_of, head="heads/k")
-    compiled = jit(tx.update)
+    compiled = jax.jit(tx.update)
     r = {"a": jnp.arange(1.0, 1 + SIZE)}
     _, state = compiled(params, tx.init(params), params, mean_features=r)
     updates, _ = compiled(params, state, params, mean_features=r)
@@ -179,7 +178,7 @@ def test_without_a_phase_every_modality_counts_after_the_projection() -> None:
     generator = np.random.default_rng(1)
     means = {m: jnp.float32(generator.standard_normal(SIZE)) for m in network.modalities}
     tx = mla(labels_of)
-    compiled = jit(tx.update, static_argnames="phase")
+    compiled = jax.jit(tx.update, static_argnames="phase")
     together = phased = tx.init(params)
     updates, together = compiled(params, together, params, mean_features=means)
     for m in network.modalities:

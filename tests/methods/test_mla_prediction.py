@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from masam_jax.methods.mla import MlaObjective
-from tests.contract.contract import jit
 from tests.methods.phased_training import LinearNetwork, assert_close, softmax
 
 SIZE, CLASSES = 4, 3
@@ -22,7 +21,7 @@ def make_network(**sizes: int) -> LinearNetwork:
     return LinearNetwork(sizes, sizes, CLASSES)
 
 
-@jit
+@jax.jit
 def _predict(head: Any, features: dict[str, jax.Array]) -> Any:
     network = make_network(**dict.fromkeys(features, SIZE))
     return OBJECTIVE.predict(network, {"method": {"head": head}}, features, ())

@@ -16,7 +16,6 @@ import pytest
 from masam_jax import multimodal_value_and_grad
 from masam_jax.methods import Context, get_method, parse_method
 from masam_jax.methods.mmpareto import MMParetoOptions, mmpareto
-from tests.contract.contract import jit
 from tests.core.networks import labels_of, loss_fn
 from tests.core.reference import Momentum
 from tests.core.reference_network import Array, draw_batches, initialise, nested
@@ -36,7 +35,7 @@ def test_trajectory_of_the_reference(x64: None, count: int, weight: float) -> No
     tx = optax.chain(mmpareto(labels_of), optax.sgd(0.05, momentum=0.9))
     value_and_grad = multimodal_value_and_grad(loss_fn, loss_weights=dict.fromkeys(names, weight))
 
-    @jit
+    @jax.jit
     def step(params: Any, state: Any, batch: Any) -> Any:
         _, grads, signals = value_and_grad(params, batch.inputs, batch.labels)
         updates, state = tx.update(grads, state, params, **signals)
@@ -70,7 +69,7 @@ def vector_of(tree: Any) -> Array:
     return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree)]).astype(np.float64)
 
 
-@jit
+@jax.jit
 def _update(updates: Any, signals: Any) -> Any:
     tx = mmpareto(LABELS)
     return tx.update(updates, tx.init(updates), updates, **signals)[0]

@@ -14,7 +14,6 @@ import pytest
 from masam_jax import masam
 from masam_jax.methods.agm import agm
 from masam_jax.methods.ogm_ge import ogm_ge
-from tests.contract.contract import jit
 from tests.core.networks import labels_of
 from tests.core.optimizers import lenient
 from tests.core.reference_network import draw_batches, initialise, nested
@@ -65,7 +64,7 @@ def test_order_decides_whether_the_correction_of_masam_is_scaled() -> None:
     modulate = ogm_ge(labels_of, alpha=0.3, noise=False)
     perturb = masam(labels_of, rho=0.5, select=ahead)
     params, batch = _params_and_batch()
-    _, grads, signals = jit(make_gradient(tuple(DIMENSIONS), 1.0))(params, batch)
+    _, grads, signals = jax.jit(make_gradient(tuple(DIMENSIONS), 1.0))(params, batch)
 
     def updates(*parts: Any) -> Any:
         tx = optax.chain(*parts)

@@ -16,7 +16,6 @@ import pytest
 
 from masam_jax.methods import Context
 from masam_jax.methods.ogm_ge import OGM_GE, OgmGeOptions, ogm_ge
-from tests.contract.contract import jit
 from tests.core.networks import labels_of
 from tests.core.reference_network import draw_batches, initialise, nested
 from tests.methods import ogm_ge_reference as reference
@@ -44,7 +43,7 @@ def _labels(names: tuple[str, ...]) -> dict[str, str]:
 
 @functools.cache
 def _compiled(names: tuple[str, ...], options: tuple[tuple[str, Any], ...]) -> Any:
-    @jit
+    @jax.jit
     def update(gradients: Any, confidence: Any, state: Any, alpha: Any) -> tuple[Any, Any]:
         tx = ogm_ge(_labels(names), alpha=alpha, **dict(options))
         state = tx.init(gradients) if state is None else state

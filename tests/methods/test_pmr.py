@@ -14,7 +14,6 @@ import pytest
 from masam_jax.methods import Context, parse_method
 from masam_jax.methods.pmr import PmrObjective, PmrOptions
 from masam_jax.training.interrupt import InterruptedRun
-from tests.contract.contract import jit
 from tests.core.reference_network import draw_batches, initialise, nested
 from tests.methods import small_runs
 from tests.methods.pmr_reference import (
@@ -44,7 +43,7 @@ def test_trajectory_of_the_reference(x64: None, count: int, epoch: int, momentum
     network = ReferenceNetwork(*names)
     gradients_of = value_and_grad(objective, network, weight=0.0)
 
-    @jit
+    @jax.jit
     def step(params: Any, state: Any, batch: Any) -> Any:
         losses, grads, _ = gradients_of(params, batch.inputs, batch.labels, state)
         moved = jax.tree.map(lambda p, g: p - 0.1 * g, params, grads)

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 
 from masam_jax.methods.pmr import PmrObjective
-from tests.contract.contract import jit
 from tests.core.reference_network import Array
 from tests.methods.pmr_reference import coefficients, cross_entropy, probabilities
 from tests.methods.pmr_terms import advance, draw, make_state, terms
@@ -124,7 +123,7 @@ def test_narrow_features_are_summed_in_float32() -> None:
     state = objective.init_state(network, jax.tree.map(lambda x: x.astype(jnp.bfloat16), params))
     features = {"audio": jnp.ones((300, SIZE), jnp.bfloat16)}
     narrow = jax.tree.map(lambda x: x.astype(jnp.bfloat16), params)
-    losses = jit(functools.partial(objective.losses, network))
+    losses = jax.jit(functools.partial(objective.losses, network))
     outcome = losses(narrow, features, jnp.zeros(300, jnp.int32), state)
     assert outcome.fusion.dtype == jnp.float32
     # bfloat16 has no 300: sums in it would stop at 256.

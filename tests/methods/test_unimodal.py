@@ -10,7 +10,6 @@ from masam_jax import multimodal_value_and_grad
 from masam_jax.methods import Context, parse_method
 from masam_jax.methods.unimodal import UnimodalObjective
 from masam_jax.models import mlp_network
-from tests.contract.contract import jit
 from tests.core.reference_network import draw_batches, initialise, nested
 from tests.methods.g_blend_reference import descend
 from tests.methods.reference_objective import ReferenceNetwork, value_and_grad
@@ -42,7 +41,7 @@ def test_trajectory_is_gradient_descent_on_the_weighted_losses(x64, spec, count)
     expected = initialise(0, dimensions)
     params = jax.tree.map(jnp.asarray, nested(expected))
     network, method = ReferenceNetwork(*dimensions), parse_method(spec)
-    gradient = jit(value_and_grad(method.objective(Context()), network, method.loss_weight))
+    gradient = jax.jit(value_and_grad(method.objective(Context()), network, method.loss_weight))
     of_fusion, of_unimodal = WEIGHTS[spec]
     weights = {"fusion": of_fusion, **dict.fromkeys(dimensions, of_unimodal)}
     for batch in batches:
