@@ -182,7 +182,7 @@ def test_an_encoder_frozen_in_the_loss_is_never_perturbed(dispatch: Any) -> None
 
     tx = optax.chain(masam(contract.labels_of, rho=0.5, dispatch=dispatch), optax.sgd(0.1))
     run, start = (
-        contract.train(tx, step=contract.jit(contract.make_step(tx, loss=loss))),
+        contract.train(tx, step=jax.jit(contract.make_step(tx, loss=loss))),
         contract.parameters(),
     )
     assert masam_metrics(run.state)["alignment/audio"] == 0

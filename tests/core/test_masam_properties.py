@@ -222,7 +222,7 @@ def _batches() -> Any:
 
 
 def _train(tx: Any, loss: Any = contract.loss_fn) -> contract.Run:
-    step = contract.jit(contract.make_step(tx, loss=loss))
+    step = jax.jit(contract.make_step(tx, loss=loss))
     return contract.train(tx, _parameters(), step=step, data=_batches())
 
 
@@ -230,7 +230,8 @@ def _train(tx: Any, loss: Any = contract.loss_fn) -> contract.Run:
 def test_radius_zero_trains_as_the_base_optimizer(dispatch: Any) -> None:
     base = optax.sgd(0.1, momentum=0.9)
     got = _train(optax.chain(masam(contract.labels_of, rho=0.0, dispatch=dispatch), base)).params
-    chex.assert_trees_all_equal(got, _train(base).params)
+    # Two programs, whose sums a compiler may fuse in two ways.
+    contract.assert_same(got, _train(base).params, tolerance=1e-12)
 
 
 def test_all_dispatches_give_the_same_numbers() -> None:
@@ -243,7 +244,7 @@ def test_all_dispatches_give_the_same_numbers() -> None:
         if dispatch != "host":
             runs.append(_train(tx))
             continue
-        value_and_grad = contract.jit(multimodal_value_and_grad(contract.loss_fn))
+        value_and_grad = jax.jit(multimodal_value_and_grad(contract.loss_fn))
         params = _parameters()
         state = tx.init(params)
         for batch in _batches():
