@@ -2,6 +2,7 @@
 #
 #   make demo    compare the methods on real data: tables, plots and a report in runs/demo
 #   make test    the whole test suite
+#   make fast    the same without its slow files: two minutes, once compiled programs are kept
 #   make lint    formatter, linter and type checker
 #   make tune    search every method's options, on validation samples and other seeds
 #   make radii   choose the radii of the demo from a grid, likewise
@@ -21,7 +22,7 @@ dev_stamp := $(VENV)/.installed-dev
 definition := pyproject.toml setup.py
 comma := ,
 
-.PHONY: setup demo tune radii test lint bench clean
+.PHONY: setup demo tune radii test fast lint bench clean
 .DELETE_ON_ERROR:
 
 setup: $(run_stamp) $(dev_stamp)
@@ -50,6 +51,9 @@ radii: $(run_stamp)
 
 test: $(dev_stamp)
 	$(python) -m pytest -n 2
+
+fast: $(dev_stamp)
+	$(python) -m pytest -n 2 -m fast
 
 lint: $(dev_stamp)
 	$(python) -m ruff check .

@@ -1,6 +1,7 @@
 """Eight fake CPU devices, strict dtypes, reproducible hypothesis, compiled programs kept."""
 
 import gc
+from pathlib import Path
 
 import hypothesis
 import jax
@@ -8,6 +9,7 @@ import pytest
 
 from tests.compilation_cache import keep_programs
 from tests.quick_compilation import compile_quickly
+from tests.slow_files import SLOW_FILES
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 compile_quickly(devices=8)
@@ -18,6 +20,15 @@ gc.set_threshold(100_000, 20, 50)
 # A deadline would fail on the first example, which compiles.
 hypothesis.settings.register_profile("masam_jax", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("masam_jax")
+
+
+def pytest_collection_modifyitems(items):
+    """Marks what is fast; the slowest go first, so that no worker is left with one at the end."""
+    slow = {Path(__file__).parent / name for name in SLOW_FILES}
+    items.sort(key=lambda item: item.path not in slow)
+    for item in items:
+        if item.path not in slow:
+            item.add_marker("fast")
 
 
 @pytest.fixture

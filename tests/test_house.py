@@ -9,6 +9,8 @@ import sys
 import types
 from pathlib import Path
 
+from tests.slow_files import SLOW_FILES
+
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "masam_jax"
 
@@ -185,3 +187,8 @@ def test_tests_of_a_module_are_where_the_module_is():
         if there and here not in there:
             astray.append(f"{path.relative_to(ROOT)}: the module is in {sorted(there)}")
     assert not astray, "\n".join(astray)
+
+
+def test_slow_files_are_there():
+    absent = [name for name in SLOW_FILES if not (ROOT / "tests" / name).is_file()]
+    assert not absent
