@@ -1,0 +1,6 @@
+"""Places in the library, each with what breaks it and with the tests that are to notice."""
+
+from tests.mutants import core
+from tests.mutants.mutant import Mutant
+
+MUTANTS: tuple[Mutant, ...] = (*core.MUTANTS,)
