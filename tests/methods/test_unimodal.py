@@ -30,6 +30,7 @@ WEIGHTS = {
     "fusion_only": (1.0, 0.0),
     "late_fusion": (1.0, 1.0),
     "late_fusion:weight=0.3": (1.0, 0.3),
+    "gated:weight=0.3": (1.0, 0.3),
 }
 
 
@@ -50,6 +51,11 @@ def test_trajectory_is_gradient_descent_on_the_weighted_losses(x64, spec, count)
         params = jax.tree.map(lambda p, g: p - 0.1 * g, params, grads)
         expected = descend(expected, batch, weights, 0.1)
         chex.assert_trees_all_close(params, nested(expected), rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["concat", "sum", "film", "gated"])
+def test_a_fusion_head_is_asked_for_by_its_name(name):
+    assert parse_method(name).fusion == name
 
 
 def _features(params):
