@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from masam_jax.methods import get_method, method_names
 from tests.mutants import MUTANTS
 from tests.mutants.mutant import Mutant
 
@@ -26,3 +27,13 @@ def test_no_two_are_the_same() -> None:
         each for each, count in Counter((m.file, m.mutation) for m in MUTANTS).items() if count > 1
     ]
     assert not twice
+
+
+def test_every_method_of_the_zoo_has_one() -> None:
+    modules = {get_method(name).options.__module__ for name in method_names()}
+    files = {
+        f"{module.removeprefix('masam_jax.').replace('.', '/')}.py"
+        for module in modules
+        if module.startswith("masam_jax.methods.")
+    }
+    assert not files - {mutant.file for mutant in MUTANTS}
