@@ -17,7 +17,7 @@ from tests.core.networks import labels_of, loss_fn
 from tests.core.reference_network import draw_batches, initialise, nested
 
 DIMENSIONS = {"audio": 2, "text": 3, "video": 4}
-# Far from the defaults, so that each shows in a few steps; γ of the dominant one is negative at times.
+# Far from the defaults, so that each shows in a few steps; the dominant γ is negative at times.
 OPTIONS: dict[str, Any] = {
     "rho": 2.0,
     "alpha": 0.05,
