@@ -24,7 +24,9 @@ def test_its_line_is_in_the_code_once(mutant: Mutant) -> None:
 
 def test_no_two_are_the_same() -> None:
     twice = [
-        each for each, count in Counter((m.file, m.mutation) for m in MUTANTS).items() if count > 1
+        each
+        for each, count in Counter((m.file, m.line, m.mutation) for m in MUTANTS).items()
+        if count > 1
     ]
     assert not twice
 

@@ -101,6 +101,21 @@ def test_prediction_is_the_mean_of_log_probabilities_or_one_modality():
     assert np.array_equal(logits, unimodal["video"])
 
 
+def test_of_labels_the_prediction_is_the_geometric_mean_of_both_probabilities():
+    network = ReferenceNetwork("audio", "video")
+    network.multi_label = True
+    generator = np.random.default_rng(0)
+    features = {m: generator.normal(size=(5, 4)).astype(np.float32) for m in network.modalities}
+    heads = {
+        m: {"w": generator.normal(size=(4, 3)).astype(np.float32), "b": np.zeros(3, np.float32)}
+        for m in features
+    }
+    logits, _ = UnimodalObjective().predict(network, {"heads": heads}, features, ())
+    true = [1 / (1 + np.exp(-features[m].astype(float) @ heads[m]["w"])) for m in features]
+    odds = np.sqrt(true[0] * true[1]) / np.sqrt((1 - true[0]) * (1 - true[1]))
+    np.testing.assert_allclose(logits, np.log(odds), rtol=1e-4, atol=1e-6)
+
+
 def test_an_unknown_modality_is_refused():
     with pytest.raises(ValueError, match=r"predict='smell' is neither 'mean' nor one of \['audio"):
         UnimodalObjective("smell").init_state(NETWORK, PARAMS)

@@ -3,7 +3,8 @@
 from tests.mutants.mutant import in_file
 
 FUSION = ("tests/models/test_fusion.py",)
-SIGNALS = ("tests/models/test_contributions.py", "tests/models/test_method_signals.py")
+CONTRIBUTIONS = ("tests/models/test_contributions.py", "tests/models/test_method_signals.py")
+SIGNALS = ("tests/training/test_multi_label.py", "tests/models/test_method_signals.py")
 
 MUTANTS = (
     *in_file(
@@ -84,7 +85,7 @@ MUTANTS = (
     ),
     *in_file(
         "models/contributions.py",
-        SIGNALS,
+        CONTRIBUTIONS,
         ("what is named is masked", "f if m in subset else", "f if m not in subset else"),
         ("no modality at all has a worth", "if not subset:", "if False:"),
         ("a masked modality is an input of ones", "return jnp.zeros((1,", "return jnp.ones((1,"),
@@ -97,6 +98,12 @@ MUTANTS = (
             "jax.nn.softmax(logits), labels[:, None], axis=-1).sum()",
             "jax.nn.softmax(logits), labels[:, None], axis=-1).mean()",
         ),
+        (
+            "the confidence in a label is that it is true",
+            "jnp.where(labels > 0, ones, 1 - ones)",
+            "ones",
+        ),
+        ("the confidence in labels is a sum", ".mean(axis=-1).sum()", ".sum()"),
         (
             "modalities are worth their loss",
             "return -cross_entropy(logits, batch.labels)",

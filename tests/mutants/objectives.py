@@ -57,6 +57,11 @@ MUTANTS = (
             "lambda z: z",
         ),
         (
+            "log-probabilities are averaged of labels too",
+            "(lambda z: z) if network.multi_label else jax.nn.log_softmax",
+            "jax.nn.log_softmax",
+        ),
+        (
             "the first modality counts twice",
             "Outcome(nothing, losses,",
             "Outcome(next(iter(losses.values())), losses,",
@@ -148,6 +153,16 @@ MUTANTS = (
         ),
         ("the weights do not add up to 1", "share / divisor", "share"),
         (
+            "the option O_min does not reach the schedule",
+            "smallest_overfitting=options.smallest_overfitting",
+            "smallest_overfitting=1e-3",
+        ),
+        (
+            "the schedule's O_min does not reach the weights",
+            "smallest_overfitting=self.smallest_overfitting",
+            "smallest_overfitting=1e-3",
+        ),
+        (
             "weights are not those of the losses",
             "state.weights[k].astype(loss.dtype) * loss",
             "loss",
@@ -182,6 +197,16 @@ MUTANTS = (
             "all modalities count the same",
             "jax.nn.log_softmax(-entropy, axis=0) + log_p",
             "jax.nn.log_softmax(0 * entropy, axis=0) + log_p",
+        ),
+        (
+            "losses of several modalities are averaged",
+            "jnp.sum(jnp.stack(list(unimodal.values())))",
+            "jnp.mean(jnp.stack(list(unimodal.values())))",
+        ),
+        (
+            "the head is drawn by its inputs alone",
+            "jax.nn.initializers.glorot_normal()",
+            "jax.nn.initializers.he_normal()",
         ),
         (
             "the head's gradient is not projected",

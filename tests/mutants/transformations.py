@@ -122,6 +122,7 @@ MUTANTS = (
             "others = total / jnp.maximum(count, 1).astype(confidence.dtype)",
             "others = total",
         ),
+        ("λ is ignored", "loss_weight=lambda options: options.weight", "loss_weight=lambda _: 0.0"),
         ("k is 1 + tanh", "1 - jnp.tanh(alpha * ratio)", "1 + jnp.tanh(alpha * ratio)"),
         ("who is behind is held back", "(confidence > others)", "(confidence < others)"),
         (
@@ -168,6 +169,7 @@ MUTANTS = (
             "(entry - state.mean) / jnp.minimum(jnp.maximum(observed, 1), 2).astype(dtype)",
         ),
         ("an absent modality's average moves", "jnp.where(usable, change, 0)", "change"),
+        ("λ is ignored", "loss_weight=lambda options: options.weight", "loss_weight=lambda _: 0.0"),
         (
             "the mean ratio is 0 at first",
             "jnp.where(known, state.mean, 1), ratios",
@@ -189,6 +191,7 @@ MUTANTS = (
             "jnp.where(agree, a, a * fusion_square - b * dot)",
         ),
         ("γ is left out", "jnp.asarray(gamma, dtype) * ratio * unit", "ratio * unit"),
+        ("a rounding error is a direction", "jnp.finfo(dtype).eps ** 0.5", "jnp.finfo(dtype).eps"),
         (
             "the length is not that of the sum",
             "jnp.asarray(gamma, dtype) * ratio * unit",
