@@ -1,6 +1,6 @@
 """Places in the library, each with what breaks it and with the tests that are to notice."""
 
-from tests.mutants import core, models, objectives, transformations
+from tests.mutants import core, models, objectives, phases, transformations
 from tests.mutants.mutant import Mutant
 
 MUTANTS: tuple[Mutant, ...] = (
@@ -8,4 +8,5 @@ MUTANTS: tuple[Mutant, ...] = (
     *models.MUTANTS,
     *transformations.MUTANTS,
     *objectives.MUTANTS,
+    *phases.MUTANTS,
 )
