@@ -15,9 +15,10 @@ from tests.core.reference_network import (
 )
 
 
-def _total_gradient(
+def total_gradient(
     parameters: Parameters, batch: Batch, weights: Mapping[str, float]
 ) -> Parameters:
+    """Of the fusion loss and the weighted unimodal ones."""
     total = dict(fusion_value_and_gradient(parameters, batch)[1])
     for m in modalities_of(parameters):
         for key, gradient in unimodal_value_and_gradient(parameters, batch, m)[1].items():
@@ -43,11 +44,11 @@ def reference_step(
     rate: float,
 ) -> Parameters:
     """One step of gradient descent on the gradient at w + ρ T² g / ‖T g‖."""
-    gradient = _total_gradient(parameters, batch, weights)
+    gradient = total_gradient(parameters, batch, weights)
     operator = _normalization(parameters, eta)
     norm = np.sqrt(sum(((operator[key] * g) ** 2).sum() for key, g in gradient.items()))
     moved = {
         key: w + rho * operator[key] ** 2 * gradient[key] / norm for key, w in parameters.items()
     }
-    perturbed = _total_gradient(moved, batch, weights)
+    perturbed = total_gradient(moved, batch, weights)
     return {key: w - rate * perturbed[key] for key, w in parameters.items()}

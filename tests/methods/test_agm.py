@@ -260,7 +260,7 @@ def test_registration() -> None:
     )
     title = "AGM α=2.5, limit=10, mean of ratios, matrices, 2 epochs, λ=1"
     assert AGM.title(options) == title
-    assert AGM.loss_weight(AgmOptions()) == 0.0
+    assert (AGM.loss_weight(AgmOptions()), AGM.loss_weight(options)) == (0.0, 1)
     tx = AGM.build(options, LABELS, Context(steps_per_epoch=2))
     gradients, modulated = _gradients(), []
     state = tx.init(gradients)

@@ -156,7 +156,8 @@ def test_specification() -> None:
     assert plain.title == "G-Blend"
     assert plain.objective(Context(3, 100)) == GBlendObjective(trial_steps=30)
     assert (plain.schedule.period(3), plain.schedule.held_out()) == (30, 0.2)
-    assert parse_method("g_blend:smallest_overfitting=0.1").title == "G-Blend O ≥ 0.1"
+    cautious = parse_method("g_blend:smallest_overfitting=0.1")
+    assert (cautious.title, cautious.schedule.smallest_overfitting) == ("G-Blend O ≥ 0.1", 0.1)
     # A trial is at least a step.
     tiny = parse_method("g_blend:trial=0.01")
     assert tiny.objective(Context(1, 100)) == GBlendObjective(trial_steps=1)

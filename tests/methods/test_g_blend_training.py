@@ -61,21 +61,24 @@ class _Quadratics:
         return params, "of the trial"
 
 
-def test_closed_form(x64: None) -> None:
+@pytest.mark.parametrize("smallest", [1e-3, 2.0])
+def test_closed_form(x64: None, smallest: float) -> None:
     """n steps of gradient descent bring θ to ``a + (1 - η)^n (θ - a)``."""
     fit = {"fusion": 0.0, "m0": 1.0, "m1": -2.0}
     held_out = {"fusion": 0.5, "m0": 3.0, "m1": -2.1}
     start = {k: jnp.array([4.0, -1.0, 2.0]) for k in fit}
     probe, steps = _Quadratics(fit, held_out), 7
     state = _state(3, *fit, trial_steps=steps)
-    revised = GBlendSchedule().revise(probe, start, "of the run", state)
+    schedule = GBlendSchedule(smallest_overfitting=smallest)
+    revised = schedule.revise(probe, start, "of the run", state)
     shares = {}
     for k, a in fit.items():
         theta = np.array([4.0, -1.0, 2.0])
         moved = a + (1 - RATE) ** steps * (theta - a)
         held_out_loss = [(x - held_out[k]) ** 2 / 2 for x in (theta, moved)]
         gap = [h - (x - a) ** 2 / 2 for h, x in zip(held_out_loss, (theta, moved), strict=True)]
-        shares[k] = np.abs(held_out_loss[0] - held_out_loss[1]) / (gap[1] - gap[0]) ** 2
+        overfitting = np.maximum(np.abs(gap[1] - gap[0]), smallest)
+        shares[k] = np.abs(held_out_loss[0] - held_out_loss[1]) / overfitting**2
     for k, share in shares.items():
         np.testing.assert_allclose(revised.weights[k], share / sum(shares.values()), rtol=1e-8)
     assert revised.trial_steps is state.trial_steps

@@ -42,6 +42,23 @@ def test_modalities_are_weighed_by_their_entropy(x64: None, count: int) -> None:
     assert_close(unimodal, {m: f @ kernel + bias for m, f in features.items()})
 
 
+def test_of_several_modalities_the_losses_add_up(x64: None) -> None:
+    generator = np.random.default_rng(6)
+    features = {m: generator.standard_normal((5, SIZE)) for m in NAMES}
+    kernel, bias = generator.standard_normal((SIZE, CLASSES)), generator.standard_normal(CLASSES)
+    truth = np.array([0, 2, 1, 1, 0])
+    losses = {
+        m: -np.log(softmax(f @ kernel + bias)[np.arange(5), truth]).mean()
+        for m, f in features.items()
+    }
+    params = {"method": {"head": {"kernel": jnp.asarray(kernel), "bias": jnp.asarray(bias)}}}
+    network = make_network(**dict.fromkeys(NAMES, SIZE))
+    operands = jax.tree.map(jnp.asarray, (features, truth))
+    outcome = jit(lambda f, y: OBJECTIVE.losses(network, params, f, y, ()))(*operands)
+    assert_close(outcome.unimodal, losses)
+    assert_close(outcome.fusion, sum(losses.values()))
+
+
 def test_a_certain_prediction_is_finite() -> None:
     head = {"kernel": 1e4 * jnp.eye(SIZE, CLASSES), "bias": jnp.zeros(CLASSES)}
     features = {m: jnp.ones((2, SIZE)).at[0, 0].set(5.0) for m in NAMES}
@@ -50,9 +67,10 @@ def test_a_certain_prediction_is_finite() -> None:
 
 
 def test_initial_head() -> None:
-    head = OBJECTIVE.init_params(make_network(a=40, b=40), jax.random.key(0))["head"]
-    assert (head["kernel"].shape, head["bias"].shape) == ((40, CLASSES), (CLASSES,))
-    np.testing.assert_allclose(jnp.std(head["kernel"]), (2 / (40 + CLASSES)) ** 0.5, rtol=0.15)
+    sizes, classes = {"a": 40, "b": 40}, 60
+    head = OBJECTIVE.init_params(LinearNetwork(sizes, sizes, classes), jax.random.key(0))["head"]
+    assert (head["kernel"].shape, head["bias"].shape) == ((40, classes), (classes,))
+    np.testing.assert_allclose(jnp.std(head["kernel"]), (2 / (40 + classes)) ** 0.5, rtol=0.1)
     assert not head["bias"].any()
 
 

@@ -162,6 +162,18 @@ def test_opposite_and_zero_gradients_leave_the_encoder_where_it_is(
     np.testing.assert_array_equal(update_of(u * 0, u * 0), 0)
 
 
+@pytest.mark.parametrize("apart, survives", [(1e-4, False), (1e-2, True)])
+def test_nearly_opposite_gradients_have_a_direction_above_the_rounding_error(
+    apart: float, survives: bool
+) -> None:
+    """Its square root is 3e-4 in 32 bits."""
+    f = np.asarray([1.0, 0, 0, 0, 0, 0], np.float32)
+    u = np.asarray([-1.0, apart, 0, 0, 0, 0], np.float32)
+    want = join(f.astype(float), u.astype(float)) if survives else np.zeros(SIZE)
+    for pair in [(f, u), (u, f)]:
+        np.testing.assert_allclose(update_of(*pair), want, rtol=1e-3, atol=1e-6 * survives)
+
+
 @pytest.mark.parametrize("scale", [1e-30, 1e-4, 1e4, 1e30])
 def test_gradients_of_any_magnitude(scale: float) -> None:
     f, u = np.random.default_rng(2).standard_normal((2, SIZE)).astype(np.float32)

@@ -275,7 +275,7 @@ def test_registration() -> None:
     assert OGM_GE.title(OgmGeOptions()) == "OGM-GE α=0.3"
     options = OgmGeOptions(noise=False, tensors="matrices", modulation_epochs=2, weight=1)
     assert OGM_GE.title(options) == "OGM α=0.3, matrices, 2 epochs, λ=1"
-    assert OGM_GE.loss_weight(OgmGeOptions()) == 0.0
+    assert (OGM_GE.loss_weight(OgmGeOptions()), OGM_GE.loss_weight(options)) == (0.0, 1)
     gradients, confidence = _gradients(0), {"audio": 9.0, "text": 1.0, "video": 1.0}
     tx = OGM_GE.build(options, LABELS, Context(steps_per_epoch=2))
     state, modulated = tx.init(gradients), []

@@ -29,6 +29,7 @@ WEIGHTS = {
     "fusion_only": (1.0, 0.0),
     "late_fusion": (1.0, 1.0),
     "late_fusion:weight=0.3": (1.0, 0.3),
+    "gated:weight=0.3": (1.0, 0.3),
 }
 
 
@@ -49,6 +50,11 @@ def test_trajectory_is_gradient_descent_on_the_weighted_losses(x64, spec, count)
         params = jax.tree.map(lambda p, g: p - 0.1 * g, params, grads)
         expected = descend(expected, batch, weights, 0.1)
         chex.assert_trees_all_close(params, nested(expected), rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["concat", "sum", "film", "gated"])
+def test_a_fusion_head_is_asked_for_by_its_name(name):
+    assert parse_method(name).fusion == name
 
 
 def _features(params):
@@ -92,6 +98,21 @@ def test_prediction_is_the_mean_of_log_probabilities_or_one_modality():
     assert np.array_equal(each["audio"], unimodal["audio"])
     logits, _ = UnimodalObjective("video").predict(NETWORK, PARAMS, features, ())
     assert np.array_equal(logits, unimodal["video"])
+
+
+def test_of_labels_the_prediction_is_the_geometric_mean_of_both_probabilities():
+    network = ReferenceNetwork("audio", "video")
+    network.multi_label = True
+    generator = np.random.default_rng(0)
+    features = {m: generator.normal(size=(5, 4)).astype(np.float32) for m in network.modalities}
+    heads = {
+        m: {"w": generator.normal(size=(4, 3)).astype(np.float32), "b": np.zeros(3, np.float32)}
+        for m in features
+    }
+    logits, _ = UnimodalObjective().predict(network, {"heads": heads}, features, ())
+    true = [1 / (1 + np.exp(-features[m].astype(float) @ heads[m]["w"])) for m in features]
+    odds = np.sqrt(true[0] * true[1]) / np.sqrt((1 - true[0]) * (1 - true[1]))
+    np.testing.assert_allclose(logits, np.log(odds), rtol=1e-4, atol=1e-6)
 
 
 def test_an_unknown_modality_is_refused():

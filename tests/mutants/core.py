@@ -1,0 +1,128 @@
+"""Breaks MASAM's rule."""
+
+from tests.mutants.mutant import in_file
+
+# From the quickest to the slowest: pytest stops at the first failure.
+TESTS = (
+    "tests/core/test_masam_arguments.py",
+    "tests/core/test_gradients.py",
+    "tests/core/test_late_fusion.py",
+    "tests/core/test_masam_properties.py",
+    "tests/core/test_masam_degenerate.py",
+    "tests/core/test_masam_reference.py",
+    "tests/contract/test_contract.py",
+)
+
+MUTANTS = (
+    *in_file(
+        "core/perturbation.py",
+        TESTS,
+        (
+            "the perturbation points downhill",
+            "step = scale * gradients[i].astype(scale.dtype)",
+            "step = -scale * gradients[i].astype(scale.dtype)",
+        ),
+        (
+            "the clean and the perturbed gradient change places",
+            "difference = gradient[i].astype(clean[i].dtype) - clean[i]",
+            "difference = clean[i] - gradient[i].astype(clean[i].dtype)",
+        ),
+        (
+            "every modality is perturbed",
+            "m: jnp.where(index == i, self._scales[m], jnp.zeros_like(self._scales[m]))",
+            "m: self._scales[m] + 0 * i",
+        ),
+        (
+            "a perturbed gradient that is not finite is used",
+            "keep = (scale != 0) & all_finite(gradient[i] for i in mine)",
+            "keep = scale != 0",
+        ),
+    ),
+    *in_file(
+        "core/scores.py",
+        TESTS,
+        ("γ is the mean of per-tensor cosines", "if per_tensor:", "if True:"),
+        (
+            "decay uses the average before the step",
+            "scores.previous_loss[m] - ma_loss)",
+            "scores.previous_loss[m] - scores.ma_loss[m])",
+        ),
+        (
+            "an absent modality's average moves",
+            "new[field][m] = jnp.where(present[m], value, getattr(scores, field)[m])",
+            "new[field][m] = value",
+        ),
+        (
+            "the first average starts from zero",
+            "ma_loss = jnp.where(seen, beta_ * scores.ma_loss[m] + (1 - beta_) * loss, loss)",
+            "ma_loss = beta_ * scores.ma_loss[m] + (1 - beta_) * loss",
+        ),
+        (
+            "decay may be negative",
+            "jnp.maximum(zero, scores.previous_loss[m] - ma_loss)",
+            "scores.previous_loss[m] - ma_loss",
+        ),
+        (
+            "β weighs the new loss",
+            "beta_ * scores.ma_loss[m] + (1 - beta_) * loss",
+            "(1 - beta_) * scores.ma_loss[m] + beta_ * loss",
+        ),
+    ),
+    *in_file(
+        "core/decision.py",
+        TESTS,
+        (
+            "ties go to the last modality",
+            "best = jnp.argmax(jnp.where(there, values, -jnp.inf)).astype(jnp.int32)",
+            "best = (len(modalities) - 1 - jnp.argmax(jnp.where(there, values, -jnp.inf)[::-1]))"
+            ".astype(jnp.int32)",
+        ),
+        (
+            "an absent modality is perturbed",
+            "scales[m] = jnp.where(present[m], scale, jnp.zeros_like(scale))",
+            "scales[m] = scale",
+        ),
+        (
+            "the radius grows with the gradient's norm",
+            "scale = jnp.asarray(radius, dtype) * factor * alignments[m].inverse_norm",
+            "scale = jnp.asarray(radius, dtype) * factor",
+        ),
+        (
+            "γ does not scale the radius",
+            "factor = alignments[m].cosine if settings.scale_by_alignment else jnp.ones((), dtype)",
+            "factor = jnp.ones((), dtype)",
+        ),
+    ),
+    *in_file(
+        "core/signals.py",
+        TESTS,
+        (
+            "the second pass differentiates the total loss",
+            "return self.passes.fusion_loss(tree, args, features, modality)",
+            "return self.passes.total_loss(tree, args)",
+        ),
+    ),
+    *in_file(
+        "core/passes.py",
+        TESTS,
+        (
+            "the perturbed encoder's features are the clean ones",
+            "{**features, **fresh}",
+            "{**fresh, **features}",
+        ),
+    ),
+    *in_file(
+        "core/collectives.py",
+        TESTS,
+        (
+            "devices do not agree",
+            "return tree if axis_name is None else jax.lax.pmean(tree, axis_name)",
+            "return tree",
+        ),
+    ),
+    *in_file(
+        "core/masam.py",
+        TESTS,
+        ("the schedule stands still", "optax.safe_increment(state.count)", "state.count"),
+    ),
+)

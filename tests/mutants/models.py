@@ -1,0 +1,124 @@
+"""Breaks the fusion heads, and the signals of a batch that methods read."""
+
+from tests.mutants.mutant import in_file
+
+FUSION = ("tests/models/test_fusion.py",)
+CONTRIBUTIONS = ("tests/models/test_contributions.py", "tests/models/test_method_signals.py")
+SIGNALS = ("tests/training/test_multi_label.py", "tests/models/test_method_signals.py")
+
+MUTANTS = (
+    *in_file(
+        "models/fusion.py",
+        FUSION,
+        (
+            "concat: every modality's logits have the whole bias",
+            "parameters.bias[...] / len(self._sizes)",
+            "parameters.bias[...]",
+        ),
+        (
+            "concat: every modality has the first rows",
+            "kernel[start : start + size]",
+            "kernel[:size]",
+        ),
+        (
+            "concat: the order is the caller's",
+            "for m in self._sizes], axis",
+            "for m in features], axis",
+        ),
+    ),
+    *in_file(
+        "models/sum_fusion.py",
+        FUSION,
+        (
+            "logits are averaged",
+            "functools.reduce(operator.add, logits.values())",
+            "functools.reduce(operator.add, logits.values()) / len(logits)",
+        ),
+        (
+            "a modality's own logits are without its bias",
+            "{m: self.dense[m](features[m]) for m in sorted(features)}",
+            "{m: features[m] @ self.dense[m].kernel[...] for m in sorted(features)}",
+        ),
+    ),
+    *in_file(
+        "models/film_fusion.py",
+        FUSION,
+        ("γ is learnt, not 1 + Δγ", "(1 + change) *", "change *"),
+        (
+            "the shift is left out",
+            "hidden.astype(change.dtype) + shift",
+            "hidden.astype(change.dtype)",
+        ),
+        ("scale and shift change places", "change, shift = jnp.split", "shift, change = jnp.split"),
+    ),
+    *in_file(
+        "models/gated_fusion.py",
+        FUSION,
+        ("the gates are of tanh", "nnx.sigmoid(self.project", "nnx.tanh(self.project"),
+        ("the gates add", "hidden * nnx.sigmoid", "hidden + nnx.sigmoid"),
+        ("the gated modality gates itself too", "if m != self._gated:", "if True:"),
+    ),
+    *in_file(
+        "models/conditioning.py",
+        FUSION,
+        ("the first modality is acted upon", "return modalities[-1]", "return modalities[0]"),
+        ("a modality alone is not seen", "{**zeros, modality: kept}", "{modality: kept, **zeros}"),
+    ),
+    *in_file(
+        "models/attention_fusion.py",
+        ("tests/models/test_attention_fusion.py",),
+        ("a modality's token is read", "tokens, mask))[:, 0]", "tokens, mask))[:, -1]"),
+    ),
+    *in_file(
+        "models/shapley.py",
+        ("tests/models/test_shapley.py",),
+        (
+            "all subsets count the same, as in Banzhaf's value",
+            "1.0 / (len(players) * math.comb(len(players) - 1, len(subset)))",
+            "1.0 / 2 ** (len(players) - 1)",
+        ),
+        (
+            "what a modality is worth alone is taken off",
+            "worth[subset | {player}] - without",
+            "worth[subset | {player}] - worth[frozenset({player})]",
+        ),
+    ),
+    *in_file(
+        "models/contributions.py",
+        CONTRIBUTIONS,
+        ("what is named is masked", "f if m in subset else", "f if m not in subset else"),
+        ("no modality at all has a worth", "if not subset:", "if False:"),
+        ("a masked modality is an input of ones", "return jnp.zeros((1,", "return jnp.ones((1,"),
+    ),
+    *in_file(
+        "models/method_signals.py",
+        SIGNALS,
+        (
+            "the confidence is a mean",
+            "jax.nn.softmax(logits), labels[:, None], axis=-1).sum()",
+            "jax.nn.softmax(logits), labels[:, None], axis=-1).mean()",
+        ),
+        (
+            "the confidence in a label is that it is true",
+            "jnp.where(labels > 0, ones, 1 - ones)",
+            "ones",
+        ),
+        ("the confidence in labels is a sum", ".mean(axis=-1).sum()", ".sum()"),
+        (
+            "modalities are worth their loss",
+            "return -cross_entropy(logits, batch.labels)",
+            "return cross_entropy(logits, batch.labels)",
+        ),
+        (
+            "the response losses are of modalities' own parts",
+            "modal_responses(batch.network, batch.params, batch.features, batch.blank)",
+            "batch.network.modality_logits(batch.params, batch.features)",
+        ),
+        ("features are added", "widen(f).mean(axis=0)", "widen(f).sum(axis=0)"),
+        (
+            "signals are differentiated",
+            "*jax.lax.stop_gradient((params, dict(features)))",
+            "*(params, dict(features))",
+        ),
+    ),
+)
