@@ -30,6 +30,7 @@ FLOOR = {room: floor for floor, rooms in enumerate(ORDER) for room in rooms}
 OTHER_TESTS = {
     "contract": "what every method keeps to, of whatever room it is",
     "experiments": "of experiments/, beside the package",
+    "mutants": "changes of the library that a test must notice",
     "models/torch_outputs": "recorded outputs of PyTorch, and what recorded them",
 }
 # What `pip install masam_jax` brings, and so what the core and the methods may import.

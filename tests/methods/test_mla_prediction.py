@@ -54,7 +54,7 @@ def test_of_several_modalities_the_losses_add_up(x64: None) -> None:
     params = {"method": {"head": {"kernel": jnp.asarray(kernel), "bias": jnp.asarray(bias)}}}
     network = make_network(**dict.fromkeys(NAMES, SIZE))
     operands = jax.tree.map(jnp.asarray, (features, truth))
-    outcome = jit(lambda f, y: OBJECTIVE.losses(network, params, f, y, ()))(*operands)
+    outcome = jax.jit(lambda f, y: OBJECTIVE.losses(network, params, f, y, ()))(*operands)
     assert_close(outcome.unimodal, losses)
     assert_close(outcome.fusion, sum(losses.values()))
 
