@@ -111,7 +111,7 @@ class Tune:
         for name in ("trials", "tune_seeds"):
             if getattr(self, name) < 1:
                 raise ValueError(
-                    f"{name}={getattr(self, name)} is out of range: expected a number >= 1"
+                    f"{name}={getattr(self, name)} is out of range: expected an integer >= 1"
                 )
 
     @property

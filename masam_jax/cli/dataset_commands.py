@@ -88,7 +88,7 @@ class VerifyDataset(_WithDataDir):
 
 def _at_least_one(name: str, value: int | None) -> None:
     if value is not None and value < 1:
-        raise ValueError(f"{name}={value} is out of range: expected a number >= 1")
+        raise ValueError(f"{name}={value} is out of range: expected an integer >= 1")
 
 
 DatasetCommand = ListDatasets | PrepareDataset | DescribeDataset | VerifyDataset

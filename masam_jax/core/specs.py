@@ -187,11 +187,15 @@ def check_number(name: str, value: Any, accepted: str, *, whole: bool = False) -
         raise ValueError(f"{name} must be {_in_words(accepted, whole)}, got {value!r}")
 
 
-def check_sizes(**sizes: int | None) -> None:
-    """Raises ``ValueError`` unless every size is an integer >= 1, or None."""
+def check_sizes(**sizes: int) -> None:
+    """Raises ``ValueError`` unless every size is an integer >= 1."""
     for name, value in sizes.items():
-        if value is not None:
-            check_number(name, value, "[1, inf)", whole=True)
+        check_number(name, value, "[1, inf)", whole=True)
+
+
+def check_optional_sizes(**sizes: int | None) -> None:
+    """`check_sizes` of those that are not None."""
+    check_sizes(**{name: value for name, value in sizes.items() if value is not None})
 
 
 def check_radius(rho: Any) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from masam_jax.core.specs import check_sizes
+from masam_jax.core.specs import check_optional_sizes
 from masam_jax.data.builders.build_job import OnSample
 from masam_jax.data.checked_rows import checked_rows, in_a_line
 from masam_jax.data.in_memory import MultimodalData
@@ -94,7 +94,7 @@ def verify_data(
     Raises:
       ValueError: the data set cannot be split, or not even begun to be read.
     """
-    check_sizes(samples=samples)
+    check_optional_sizes(samples=samples)
     parts = _parts(data)
     rows = checked_rows(data, parts.get("train"))
     shown = {part: _spread(found, data.labels, examples) for part, found in parts.items()}

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 
-from masam_jax.core.specs import check_sizes
+from masam_jax.core.specs import check_optional_sizes, check_sizes
 from masam_jax.models.sequence_inputs import prepend_token
 from masam_jax.models.transformer import TransformerStack, learned_vectors
 
@@ -50,7 +50,8 @@ class AttentionFusion(nnx.Module):
         param_dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ):
-        check_sizes(heads=heads, width=width)
+        check_sizes(heads=heads)
+        check_optional_sizes(width=width)
         units = -(-max(features.values()) // heads) * heads if width is None else width
         self.stack = TransformerStack(
             units, 1, heads, dtype=dtype, param_dtype=param_dtype, rngs=rngs

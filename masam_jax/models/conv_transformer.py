@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 
-from masam_jax.core.specs import check_choice, check_sizes
+from masam_jax.core.specs import check_choice, check_optional_sizes, check_sizes
 from masam_jax.models.dropout import make_dropout
 from masam_jax.models.sequence_inputs import (
     SequenceInputs,
@@ -71,7 +71,8 @@ class ConvTransformer(nnx.Module):
         param_dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ):
-        check_sizes(in_features=in_features, max_length=max_length)
+        check_sizes(in_features=in_features)
+        check_optional_sizes(max_length=max_length)
         check_choice("pool", pool, ("mean", "last"))
         self._max_length = max_length
         self._pool = masked_mean if pool == "mean" else last_step

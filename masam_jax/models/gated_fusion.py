@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 
-from masam_jax.core.specs import check_sizes
+from masam_jax.core.specs import check_optional_sizes
 from masam_jax.models.conditioning import acted_upon, logits_alone
 
 
@@ -59,7 +59,7 @@ class GatedFusion(nnx.Module):
         param_dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ):
-        check_sizes(width=width)
+        check_optional_sizes(width=width)
         self._sizes = dict(sorted(features.items()))
         self._gated = acted_upon("gated", gated, tuple(self._sizes))
         units = features[self._gated] if width is None else width

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 
-from masam_jax.core.specs import check_choice, check_flag, check_sizes
+from masam_jax.core.specs import check_choice, check_flag, check_optional_sizes, check_sizes
 from masam_jax.models.normalization import make_norm
 from masam_jax.models.resnet_blocks import (
     BOTTLENECK_EXPANSION,
@@ -134,7 +134,8 @@ def _check_arguments(
 ) -> None:
     if depth not in _ARCHITECTURES:
         raise ValueError(f"depth is {depth}; it must be one of {list(_ARCHITECTURES)}.")
-    check_sizes(in_channels=in_channels, base_channels=base_channels, width=width)
+    check_sizes(in_channels=in_channels, base_channels=base_channels)
+    check_optional_sizes(width=width)
     check_choice("norm", norm, ("batch", "group"))
     if norm == "group" and (groups < 1 or base_channels % groups):
         raise ValueError(f"groups is {groups}; it must divide base_channels={base_channels}.")

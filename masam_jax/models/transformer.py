@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 
-from masam_jax.core.specs import check_sizes
+from masam_jax.core.specs import check_optional_sizes, check_sizes
 from masam_jax.models.attention import SelfAttention
 from masam_jax.models.dropout import make_dropout
 from masam_jax.models.normalization import LayerNorm
@@ -62,7 +62,7 @@ class TransformerBlock(nnx.Module):
         param_dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ):
-        check_sizes(feed_forward=feed_forward)
+        check_optional_sizes(feed_forward=feed_forward)
         self._pre_norm = pre_norm
         self._dtype = dtype
         self.attention = SelfAttention(

@@ -76,7 +76,7 @@ def plan_tuning(
       RunError: as ``plan_comparison``; also no trial, or an experiment that looks at test samples.
     """
     if trials < 1:
-        raise RunError(f"trials={trials} is out of range: expected a number >= 1")
+        raise RunError(f"trials={trials} is out of range: expected an integer >= 1")
     if experiment.evaluation.report_split != "validation":
         raise RunError("tuning looks at validation samples alone: report_split must be validation")
     plan = plan_comparison(methods, None, experiment, inputs=inputs)

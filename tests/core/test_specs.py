@@ -12,8 +12,11 @@ import numpy as np
 import pytest
 from hypothesis import strategies
 
+from masam_jax import multimodal_value_and_grad
 from masam_jax.core import specs
 from masam_jax.core.specs import Options, option
+from masam_jax.methods.info_reg import info_reg
+from masam_jax.methods.mla import mla
 
 INFINITY = float("inf")
 NAN = float("nan")
@@ -260,10 +263,32 @@ def test_traced_values_are_taken_on_trust():
     assert function(jnp.asarray(3.0)) == 3
 
 
-def test_sizes_are_named_or_left_out():
-    specs.check_sizes(width=3, depth=None)
+@pytest.mark.parametrize("depth", [0, None, 1.0, True])
+def test_sizes_are_named(depth):
+    specs.check_sizes(width=3, depth=1)
+    with pytest.raises(ValueError, match=rf"^depth must be an integer >= 1, got {depth}"):
+        specs.check_sizes(width=3, depth=depth)
+
+
+def test_optional_sizes_may_be_left_out():
+    specs.check_optional_sizes(width=3, depth=None)
     with pytest.raises(ValueError, match=r"^depth must be an integer >= 1, got 0"):
-        specs.check_sizes(width=3, depth=0)
+        specs.check_optional_sizes(width=3, depth=0)
+
+
+# Every caller whose size has no meaning as None.
+@pytest.mark.parametrize(
+    "name, call",
+    [
+        ("microbatches", lambda: multimodal_value_and_grad(lambda p: p, microbatches=None)),
+        ("steps_per_epoch", lambda: info_reg({"a": "a"}, steps_per_epoch=None)),
+        ("history", lambda: info_reg({"a": "a"}, steps_per_epoch=3, history=None)),
+        ("steps_per_epoch", lambda: mla({"a": "a"}, steps_per_epoch=None)),
+    ],
+)
+def test_none_is_no_size(name, call):
+    with pytest.raises(ValueError, match=rf"^{name} must be an integer >= 1, got None"):
+        call()
 
 
 def test_a_radius_is_a_number_or_a_schedule():
