@@ -23,7 +23,7 @@ def load_mfeat() -> MultimodalData:
     coefficients, ``kar`` ``[2000, 64]`` Karhunen-Loève coefficients, ``mor`` ``[2000, 6]``
     morphological features, ``pix`` ``[2000, 240]`` pixel averages, ``zer`` ``[2000, 47]`` Zernike
     moments. Values are the archive's own; standardise them from the training rows alone with
-    `feature_statistics` and `standardize`.
+    `masam_jax.data.feature_statistics` and `masam_jax.data.standardize`.
 
     Raises:
       ValueError: when the file in the installed package is missing or is not the published one.
