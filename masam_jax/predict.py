@@ -193,7 +193,7 @@ class Predictor:
             self._programs[config] = _compile(self._model, config)
         program, found = self._programs[config], []
         for batch, count in parts:
-            each = jax.device_get(program(self._point, self._statistics, batch))
+            each = jax.device_get(program(self._point, self._statistics, jax.device_put(batch)))
             found.append(jax.tree.map(lambda x, n=count: x[:, :n], each))
         fused, unimodal = jax.tree.map(lambda *arrays: np.concatenate(arrays, axis=1), *found)
         return Prediction(self.classes, fused, unimodal, self._model.facts.multi_label)
@@ -233,7 +233,8 @@ def load_predictor(
     best = (checkpoint or model.experiment.evaluation.report) == "best"
     positions = np.array([model.seeds.index(seed) for seed in chosen])
     point, statistics = jax.tree.map(
-        lambda x: jnp.asarray(x[positions]), (model.point(best), read_statistics(model.root))
+        lambda x: jax.device_put(jax.device_get(x)[positions]),
+        (model.point(best), read_statistics(model.root)),
     )
     return Predictor(model, point, statistics, chosen, batch_size)
 

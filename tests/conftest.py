@@ -1,4 +1,4 @@
-"""Eight fake CPU devices, strict dtypes, reproducible hypothesis, compiled programs kept."""
+"""Eight fake CPU devices, strict dtypes and ranks, reproducible hypothesis, programs kept."""
 
 import gc
 from pathlib import Path
@@ -12,6 +12,7 @@ from tests.quick_compilation import compile_quickly
 from tests.slow_files import SLOW_FILES
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_numpy_rank_promotion", "raise")
 compile_quickly(devices=8)
 keep_programs()
 # Tracing makes many small objects, and few cycles: looking for these is a tenth of its time.

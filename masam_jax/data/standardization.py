@@ -132,7 +132,8 @@ def _scaled(tree: Any, pair: Any) -> Any:
         return {**tree, "values": where(real, values, np.float32(0))}
     if pair is None:
         return tree.astype(np.float32)
-    return (tree.astype(np.float32) - pair[0]) / pair[1]
+    mean, std = (x.reshape((1,) * (tree.ndim - x.ndim) + x.shape) for x in pair)
+    return (tree.astype(np.float32) - mean) / std
 
 
 _BY_FEATURE = Modality("vector", ())

@@ -45,7 +45,7 @@ def init_classifier(
         shapes |= {(m, "layer"): (sizes[m], hidden), (m, "added"): (layers, sizes[m], hidden)}
     # One draw for all of them: each compiles for seconds on CPU.
     ends = list(itertools.accumulate(math.prod(shape) for shape in shapes.values()))
-    draws = jnp.split(jax.random.normal(key, (ends[-1],)), ends[:-1])
+    draws = jnp.split(jax.random.normal(key, (ends[-1],), jnp.float32), ends[:-1])
     parts = {
         name: _layer(draw.reshape(shape))
         for draw, (name, shape) in zip(draws, shapes.items(), strict=True)
@@ -74,11 +74,12 @@ def classify(
     head, own = params["head"], params["modalities"][modality]
 
     def logits(hidden: jax.Array) -> jax.Array:
-        return jax.nn.relu(hidden) @ head["kernel"] + head["bias"]
+        scores = jax.nn.relu(hidden) @ head["kernel"]
+        return scores + jnp.broadcast_to(head["bias"], scores.shape)
 
     layer, added = own["layer"], own["added"]
-    first = logits(features @ layer["kernel"] + layer["bias"])
-    further = logits(features @ added["kernel"] + added["bias"][:, None])
+    first = logits(features @ layer["kernel"] + layer["bias"][None])
+    further = logits(features[None] @ added["kernel"] + added["bias"][:, None])
     place = jnp.arange(len(further), dtype=given.dtype)
     before, last = (
         jnp.tensordot(chosen.astype(further.dtype), further, axes=1)

@@ -1,6 +1,7 @@
 """G-Blend: losses weighted by how much each one generalises, against how much it overfits."""
 
 import dataclasses
+import functools
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
@@ -198,7 +199,7 @@ class GBlendSchedule(Schedule):
             after = _measure(probe, moved)
             fit |= {k: after.fit[k] for k in trained}
             held_out |= {k: after.held_out[k] for k in trained}
-        weights = blend_weights(
+        weights = _blend(
             before,
             Measured(fit, held_out),
             state.weights,
@@ -212,13 +213,22 @@ def _measure(probe: Probe, params: optax.Params) -> Measured:
 
 
 def _train_only(state: GBlendState, trained: Collection[str]) -> GBlendState:
-    weights = {k: jnp.full_like(w, float(k in trained)) for k, w in state.weights.items()}
+    weights = _one_where(state.weights, trained=tuple(trained))
     return state._replace(weights=_placed_as(weights, state.weights))
+
+
+# Jitted, so that their constants are no transfers to the device.
+_blend = jax.jit(blend_weights, static_argnames="smallest_overfitting")
+
+
+@functools.partial(jax.jit, static_argnames="trained")
+def _one_where(weights: dict[str, jax.Array], trained: tuple[str, ...]) -> dict[str, jax.Array]:
+    return {k: jnp.full_like(w, float(k in trained)) for k, w in weights.items()}
 
 
 def _trial_steps(state: GBlendState) -> int:
     # The same for all seeds; another process may hold the others.
-    return int(state.trial_steps.addressable_data(0).ravel()[0])
+    return int(jax.device_get(state.trial_steps.addressable_data(0)).ravel()[0])
 
 
 def _placed_as(new: dict[str, jax.Array], old: dict[str, jax.Array]) -> dict[str, jax.Array]:

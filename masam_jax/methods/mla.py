@@ -218,7 +218,7 @@ class MlaObjective(Objective):
                 f" feature sizes {sizes}"
             )
         shape = (next(iter(sizes.values())), network.num_classes)
-        kernel = jax.nn.initializers.glorot_normal()(key, shape)
+        kernel = jax.nn.initializers.glorot_normal()(key, shape, jnp.float32)
         return {"head": {"kernel": kernel, "bias": jnp.zeros_like(kernel[0])}}
 
     def losses(
@@ -242,7 +242,7 @@ class MlaObjective(Objective):
         """``(log p [B, C], {m: logits [B, C]})``, over the modalities of ``features``."""
         del network, state
         head = params["method"]["head"]
-        unimodal = {m: f @ head["kernel"] + head["bias"] for m, f in features.items()}
+        unimodal = {m: f @ head["kernel"] + head["bias"][None] for m, f in features.items()}
         wide = jnp.stack(list(unimodal.values())).astype(accumulation_dtype(unimodal))
         log_p = jax.nn.log_softmax(wide)
         entropy = jnp.sum(jax.scipy.special.entr(jnp.exp(log_p)), axis=-1, keepdims=True)

@@ -84,7 +84,7 @@ def ogm_ge(
       tensors: which tensors of an encoder are modulated: "all"; "matrices", those of two
         dimensions and more; or "convolutions", those of exactly four, as in the release.
       other: the label of the leaves that belong to no modality.
-      key: the PRNG key of the noise; ``jax.random.key(0)`` when None.
+      key: the PRNG key of the noise; any typed or raw one, that of seed 0 when None.
 
     Returns:
       The transformation, with an `OgmGeState`.

@@ -224,7 +224,7 @@ class PmrObjective(Objective):
 
 def _log_probabilities(features: jax.Array, prototypes: jax.Array, known: jax.Array) -> jax.Array:
     """``log p(k|i)``, ``[B, C]``."""
-    squares = jnp.sum((features[:, None, :] - prototypes) ** 2, axis=-1)
+    squares = jnp.sum((features[:, None, :] - prototypes[None]) ** 2, axis=-1)
     # The root has no gradient at zero, where features equal a prototype.
     apart = squares > 0
     distances = jnp.where(apart, jnp.sqrt(jnp.where(apart, squares, 1)), 0)

@@ -109,5 +109,5 @@ class ConvTransformer(nnx.Module):
         steps = self.conv(blank_padding(values, mask))
         if self._max_length is not None:
             check_length(values.shape[1], self._max_length)
-            steps = steps + self.positions[: values.shape[1]].astype(steps.dtype)
+            steps = steps + self.positions[: values.shape[1]].astype(steps.dtype)[None]
         return self._pool(self.stack(self.dropout(steps), mask), mask)

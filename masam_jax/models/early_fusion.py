@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
+from masam_jax.core.random_keys import typed_key
 from masam_jax.models.fusion import UnimodalHead
 from masam_jax.models.network import LateFusionNetwork
 from masam_jax.models.pure_module import ModuleFactory, ParamDict, PureModule
@@ -103,7 +104,7 @@ class EarlyFusionNetwork(LateFusionNetwork):
 
     def init(self, key: jax.Array) -> ParamDict:
         """Draw parameters from a PRNG key; to be jitted, or mapped over keys, at will."""
-        rest, trunk = jax.random.split(key)
+        rest, trunk = jax.random.split(typed_key(key))
         return super().init(rest) | {"trunk": self._trunk.init(trunk)}
 
     def fuse(self, params: ParamDict, features: Mapping[str, Any]) -> jax.Array:

@@ -60,7 +60,7 @@ class ConcatFusion(nnx.Module):
                 part = kernel[start : start + size]
                 dtype = parameters.dtype or jnp.result_type(features[m], part, bias)
                 x, w, b = (array.astype(dtype) for array in (features[m], part, bias))
-                logits[m] = x @ w + b
+                logits[m] = x @ w + b[None]
             start += size
         return logits
 

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from masam_jax.core.late_fusion import LateFusion
+from masam_jax.core.random_keys import typed_key
 from masam_jax.models.fusion import UnimodalHead, get_fusion
 from masam_jax.models.mlp import MLPEncoder
 from masam_jax.models.objectives import cross_entropy_objective
@@ -135,14 +136,17 @@ class LateFusionNetwork:
     def init(self, key: jax.Array) -> ParamDict:
         """Draw parameters from a PRNG key; to be jitted, or mapped over keys, at will."""
         # One key for each part by its place in the sorted order, encoders first.
-        keys = jax.random.split(key, 1 + 2 * len(self._modalities))
-        encoder_keys, head_keys = jnp.split(keys[1:], 2)
+        modalities = self._modalities
+        fusion, *keys = jax.random.split(typed_key(key), 1 + 2 * len(modalities))
+        encoders, heads = keys[: len(modalities)], keys[len(modalities) :]
         return {
             "encoders": {
-                m: self._encoders[m].init(encoder_keys[i]) for i, m in enumerate(self._modalities)
+                m: self._encoders[m].init(own) for m, own in zip(modalities, encoders, strict=True)
             },
-            "fusion": self._fusion.init(keys[0]),
-            "heads": {m: self._heads[m].init(head_keys[i]) for i, m in enumerate(self._modalities)},
+            "fusion": self._fusion.init(fusion),
+            "heads": {
+                m: self._heads[m].init(own) for m, own in zip(modalities, heads, strict=True)
+            },
         }
 
     def init_statistics(self) -> ParamDict:
@@ -196,7 +200,7 @@ class LateFusionNetwork:
         """
         encoder = self._encoders[modality]
         if encoder.is_random and key is not None:
-            key = jax.random.fold_in(key, self._modalities.index(modality))
+            key = jax.random.fold_in(typed_key(key), self._modalities.index(modality))
         return encoder.train(
             params["encoders"][modality],
             inputs,

@@ -55,7 +55,10 @@ class LayerNorm(nnx.Module):
         centred = inputs.astype(wide) - inputs.astype(wide).mean(axis=-1, keepdims=True)
         variance = jnp.square(centred).mean(axis=-1, keepdims=True)
         scaled = centred * jax.lax.rsqrt(variance + self._epsilon)
-        outputs = scaled * self.scale.astype(wide) + self.bias.astype(wide)
+        scale, bias = (
+            jnp.broadcast_to(x.astype(wide), scaled.shape) for x in (self.scale, self.bias)
+        )
+        outputs = scaled * scale + bias
         return outputs.astype(inputs.dtype if self._dtype is None else self._dtype)
 
 

@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from masam_jax.core.random_keys import seed_key, typed_key
+
 ParamDict = dict[str, Any]
 
 
@@ -34,7 +36,7 @@ class PureModule:
 
     def __init__(self, name: str, factory: ModuleFactory, *, stateful: bool = False):
         self._factory = factory
-        abstract = nnx.eval_shape(lambda: factory(rngs=nnx.Rngs(jax.random.key(0))))
+        abstract = nnx.eval_shape(lambda: factory(rngs=nnx.Rngs(typed_key(seed_key(0)))))
         state = nnx.state(abstract)
         _, statistics, streams, rest = nnx.filter_state(
             state, nnx.Param, nnx.BatchStat, nnx.RngState, ...
@@ -61,14 +63,16 @@ class PureModule:
 
     def init(self, key: jax.Array) -> ParamDict:
         """Parameters drawn from a PRNG key."""
-        return nnx.to_pure_dict(nnx.state(self._factory(rngs=nnx.Rngs(key)), nnx.Param))
+        return nnx.to_pure_dict(nnx.state(self._factory(rngs=nnx.Rngs(typed_key(key))), nnx.Param))
 
     def init_statistics(self) -> ParamDict:
         """Running statistics before the first step; empty where there are none."""
         if not self.has_statistics:
             return {}
         # They do not depend on the key, and jit drops the parameters.
-        module = jax.jit(lambda: self._statistics_of(self._factory(rngs=nnx.Rngs(0))))
+        module = jax.jit(
+            lambda: self._statistics_of(self._factory(rngs=nnx.Rngs(typed_key(seed_key(0)))))
+        )
         return module()
 
     def __call__(
@@ -125,7 +129,7 @@ class PureModule:
     def _random_state(self, key: jax.Array | None) -> Any:
         """Streams whose keys are all derived from one, at the beginning of their count."""
         leaves, structure = jax.tree.flatten(self._streams, is_leaf=lambda x: isinstance(x, tuple))
-        base = jax.random.key(0) if key is None else as_typed_key(key)
+        base = typed_key(seed_key(0) if key is None else key)
         filled = [
             jax.random.fold_in(base, index)
             if jnp.issubdtype(dtype, jax.dtypes.prng_key)
@@ -137,10 +141,3 @@ class PureModule:
     @staticmethod
     def _statistics_of(module: nnx.Module) -> ParamDict:
         return nnx.to_pure_dict(nnx.state(module, nnx.BatchStat))
-
-
-def as_typed_key(key: jax.Array) -> jax.Array:
-    """A typed PRNG key of a raw one, uint32[2], or of a typed one."""
-    if jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
-        return key
-    return jax.random.wrap_key_data(key)

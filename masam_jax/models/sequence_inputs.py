@@ -62,7 +62,7 @@ def masked_mean(values: jax.Array, mask: jax.Array) -> jax.Array:
 
 def last_step(values: jax.Array, mask: jax.Array) -> jax.Array:
     """The last real step ``[B, D]`` of ``[B, T, D]``; zeros where there is none."""
-    steps = jnp.arange(mask.shape[-1])
+    steps = jnp.broadcast_to(jnp.arange(mask.shape[-1]), mask.shape)
     last = jnp.where(mask, steps, -1).max(axis=-1, keepdims=True)
     return blank_padding(values, mask & (steps == last)).sum(axis=-2)
 

@@ -83,7 +83,7 @@ class SequenceTransformer(nnx.Module):
         values, mask = split_mask(inputs, "values", rank=3)
         check_length(values.shape[1], self._max_length)
         steps = self.dense(blank_padding(values, mask))
-        steps = steps + self.positions[: values.shape[1]].astype(steps.dtype)
+        steps = steps + self.positions[: values.shape[1]].astype(steps.dtype)[None]
         if self._has_token:
             steps, mask = prepend_token(self.token[...], steps, mask)
         outputs = self.stack(self.dropout(steps), mask)

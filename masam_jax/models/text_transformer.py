@@ -101,7 +101,7 @@ class TextTransformer(nnx.Module):
         # for the normalisations to scale, and with so small an epsilon no finite gradient.
         tokens = jnp.where(mask, tokens, 0)
         embedded = self.tokens[...].at[tokens].get(mode="fill", fill_value=jnp.nan)
-        embedded = embedded + self.positions[:length] + self.types[0]
+        embedded = embedded + self.positions[:length][None] + self.types[:1][None]
         if self._dtype is not None:
             embedded = embedded.astype(self._dtype)
         return self.stack(self.dropout(self.norm(embedded)), mask)[:, 0]

@@ -86,4 +86,5 @@ class TokenFusion(nnx.Module):
                 f"tokens of {modality!r} have size {values.shape[-1]}; the trunk's width is "
                 f"{self._width}, and its tokenizers need the same."
             )
-        return values + self.modality[modality][...].astype(values.dtype)
+        own = self.modality[modality][...].astype(values.dtype)
+        return values + jnp.broadcast_to(own, values.shape)

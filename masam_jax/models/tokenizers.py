@@ -84,7 +84,7 @@ class PatchTokenizer(nnx.Module):
             )
         patches = self.conv(inputs)
         values = patches.reshape(len(patches), -1, patches.shape[-1])
-        values = values + self.positions[...].astype(values.dtype)
+        values = values + self.positions[...].astype(values.dtype)[None]
         return {"values": values, "mask": jnp.ones(values.shape[:2], jnp.bool)}
 
 
@@ -135,4 +135,5 @@ class SequenceTokenizer(nnx.Module):
         length = values.shape[1]
         check_length(length, self._max_length)
         values = self.dense(blank_padding(values, mask))
-        return {"values": values + self.positions[:length].astype(values.dtype), "mask": mask}
+        positions = self.positions[:length].astype(values.dtype)
+        return {"values": values + positions[None], "mask": mask}

@@ -12,6 +12,7 @@ import jax
 import numpy as np
 
 from masam_jax.config import CorruptionConfig
+from masam_jax.core.random_keys import fold_raw
 from masam_jax.data import standardize
 from masam_jax.data.batch import Batch
 from masam_jax.data.on_disk import PreparedData
@@ -29,8 +30,8 @@ _STREAMED_CHUNK = 64
 
 
 def step_key(seed_key: jax.Array, step: jax.Array) -> jax.Array:
-    """The PRNG key of one step of one seed: a function of both, so that resuming needs no state."""
-    return jax.random.fold_in(jax.random.fold_in(seed_key, key_streams.STEP), step)
+    """The raw key of one step of one seed: a function of both, so that resuming needs no state."""
+    return fold_raw(fold_raw(seed_key, key_streams.STEP), step)
 
 
 def network_inputs(

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from masam_jax.config import CorruptionConfig
+from masam_jax.core.random_keys import fold_raw, seed_key, typed_key
 from masam_jax.data import Split
 from masam_jax.data.corruption import add_noise, drop, labelled_rows, noisy_labels, present_rows
 from masam_jax.data.on_disk import Data
@@ -139,14 +140,13 @@ def corrupt_inputs(
       inputs: modality -> ``[B, ...]``.
       present: modality -> bool ``[B]``; empty where nothing is missing.
       rows: ``[B]``; noise at test time is always the same for a row.
-      step_key: PRNG key of a training step, from which its noise is drawn.
+      step_key: raw PRNG key of a training step, from which its noise is drawn.
     """
     inputs = dict(inputs)
     if config.input_noise is not None and config.input_noise_in in (part, "all"):
-        key, index = step_key, jax.numpy.arange(len(rows))
-        if part == "test":
-            key, index = jax.random.PRNGKey(config.corruption_seed), rows
-        key = jax.random.fold_in(key, _NOISE[part])
+        index = rows if part == "test" else jax.numpy.arange(len(rows))
+        own = seed_key(config.corruption_seed) if part == "test" else step_key
+        key = typed_key(fold_raw(own, _NOISE[part]))
         keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(index)
         inputs = add_noise(inputs, config.input_noise, keys)
     return drop(inputs, present) if present else inputs

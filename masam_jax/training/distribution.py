@@ -81,8 +81,10 @@ class Placement:
         """Arrays that every process holds whole, laid out over the devices of all of them."""
 
         def place(array: np.ndarray) -> jax.Array:
-            return jax.make_array_from_callback(array.shape, sharding, lambda index: array[index])
+            return _placed(array.shape, sharding, lambda index: array[index])
 
+        if sharding.is_fully_addressable:
+            return jax.device_put(tree, sharding)
         return jax.tree.map(lambda array: place(np.asarray(array)), tree)
 
     def box(self, shape: tuple[int, int]) -> tuple[slice, slice]:
@@ -106,14 +108,14 @@ class Placement:
         box = self.box(shape)
 
         def place(array: np.ndarray) -> jax.Array:
-            def part(index: tuple[slice, ...] | None) -> np.ndarray:
+            def part(index: tuple[slice, ...]) -> np.ndarray:
                 local = [
                     slice(*(end - own.start for end in wanted.indices(size)[:2]))
-                    for wanted, own, size in zip(index or (), box, shape, strict=False)
+                    for wanted, own, size in zip(index, box, shape, strict=False)
                 ]
                 return array[tuple(local)]
 
-            return jax.make_array_from_callback((*shape, *array.shape[2:]), self.indices, part)
+            return _placed((*shape, *array.shape[2:]), self.indices, part)
 
         return jax.tree.map(lambda array: place(np.asarray(array)), tree)
 
@@ -122,6 +124,20 @@ class Placement:
         if jax.process_count() > 1:
             tree = _gathering(self.replicated)(tree)
         return jax.device_get(tree)
+
+
+def _placed(
+    shape: tuple[int, ...],
+    sharding: NamedSharding,
+    part: Callable[[tuple[slice, ...]], np.ndarray],
+) -> jax.Array:
+    """An array whose parts go to this process's devices one by one, each explicitly.
+
+    `jax.make_array_from_callback` is what ``jax_transfer_guard`` calls an implicit transfer.
+    """
+    indices = sharding.addressable_devices_indices_map(shape)
+    parts = [jax.device_put(part(index or ()), device) for device, index in indices.items()]
+    return jax.make_array_from_single_device_arrays(shape, sharding, parts)
 
 
 def make_placement(

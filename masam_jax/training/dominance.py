@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from masam_jax.core.metrics import has_masam_metrics, masam_metrics
+from masam_jax.core.masam import MasamState
+from masam_jax.core.metrics import has_masam_metrics
 
 
 class DominanceState(NamedTuple):
@@ -23,6 +24,19 @@ class DominanceState(NamedTuple):
     inner: Any
     counts: jax.Array | None
     steps: jax.Array | None
+
+
+def dominant_index(opt_state: Any) -> jax.Array:
+    """The index, int32, of the dominant modality of the last step; -1 for none.
+
+    As `masam_metrics` has it under ``jit``, which ``jax_disable_jit`` turns off.
+    """
+    (state,) = (
+        node
+        for node in jax.tree.leaves(opt_state, is_leaf=lambda node: isinstance(node, MasamState))
+        if isinstance(node, MasamState)
+    )
+    return state.dominant
 
 
 def count_dominance(
@@ -49,7 +63,7 @@ def count_dominance(
         if state.counts is None or state.steps is None:
             return updates, DominanceState(inner, None, None)
         # A step without a dominant modality has index -1, which is none of these.
-        chosen = jnp.arange(total, dtype=jnp.int32) == masam_metrics(inner)["dominant"]
+        chosen = jnp.arange(total, dtype=jnp.int32) == dominant_index(inner)
         counts = state.counts + chosen.astype(jnp.int32)
         return updates, DominanceState(inner, counts, state.steps + jnp.int32(1))
 

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from masam_jax.config import Experiment, InputConfig
+from masam_jax.core.random_keys import fold_raw, seed_key
 from masam_jax.data import (
     SPLIT_RULE,
     MultimodalData,
@@ -95,7 +96,7 @@ class Problem:
     @functools.cached_property
     def seed_keys(self) -> jax.Array:
         """uint32[S, 2], one PRNG key for each seed."""
-        keys = [np.asarray(jax.random.PRNGKey(seed)) for seed in self.experiment.seeds.values]
+        keys = [seed_key(seed) for seed in self.experiment.seeds.values]
         return self.placement.put(np.stack(keys), self.placement.seeds)
 
     def network(self, fusion: str) -> LateFusionNetwork:
@@ -113,7 +114,7 @@ class Problem:
 
     def init_params(self, key: jax.Array, fusion: str) -> Any:
         """Parameters of one seed's network, from its key; without imported weights."""
-        return self.network(fusion).init(jax.random.fold_in(key, key_streams.PARAMETERS))
+        return self.network(fusion).init(fold_raw(key, key_streams.PARAMETERS))
 
     def initial(self, fusion: str) -> tuple[Any, Any]:
         """Parameters and running statistics ``[S, ...]`` before the first step, for every method.

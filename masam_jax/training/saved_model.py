@@ -10,6 +10,7 @@ import jax
 
 from masam_jax.config import Experiment, experiment_from_json
 from masam_jax.config.errors import RunError, user_errors
+from masam_jax.core.random_keys import typed_key
 from masam_jax.methods import BoundMethod, Objective, parse_method
 from masam_jax.models import LateFusionNetwork
 from masam_jax.training.networks import build_network
@@ -75,7 +76,7 @@ class SavedModel:
         return Point(**{name: parts[names[name]] for name in names})
 
     def _init(self, key: jax.Array) -> Point:
-        network, objective = self.network, self.objective
+        network, objective, key = self.network, self.objective, typed_key(key)
         params = network.init(key)
         further = objective.init_params(network, key)
         params = {**params, "method": further} if further else params

@@ -111,6 +111,8 @@ class _Compiled:
 
     def __call__(self, moving: Moving, given: Given) -> tuple[Moving, Any]:
         operands = (moving[:3], moving.method_state, given)
+        if jax.config.jax_disable_jit:  # A program compiled ahead refuses to run then.
+            return self._step(*operands)
         if self.program is None:
             self.program = self._step.lower(*operands).compile()
         return self.program(*operands)
@@ -157,6 +159,8 @@ def _summarize(losses: dict[str | None, Any]) -> Any:
     Of updates by modality: the sum of what was minimised, and means of loss and accuracy.
     """
     each = list(losses.values())
+    if len(each) == 1:
+        return each[0]._replace(aux=each[0].aux.accuracy)
     return each[0]._replace(
         total=sum(one.total for one in each),
         fusion=sum(one.fusion for one in each) / len(each),

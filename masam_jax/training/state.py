@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from masam_jax.core.random_keys import with_key
+from masam_jax.core.random_keys import fold_raw, with_key
 from masam_jax.training import key_streams
 from masam_jax.training.problem import Problem
 from masam_jax.training.task import Task
@@ -82,7 +82,7 @@ def _initializer(task: Task) -> Callable[[Any, Any, jax.Array], TrainState]:
     def init_one(params: Any, statistics: Any, key: jax.Array) -> TrainState:
         params = task.extend(params, key)
         method_state = task.init_state(params)
-        method_key = jax.random.fold_in(key, key_streams.METHOD)
+        method_key = fold_raw(key, key_streams.METHOD)
         return TrainState(
             params=jax.tree.map(jnp.copy, params),
             statistics=jax.tree.map(jnp.copy, statistics),
@@ -122,12 +122,13 @@ def record_evaluation(
       score: ``[S]``, validation score; a seed whose score is NaN has not become better.
       step: steps done.
     """
-    placed = problem.placement.put(score.astype(np.float32), problem.placement.seeds)
+    placement = problem.placement
+    placed = placement.put(score.astype(np.float32), placement.seeds)
     # The optimizer's state stays outside: one program then serves every method.
     recorded = _record(
         state._replace(opt_state=None),
         placed,
-        jnp.int32(step),
+        placement.put(np.int32(step), placement.replicated),
         patience=problem.experiment.evaluation.patience,
     )
     return recorded._replace(

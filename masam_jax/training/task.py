@@ -13,6 +13,7 @@ import optax
 
 from masam_jax.core.gradients import multimodal_value_and_grad
 from masam_jax.core.late_fusion import LateFusion
+from masam_jax.core.random_keys import fold_raw, typed_key
 from masam_jax.data import hold_out, index_batches
 from masam_jax.data.batch import Batch
 from masam_jax.methods import BoundMethod, Context, Objective, Outcome, Schedule
@@ -110,7 +111,7 @@ class Task:
         """
         labels, modalities = self.network.labels, self.problem.modalities
         config = self.problem.experiment.optimization
-        base = optax.adamw(config.learning_rate, weight_decay=config.weight_decay)
+        base = _promoting(optax.adamw(config.learning_rate, weight_decay=config.weight_decay))
         if self.schedule.by_modality:
             base = by_partition(base, labels, modalities)
         chain = optax.chain(self.method.transformation(labels, self.context), base)
@@ -194,7 +195,7 @@ class Task:
     def extend(self, params: Any, key: jax.Array) -> Any:
         """The network's initial parameters with those that the objective adds, for one seed."""
         further = self.objective.init_params(
-            self.network, jax.random.fold_in(key, key_streams.METHOD_PARAMETERS)
+            self.network, typed_key(fold_raw(key, key_streams.METHOD_PARAMETERS))
         )
         return {**params, "method": further} if further else params
 
@@ -290,3 +291,13 @@ def _hits(logits: jax.Array, labels: jax.Array) -> jax.Array:
     if labels.ndim == logits.ndim:
         return ((logits >= 0) == (labels > 0)).astype(jnp.float32)
     return (jnp.argmax(logits, axis=-1).astype(labels.dtype) == labels).astype(jnp.float32)
+
+
+def _promoting(base: optax.GradientTransformation) -> optax.GradientTransformation:
+    """Optax's Adam mixes a Python float with an integer array, which strict promotion refuses."""
+
+    def update_fn(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
+        with jax.numpy_dtype_promotion("standard"):
+            return base.update(updates, state, params)
+
+    return optax.GradientTransformation(base.init, update_fn)

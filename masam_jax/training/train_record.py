@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from masam_jax.core.metrics import masam_metrics
-from masam_jax.training.dominance import DominanceState
+from masam_jax.training.dominance import DominanceState, dominant_index
 from masam_jax.training.problem import Problem
 
 _SCORES = ("score", "alignment", "decay", "ma_loss")
@@ -40,7 +40,7 @@ def make_train_record(problem: Problem) -> Callable[[Any, DominanceState], dict[
         steps = jnp.maximum(opt_state.steps, 1).astype(jnp.float32)
         shares = opt_state.counts.astype(jnp.float32) / steps[:, None]
         record["dominant_share"] = {m: shares[:, index] for index, m in enumerate(modalities)}
-        record["dominant"] = metrics["dominant"]
+        record["dominant"] = dominant_index(opt_state)
         return record
 
     def train_record(losses: Any, opt_state: DominanceState) -> dict[str, Any]:

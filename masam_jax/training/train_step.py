@@ -6,8 +6,9 @@ from typing import Any, Literal
 import jax
 import optax
 
-from masam_jax.core.metrics import has_masam_metrics, masam_metrics
+from masam_jax.core.metrics import has_masam_metrics
 from masam_jax.core.numerics import is_traced
+from masam_jax.training.dominance import dominant_index
 
 StepDispatch = Literal["auto", "jit", "host"]
 TrainStep = Callable[..., tuple[Any, Any, Any]]
@@ -66,7 +67,7 @@ def make_train_step(
         _, moved = tx.update(grads, opt_state, params, **clean)
         # The same tree as grads, which would be written to memory twice.
         rest = {name: value for name, value in signals.items() if value is not grads}
-        return masam_metrics(moved)["dominant"], losses, grads, rest
+        return dominant_index(moved), losses, grads, rest
 
     def apply(
         params: Any, opt_state: Any, grads: Any, signals: Any, dominant: int
@@ -95,7 +96,7 @@ def make_train_step(
         if not chooses_on_host(params, opt_state, *batch):
             return jitted_whole(params, opt_state, *batch)
         index, losses, grads, signals = jitted_choose(params, opt_state, *batch)
-        dominant = int(index.reshape(()))
+        dominant = int(jax.device_get(index).reshape(()))
         return *jitted_apply(params, opt_state, grads, signals, dominant=dominant), losses
 
     return step

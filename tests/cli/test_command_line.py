@@ -19,20 +19,12 @@ SMALL = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def _standard_promotion():
-    """optax's Adam does not pass strict promotion."""
-    with jax.numpy_dtype_promotion("standard"):
-        yield
-
-
 @pytest.fixture(scope="module")
 def comparison(tmp_path_factory):
     """A finished comparison of three methods, with plots and report."""
     path = tmp_path_factory.mktemp("runs") / "small"
     methods = ["late_fusion", "fusion_only", "masam:rho=1"]
-    with jax.numpy_dtype_promotion("standard"):
-        code = cli.main(["compare", "--methods", *methods, *SMALL, "--output", str(path)])
+    code = cli.main(["compare", "--methods", *methods, *SMALL, "--output", str(path)])
     assert code == 0
     return path
 
@@ -49,8 +41,7 @@ TUNE = [
 def tuning(tmp_path_factory):
     """A finished tuning of two methods."""
     path = tmp_path_factory.mktemp("runs") / "tuning"
-    with jax.numpy_dtype_promotion("standard"):
-        assert cli.main([*TUNE, "--output", str(path)]) == 0
+    assert cli.main([*TUNE, "--output", str(path)]) == 0
     return path
 
 
@@ -79,6 +70,8 @@ def test_comparison_directory(comparison):
     environment = json.loads((comparison / "environment.json").read_text())
     assert environment["packages"]["jax"] == jax.__version__
     assert "compare" in environment["command"]
+    assert environment["jax_settings"]["enable_x64"] is False
+    assert environment["xla_flags"] == os.environ["XLA_FLAGS"]
     splits = json.loads((comparison / "splits.json").read_text())
     assert set(splits["seeds"]) == {"0", "1"}
     assert (comparison / "report.html").read_text().count("<table") >= 2

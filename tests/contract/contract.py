@@ -74,7 +74,7 @@ def batches(dtype: Any = jnp.float32) -> list[Batch]:
 
 def _encode(params: Any, modality: str, inputs: dict[str, jax.Array]) -> jax.Array:
     encoder = params["encoders"][modality]
-    return jnp.tanh(inputs[modality] @ encoder["w"] + encoder["b"])
+    return jnp.tanh(inputs[modality] @ encoder["w"] + encoder["b"][None])
 
 
 def _objective(params: Any, features: Any, inputs: Any, targets: jax.Array) -> Any:

@@ -16,8 +16,8 @@ Params = Any
 
 def encode(params: Params, modality: str, inputs: dict[str, jax.Array]) -> jax.Array:
     weights = params["encoders"][modality]
-    hidden = jnp.tanh(inputs[modality] @ weights["w1"] + weights["b1"])
-    return hidden @ weights["w2"] + weights["b2"]
+    hidden = jnp.tanh(inputs[modality] @ weights["w1"] + weights["b1"][None])
+    return hidden @ weights["w2"] + weights["b2"][None]
 
 
 def objective(
@@ -26,7 +26,7 @@ def objective(
     del inputs
 
     def cross_entropy(head: dict[str, jax.Array], x: jax.Array) -> jax.Array:
-        logits = x @ head["w"] + head["b"]
+        logits = x @ head["w"] + head["b"][None]
         return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(logits, labels))
 
     joint = jnp.concatenate([features[m] for m in sorted(features)], axis=1)

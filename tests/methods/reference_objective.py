@@ -27,10 +27,10 @@ class ReferenceNetwork:
 
     def fuse(self, params: Any, features: Mapping[str, jax.Array]) -> jax.Array:
         joint = jnp.concatenate([features[m] for m in self.modalities], axis=1)
-        return joint @ params["fusion"]["w"] + params["fusion"]["b"]
+        return joint @ params["fusion"]["w"] + params["fusion"]["b"][None]
 
     def unimodal(self, params: Any, features: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
-        return {m: features[m] @ h["w"] + h["b"] for m, h in params["heads"].items()}
+        return {m: features[m] @ h["w"] + h["b"][None] for m, h in params["heads"].items()}
 
 
 def value_and_grad(

@@ -64,16 +64,14 @@ def run(problem: Problem, spec: str, directory: Path, stop: int | None = None) -
     """Trains, from the last checkpoint if there is one, and is interrupted after ``stop`` steps."""
     directory.mkdir(exist_ok=True)
     task = Task(problem, parse_method(spec))
-    # optax's Adam mixes a Python float with an integer array, which strict promotion refuses.
-    with jax.numpy_dtype_promotion("standard"):
-        return train_method(
-            task,
-            directory,
-            {"method": spec},
-            predict=Predictors(problem).of(task),
-            progress=ProgressReport(Console(file=io.StringIO())),
-            interrupt=InterruptRequest() if stop is None else _InterruptAt(stop),
-        )
+    return train_method(
+        task,
+        directory,
+        {"method": spec},
+        predict=Predictors(problem).of(task),
+        progress=ProgressReport(Console(file=io.StringIO())),
+        interrupt=InterruptRequest() if stop is None else _InterruptAt(stop),
+    )
 
 
 def saved_state(problem: Problem, spec: str, directory: Path) -> TrainState:

@@ -141,7 +141,7 @@ def _rectifier_loss(params: Any, x: jax.Array, y: jax.Array) -> jax.Array:
 
 def _rescaled(tree: Any, factors: np.ndarray) -> Any:
     """Moves scale from the second layer into the first, another amount for every unit."""
-    return {"w1": tree["w1"] * factors, "w2": tree["w2"] / factors[:, None]}
+    return {"w1": tree["w1"] * factors[None], "w2": tree["w2"] / factors[:, None]}
 
 
 def _both_sides(tx: Any, seed: int, factors: np.ndarray) -> tuple[Any, Any, list[jax.Array]]:

@@ -74,7 +74,7 @@ def test_gradients_are_those_of_each_modality_alone():
 
         def alone(encoder, head, m=m):
             features = {m: NETWORK.encode({"encoders": {m: encoder}}, m, INPUTS[m])}
-            logits = features[m] @ head["dense"]["kernel"] + head["dense"]["bias"]
+            logits = features[m] @ head["dense"]["kernel"] + head["dense"]["bias"][None]
             return -jnp.mean(jax.nn.log_softmax(logits)[jnp.arange(6), LABELS])
 
         of_encoder, of_head = jax.grad(alone, argnums=(0, 1))(

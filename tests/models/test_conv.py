@@ -31,9 +31,9 @@ def test_is_strided_convolutions_pooling_and_a_dense_layer():
             "SAME",
             dimension_numbers=("NHWC", "HWIO", "NHWC"),
         )
-        features = jnp.maximum(features + params[name]["bias"], 0)
+        features = jnp.maximum(features + params[name]["bias"][None, None, None], 0)
         assert features.shape[1:3] == (size, size)
-    pooled = features.mean((1, 2)) @ params["dense"]["kernel"] + params["dense"]["bias"]
+    pooled = features.mean((1, 2)) @ params["dense"]["kernel"] + params["dense"]["bias"][None]
     np.testing.assert_allclose(encoder(images), jnp.maximum(pooled, 0), rtol=1e-5, atol=1e-6)
 
 

@@ -54,7 +54,7 @@ def test_concatenates_in_sorted_order_whatever_the_order_of_the_dict():
 def test_unimodal_head_is_linear():
     head = UnimodalHead(3, 5, rngs=nnx.Rngs(0))
     head.dense.bias[...] = jnp.arange(5, dtype=jnp.float32)
-    expected = FEATURES["a"] @ head.dense.kernel[...] + jnp.arange(5, dtype=jnp.float32)
+    expected = FEATURES["a"] @ head.dense.kernel[...] + jnp.arange(5, dtype=jnp.float32)[None]
     np.testing.assert_allclose(head(FEATURES["a"]), expected, rtol=1e-5, atol=1e-6)
 
 

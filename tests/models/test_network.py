@@ -92,7 +92,8 @@ def test_apply_is_encode_then_fuse_and_unimodal(network, params):
     assert logits.shape == (6, 4)
     joined = jnp.concatenate([features["a"], features["b"]], axis=1)
     head = params["fusion"]["dense"]
-    np.testing.assert_allclose(logits, joined @ head["kernel"] + head["bias"], rtol=1e-5, atol=1e-6)
+    expected = joined @ head["kernel"] + head["bias"][None]
+    np.testing.assert_allclose(logits, expected, rtol=1e-5, atol=1e-6)
     for m in network.modalities:
         head = params["heads"][m]["dense"]
         expected = features[m] @ head["kernel"] + head["bias"]

@@ -26,7 +26,7 @@ class _Both(nnx.Module):
         self.second = nnx.Dropout(rate, rngs=rngs) if rate else None
 
     def __call__(self, inputs):
-        values = inputs * self.scale[...]
+        values = inputs * self.scale[...][None]
         if self.norm is not None:
             values = normalise(self.norm, values)
         drops = (self.first, self.second)

@@ -39,7 +39,7 @@ def vectors(rows=60, *, multi_label=False, present=None):
 
 
 def stateful_problem(
-    seeds=2, *, data=None, steps=6, devices=1, corruption=None, model=None, **evaluation
+    seeds=2, *, first=0, data=None, steps=6, devices=1, corruption=None, model=None, **evaluation
 ):
     """24 samples to train on in batches of 12; two steps are an epoch."""
     intervals = {"log_every": 2, "evaluate_every": 2, "checkpoint_every": 2}
@@ -48,7 +48,7 @@ def stateful_problem(
         corruption=corruption or CorruptionConfig(),
         model=model or ModelConfig(width=5, encoders=("a=ffn", "b=ffn"), dropout=0.3),
         optimization=OptimizationConfig(steps=steps, batch_size=12, learning_rate=0.1),
-        seeds=SeedConfig(seeds),
+        seeds=SeedConfig(seeds, first),
         evaluation=EvaluationConfig(**(intervals | evaluation)),
     )
 

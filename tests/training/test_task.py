@@ -74,7 +74,7 @@ class ByModality(Objective):
     def losses(self, network, params, features, labels, state):
         (m,) = features
         head = params["heads"][m]["dense"]
-        logits = features[m] @ head["kernel"] + head["bias"]
+        logits = features[m] @ head["kernel"] + head["bias"][None]
         loss = cross_entropy(logits, labels)
         return Outcome(loss, {m: loss}, logits)
 

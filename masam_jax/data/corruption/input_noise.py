@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from masam_jax.core.random_keys import typed_key
 from masam_jax.core.specs import check_number
 from masam_jax.data.corruption.argument_checks import check_modalities
 
@@ -42,8 +43,7 @@ def add_noise(
         or one asked for that has no floating values.
     """
     check_number("snr_db", snr_db, "(-inf, inf)")
-    if not jnp.issubdtype(keys.dtype, jax.dtypes.prng_key):
-        keys = jax.random.wrap_key_data(keys)
+    keys = typed_key(keys)
     if keys.ndim != 1:
         raise ValueError(f"keys have shape {keys.shape}; one key a sample, [B], is needed.")
     chosen = set(inputs) if modalities is None else set(modalities)

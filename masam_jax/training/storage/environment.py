@@ -1,4 +1,4 @@
-"""What a run ran on: versions, commit, devices, command."""
+"""What a run ran on: versions, commit, devices, settings, command."""
 
 import importlib.metadata
 import os
@@ -39,6 +39,10 @@ _PACKAGES = (
 )
 
 
+# Settings of jax, of its configuration or of JAX_…, that change the numbers of a run.
+_SETTINGS = ("enable_x64", "threefry_partitionable", "default_matmul_precision", "disable_jit")
+
+
 def write_environment(path: Path, command: list[str]) -> None:
     """Writes ``environment.json``; a session that resumes adds its own to the first's.
 
@@ -73,6 +77,8 @@ def describe_environment(command: list[str]) -> dict[str, Any]:
             **{name: _version(name) for name in _PACKAGES},
         },
         "git_commit": _git_commit(),
+        "jax_settings": {name: getattr(jax.config, f"jax_{name}") for name in _SETTINGS},
+        "xla_flags": os.environ.get("XLA_FLAGS", ""),
         "backend": jax.default_backend(),
         "devices": [str(device) for device in jax.devices()],
         "processes": jax.process_count(),
