@@ -6,8 +6,6 @@ import sys
 import jax
 import pytest
 
-from masam_jax.models import LateFusionNetwork, MLPEncoder, PatchTokenizer, SequenceTokenizer
-from masam_jax.models.early_fusion import EarlyFusionNetwork
 from tests.methods.small_runs import run, small_problem
 from tests.quick_compilation import child_environment
 
