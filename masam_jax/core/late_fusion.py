@@ -83,3 +83,18 @@ def check_separate_encoders(
                     " Label shared parameters as belonging to no modality, or use a plain loss_fn"
                     " with shared_parameters=True"
                 )
+
+
+def reads_other_labels(
+    late_fusion: LateFusion, params: optax.Params, args: tuple[Any, ...], partition: Partition
+) -> bool:
+    """Whether any encoder reads a leaf that is labelled as belonging to no modality.
+
+    The fusion gradient of such leaves at the perturbed point takes every encoder, not one alone.
+    """
+    belongs_to_none = [label not in partition.modalities for label in partition.leaf_labels]
+    for encoder in late_fusion.encoders.values():
+        read = inputs_read(lambda tree, run=encoder: run(tree, *args), params)  # type: ignore[misc]
+        if any(a and b for a, b in zip(read, belongs_to_none, strict=True)):
+            return True
+    return False

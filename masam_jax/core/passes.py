@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from masam_jax.core.late_fusion import LateFusion, check_separate_encoders
+from masam_jax.core.late_fusion import LateFusion, check_separate_encoders, reads_other_labels
 from masam_jax.core.losses import (
     Losses,
     Weights,
@@ -56,6 +56,11 @@ class Passes(Protocol):
         self, params: optax.Params, args: tuple[Any, ...], partition: Partition
     ) -> None:
         """Raises ``ValueError`` where the second pass would be wrong for ``partition``."""
+
+    def other_needs_every_encoder(
+        self, params: optax.Params, args: tuple[Any, ...], partition: Partition
+    ) -> bool:
+        """Whether the second pass of one modality leaves out a part of ``other``'s gradient."""
 
 
 class PlainPasses:
@@ -126,6 +131,13 @@ class PlainPasses:
         self, params: optax.Params, args: tuple[Any, ...], partition: Partition
     ) -> None:
         """Any partition is right: the whole network runs again."""
+
+    def other_needs_every_encoder(
+        self, params: optax.Params, args: tuple[Any, ...], partition: Partition
+    ) -> bool:
+        """Never: the whole network runs again."""
+        del params, args, partition
+        return False
 
 
 class LateFusionPasses:
@@ -211,6 +223,12 @@ class LateFusionPasses:
     ) -> None:
         """Raises ``ValueError`` where an encoder reads another modality's parameters."""
         check_separate_encoders(self.late_fusion, params, args, partition)
+
+    def other_needs_every_encoder(
+        self, params: optax.Params, args: tuple[Any, ...], partition: Partition
+    ) -> bool:
+        """Whether an encoder reads leaves that belong to no modality."""
+        return reads_other_labels(self.late_fusion, params, args, partition)
 
 
 def scaled_difference(total: chex.ArrayTree, fusion: chex.ArrayTree, weight: float) -> Any:

@@ -37,6 +37,10 @@ class _GradientSignal:
         """Raises ``ValueError`` where this gradient is not that of ``partition``'s modalities."""
         self.passes.check_partition(params, self.args, partition)
 
+    def other_needs_every_encoder(self, params: optax.Params, partition: Partition) -> bool:
+        """Whether one modality's gradient leaves out a part of that of leaves labelled other."""
+        return self.passes.other_needs_every_encoder(params, self.args, partition)
+
     def tree_flatten(self) -> tuple[list[Any], Any]:
         """The arrays among the operands, and all the rest."""
         leaves, structure = jax.tree.flatten((self.args, self.features))

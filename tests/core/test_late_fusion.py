@@ -6,6 +6,8 @@ import jax.numpy as jnp
 import pytest
 
 from masam_jax import LateFusion, label_by_path, masam, multimodal_value_and_grad
+from masam_jax.core.late_fusion import reads_other_labels
+from masam_jax.core.partition import resolve_partition
 
 PARAMS = {
     "a": jnp.asarray([[0.3, -0.2], [0.1, 0.7]]),
@@ -79,6 +81,26 @@ def test_a_shared_leaf_labelled_other_is_fine():
 def test_a_shared_leaf_labelled_with_a_modality_is_refused():
     with pytest.raises(ValueError, match=r"encoder 'v' reads 'shared', which is labelled 'a'"):
         run_step({**LABELS, "shared": "a"})
+
+
+@pytest.mark.parametrize(
+    ("encoders", "needed"),
+    [
+        ({"a": encode("a"), "v": encode("v")}, True),
+        ({"a": lambda p, x: x @ p["a"], "v": encode("v")}, True),
+        ({"a": lambda p, x: x @ p["a"], "v": lambda p, x: x @ p["v"]}, False),
+    ],
+)
+def test_whether_the_gradient_of_other_needs_every_encoder(encoders, needed):
+    late = LateFusion(encoders, objective)
+    partition = resolve_partition(LABELS, PARAMS)
+    for loss_fn, expected in ((late, needed), (late.__call__, False)):
+        _, _, signals = multimodal_value_and_grad(loss_fn)(PARAMS, X)
+        for name in ("fusion_grad_fn", "total_grad_fn"):
+            assert signals[name].other_needs_every_encoder(PARAMS, partition) is expected
+    # A shared leaf of a modality's own is another matter, and refused elsewhere.
+    owned = resolve_partition({**LABELS, "shared": "a"}, PARAMS)
+    assert not reads_other_labels(late, PARAMS, (X,), owned)
 
 
 def test_a_jitted_encoder_that_is_given_everything_reads_only_what_it_uses():
