@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from masam_jax.core.numerics import accumulation_dtype
 from masam_jax.core.specs import check_number
 
 Weights = float | Mapping[str, Any] | None
@@ -63,12 +64,15 @@ class WeightedMean(NamedTuple):
         """
         total = jnp.asarray(self.total)
         weight = self.weight if mean_weight is None else mean_weight
-        # In float32 or wider: float16 cannot count samples.
-        dtype = jnp.promote_types(total.dtype, jnp.float32)
+        dtype = accumulation_dtype(total)  # float16 cannot count samples
         weight = jax.lax.stop_gradient(jnp.asarray(weight).astype(dtype))
         some = weight > 0
         mean = jnp.where(some, total.astype(dtype), 0) / jnp.where(some, weight, 1)
         return mean.astype(total.dtype)
+
+    def scaled(self, factor: Any) -> "WeightedMean":
+        """The mean times ``factor``."""
+        return self._replace(total=factor * self.total)
 
 
 class SampleWeights(NamedTuple):
@@ -112,10 +116,9 @@ def check_losses(result: Any, has_aux: bool, source: str) -> tuple[tuple[Any, di
 
 
 def _check_scalar(place: str, value: Any, *kinds: Any) -> None:
-    try:
-        shape, dtype = jnp.shape(value), jnp.result_type(value)
-    except TypeError as error:
-        raise TypeError(f"{place} must be a real scalar, got {value!r}") from error
+    if value is None or isinstance(value, tuple | list | Mapping):
+        raise TypeError(f"{place} must be a real scalar, got {value!r}")
+    shape, dtype = jnp.shape(value), jnp.result_type(value)
     if shape != () or not any(jnp.issubdtype(dtype, kind) for kind in kinds):
         raise TypeError(f"{place} must be a real scalar, got shape {shape} and dtype {dtype}")
 
@@ -131,8 +134,7 @@ def sample_weights(fusion: Any, unimodal: Mapping[str, Any]) -> SampleWeights:
         if not isinstance(loss, WeightedMean):
             return None
         weight = jnp.asarray(loss.weight)
-        wide = weight.dtype if weight.dtype == jnp.float64 else jnp.float32
-        return jax.lax.stop_gradient(weight.astype(wide))
+        return jax.lax.stop_gradient(weight.astype(accumulation_dtype((weight, loss.total))))
 
     return SampleWeights(of(fusion), {m: of(loss) for m, loss in unimodal.items()})
 
