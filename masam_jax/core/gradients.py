@@ -161,11 +161,14 @@ def _mean_weights(
         return NO_WEIGHTS
     # The clean pass uses the keys, and users of scalar losses pay for no further pass.
     parts = clone_keys(parts)
-    one = parts if count == 1 else first_part(parts)
-    if not jax.tree.leaves(jax.eval_shape(lambda tree: passes.sample_weights(tree, one), params)):
+
+    def of_one_part(tree: optax.Params) -> SampleWeights:
+        return passes.sample_weights(tree, parts if count == 1 else first_part(parts))
+
+    if not jax.tree.leaves(jax.eval_shape(of_one_part, params)):
         return NO_WEIGHTS
     if count == 1:
-        weights = passes.sample_weights(params, one)
+        weights = of_one_part(params)
     else:
         weights, _ = mean_over_microbatches(
             lambda part: (passes.sample_weights(params, part), ()), parts, count, axis_name

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from masam_jax.core.collectives import vary
 from masam_jax.core.numerics import is_traced
+from masam_jax.core.reused_keys import clone_keys
 
 Function = Callable[[Any], tuple[Any, Any]]
 
@@ -36,7 +37,8 @@ def split_microbatches(args: Any, count: int) -> Any:
     def split(leaf: Any) -> jax.Array:
         return jnp.moveaxis(leaf.reshape(size // count, count, *leaf.shape[1:]), 1, 0)
 
-    return jax.tree.map(split, args)
+    # For jax_debug_key_reuse, a transposition uses the keys up.
+    return clone_keys(jax.tree.map(split, args))
 
 
 def first_part(parts: Any) -> Any:
@@ -82,7 +84,7 @@ def _unrolled(function: Function, parts: Any, count: int, axis_name: Any) -> tup
 
 def _scanned(function: Function, parts: Any, count: int, axis_name: Any) -> tuple[Any, Any]:
     del count
-    shapes, _ = jax.eval_shape(function, _part(parts, 0))
+    shapes, _ = jax.eval_shape(lambda each: function(first_part(each)), parts)
     zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype, device=s.sharding), shapes)
 
     def body(carried: Any, part: Any) -> tuple[Any, Any]:
