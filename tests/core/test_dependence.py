@@ -70,6 +70,15 @@ def _while_of_many(tree):
     )[0]
 
 
+def _while_that_passes_on(tree):
+    def body(carry):
+        count, first, second, third = carry
+        return count + 1, second, third, third
+
+    start = (0, tree["a"], tree["b"], tree["c"])
+    return jax.lax.while_loop(lambda carry: carry[0] < 3, body, start)[1]
+
+
 def _packed(tree, alter=lambda flat: flat):
     flat, unpack = ravel_pytree(tree)
     return unpack(alter(flat))
@@ -125,6 +134,7 @@ FURTHER = {
     "barrier": (lambda t: jax.lax.optimization_barrier(t)["c"], "c"),
     "device_put": (lambda t: jax.device_put(t)["c"], "c"),
     "while of many": (_while_of_many, "abd"),
+    "while that passes on": (_while_that_passes_on, "abc"),
     "packed": (lambda t: _packed(t)["b"], "b"),
     "packed, scaled and shifted": (lambda t: _packed(t, lambda x: 2 * x + jnp.ones(12))["d"], "d"),
     "packed in bfloat16": (lambda t: _packed(t, lambda x: x.astype(jnp.bfloat16))["a"], "a"),
