@@ -72,7 +72,7 @@ def _while_of_many(tree):
 
 def _while_that_passes_on(tree):
     def body(carry):
-        count, first, second, third = carry
+        count, _, second, third = carry
         return count + 1, second, third, third
 
     start = (0, tree["a"], tree["b"], tree["c"])
