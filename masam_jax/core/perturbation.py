@@ -182,7 +182,8 @@ class Correction:
         scales = self._only(index)
         if not self._runs_alone:
             return self._at(scales, None)
-        leaves, radii = self._updates, {}
+        leaves = self._updates
+        radii: dict[str, jax.Array] = {}
         for m, scale in scales.items():
             gradient, reached = self._look_ahead({m: scale}, m)
             leaves = self._corrected(leaves, self._average(gradient), {m: scale})

@@ -1,8 +1,8 @@
 """Random trees, dtypes, magnitudes and options: what must hold for any of them.
 
-A tree, its dtypes and the options are drawn from one seed, and compiled once for each dispatch; signals are
-drawn from another. The gradient at the perturbed point is made up as well, and so the same for every
-dispatch. ``MASAM_FUZZ=200`` sets the number of trees, of 25 cases each.
+A tree, its dtypes and the options are drawn from one seed, and compiled once for each dispatch;
+signals are drawn from another. The gradient at the perturbed point is made up as well, and so the
+same for every dispatch. ``MASAM_FUZZ=200`` sets the number of trees, of 25 cases each.
 """
 
 from __future__ import annotations
