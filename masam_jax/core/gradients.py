@@ -9,6 +9,7 @@ from masam_jax.core.collectives import average, vary
 from masam_jax.core.late_fusion import LateFusion
 from masam_jax.core.losses import Losses, Weights, common_weight, weights_by_modality
 from masam_jax.core.microbatches import mean_over_microbatches, split_microbatches
+from masam_jax.core.partition import check_differentiable
 from masam_jax.core.passes import LateFusionPasses, Passes, PlainPasses, scaled_difference
 from masam_jax.core.signals import FusionGradient, TotalGradient
 from masam_jax.core.specs import check_choice, check_sizes
@@ -68,7 +69,7 @@ def multimodal_value_and_grad(
 
     Raises:
       ValueError: an argument is out of range, the weights name other modalities than the losses,
-        or a batch does not split evenly.
+        a batch does not split evenly, or a parameter has no gradient.
       TypeError: ``loss_fn`` returns something else than it should.
 
     Examples:
@@ -95,6 +96,7 @@ def multimodal_value_and_grad(
         passes = PlainPasses(loss_fn, loss_weights, has_aux, unimodal_gradients, shared_parameters)
 
     def value_and_grad(params: optax.Params, *args: Any) -> tuple[Losses, Any, dict[str, Any]]:
+        check_differentiable(params)
         local_params = vary(params, axis_name)
 
         def clean(part: Any) -> tuple[Any, Any]:

@@ -2,11 +2,13 @@
 
 import dataclasses
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import chex
 import jax
+import jax.numpy as jnp
+import numpy as np
 import optax
 
 Labels = Any
@@ -73,6 +75,33 @@ def resolve_partition(labels: Labels, params: optax.Params, other: str = "other"
             f" {jax.tree.structure(params)}"
         ) from error
     return Partition(tuple(spread), modalities)
+
+
+def check_parameters(params: optax.Params) -> None:
+    """Raises ``ValueError`` where some of ``params`` is masked, complex, or not differentiable."""
+    check_unmasked(params)
+    check_differentiable(params)
+    name, dtype = _first_leaf(params, lambda dtype: jnp.issubdtype(dtype, jnp.complexfloating))
+    if name is not None:
+        raise ValueError(
+            f"params[{name!r}] is {dtype}, and parameters must be real: hold its real and its"
+            " imaginary part as two leaves, and join them in the loss with jax.lax.complex."
+            " (optax.contrib.split_real_and_imaginary is no cure: the gradient at another point"
+            " needs the parameters that it hides.)"
+        )
+
+
+def check_differentiable(params: optax.Params) -> None:
+    """Raises ``ValueError`` where a leaf has no gradient: integers, booleans, keys, no arrays.
+
+    Parameters may be arrays, their ``jax.ShapeDtypeStruct``, or Python's floats.
+    """
+    name, dtype = _first_leaf(params, lambda dtype: not jnp.issubdtype(dtype, jnp.inexact))
+    if name is not None:
+        raise ValueError(
+            f"params[{name!r}] is {dtype}, which has no gradient: keep it out of params. Close over"
+            " it in the loss function, or pass it as a further argument of the loss."
+        )
 
 
 def check_unmasked(params: optax.Params) -> None:
@@ -183,6 +212,21 @@ def _broadcast_prefix(prefix: Any, tree: chex.ArrayTree) -> Any:
         return jax.tree.map(lambda _: label, subtree)
 
     return jax.tree.map(spread, prefix, tree)
+
+
+def _first_leaf(
+    params: optax.Params, is_wrong: Callable[[Any], bool]
+) -> tuple[str | None, np.dtype | str]:
+    """The path and the dtype of the first leaf whose dtype is wrong; None where there is none."""
+    for index, leaf in enumerate(jax.tree.leaves(params)):
+        dtype = getattr(leaf, "dtype", None)
+        if dtype is None:
+            is_number = isinstance(leaf, bool | int | float | complex)
+            dtype = np.asarray(leaf).dtype if is_number else np.dtype(object)
+        if is_wrong(dtype):
+            path, _ = jax.tree.leaves_with_path(params)[index]
+            return path_name(path), type(leaf).__name__ if dtype == np.dtype(object) else dtype
+    return None, ""
 
 
 def _is_masked(node: Any) -> bool:
