@@ -11,6 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from masam_jax.core.structures import (
+    NNX_ADVICE,
+    describe_difference,
+    flattened_advice,
+    nnx_bystander,
+)
+
 Labels = Any
 """A tree of strings like the parameters, a prefix of it, or a callable from them to either."""
 
@@ -71,8 +78,7 @@ def resolve_partition(labels: Labels, params: optax.Params, other: str = "other"
     except ValueError as error:
         raise ValueError(
             "labels must be a tree of strings with the structure of params, a prefix of it, or a"
-            f" callable of params; found labels {jax.tree.structure(tree)} for params"
-            f" {jax.tree.structure(params)}"
+            f" callable of params: it {describe_difference(tree, params, is_prefix=True)}"
         ) from error
     return Partition(tuple(spread), modalities)
 
@@ -96,6 +102,11 @@ def check_differentiable(params: optax.Params) -> None:
 
     Parameters may be arrays, their ``jax.ShapeDtypeStruct``, or Python's floats.
     """
+    bystander = nnx_bystander(params)
+    if bystander is not None:
+        raise ValueError(
+            f"params holds a {bystander}, which is no parameter to be trained: {NNX_ADVICE}"
+        )
     name, dtype = _first_leaf(params, lambda dtype: not jnp.issubdtype(dtype, jnp.inexact))
     if name is not None:
         raise ValueError(
@@ -105,7 +116,15 @@ def check_differentiable(params: optax.Params) -> None:
 
 
 def check_unmasked(params: optax.Params) -> None:
-    """Raises ``ValueError`` where an ``optax.partition`` outside has hidden some of ``params``."""
+    """Raises ``ValueError`` where ``params`` is what a wrapper makes of the parameters.
+
+    That is an ``optax.partition`` outside, which hides some of them, or ``optax.LookaheadParams``.
+    """
+    if isinstance(params, optax.LookaheadParams):
+        raise ValueError(
+            "params is optax.LookaheadParams: initialise and update this transformation by itself,"
+            " with params.fast, and give what it returns to optax.lookahead"
+        )
     if any(map(_is_masked, jax.tree.leaves(params, is_leaf=_is_masked))):
         raise ValueError(
             "params holds optax.MaskedNode leaves: a transformation that looks ahead must see the"
@@ -175,6 +194,12 @@ class PathLabels:
 
     def __call__(self, params: optax.Params) -> Any:
         """The tree of labels, with the structure of ``params``."""
+        if _is_count(params):
+            raise ValueError(
+                "labels were called with a step count instead of parameters: to"
+                " optax.inject_hyperparams every callable is a schedule. Name them there, as in"
+                ' optax.inject_hyperparams(masam, static_args=("labels",))(labels, ...)'
+            )
         paths_and_leaves, structure = jax.tree.flatten_with_path(params)
         if not paths_and_leaves:  # optax.tree.map_params initialises with an empty placeholder
             return params
@@ -193,12 +218,15 @@ class PathLabels:
             raise ValueError(
                 f"no rule covers the parameters {_shorten(uncovered)}; the patterns are"
                 f" {[pattern for pattern, _ in self.rules]} (a last rule ('', {self.other!r})"
-                " takes the rest)"
+                f" takes the rest){flattened_advice(params)}"
             )
         idle = [pattern for pattern, _ in self.rules if pattern not in matched]
         if idle:
             names = [path_name(path) for path, _ in paths_and_leaves]
-            raise ValueError(f"patterns {idle} match nothing; the parameters are {_shorten(names)}")
+            raise ValueError(
+                f"patterns {idle} match nothing; the parameters are {_shorten(names)}"
+                f"{flattened_advice(params)}"
+            )
         return jax.tree.unflatten(structure, labels)
 
 
@@ -212,6 +240,14 @@ def _broadcast_prefix(prefix: Any, tree: chex.ArrayTree) -> Any:
         return jax.tree.map(lambda _: label, subtree)
 
     return jax.tree.map(spread, prefix, tree)
+
+
+def _is_count(params: Any) -> bool:
+    """Whether ``params`` is one integer, which no parameter is."""
+    if isinstance(params, int):
+        return True
+    dtype = getattr(params, "dtype", None)
+    return dtype is not None and jnp.issubdtype(dtype, jnp.integer) and jnp.ndim(params) == 0
 
 
 def _first_leaf(
