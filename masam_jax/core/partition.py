@@ -92,8 +92,8 @@ def check_parameters(params: optax.Params) -> None:
         raise ValueError(
             f"params[{name!r}] is {dtype}, and parameters must be real: hold its real and its"
             " imaginary part as two leaves, and join them in the loss with jax.lax.complex."
-            " (optax.contrib.split_real_and_imaginary is no cure: the gradient at another point"
-            " needs the parameters that it hides.)"
+            " (optax.contrib.split_real_and_imaginary is no cure: it takes no signals, and hides"
+            " the parameters that a second gradient is taken at.)"
         )
 
 
@@ -254,15 +254,23 @@ def _first_leaf(
     params: optax.Params, is_wrong: Callable[[Any], bool]
 ) -> tuple[str | None, np.dtype | str]:
     """The path and the dtype of the first leaf whose dtype is wrong; None where there is none."""
-    for index, leaf in enumerate(jax.tree.leaves(params)):
-        dtype = getattr(leaf, "dtype", None)
-        if dtype is None:
-            is_number = isinstance(leaf, bool | int | float | complex)
-            dtype = np.asarray(leaf).dtype if is_number else np.dtype(object)
-        if is_wrong(dtype):
-            path, _ = jax.tree.leaves_with_path(params)[index]
-            return path_name(path), type(leaf).__name__ if dtype == np.dtype(object) else dtype
-    return None, ""
+    dtypes = [_dtype(leaf) for leaf in jax.tree.leaves(params)]
+    wrong = {dtype for dtype in set(dtypes) if is_wrong(dtype)}
+    if not wrong:
+        return None, ""
+    index = next(i for i, dtype in enumerate(dtypes) if dtype in wrong)
+    path, leaf = jax.tree.leaves_with_path(params)[index]
+    is_array = dtypes[index] != np.dtype(object)
+    return path_name(path), dtypes[index] if is_array else type(leaf).__name__
+
+
+def _dtype(leaf: Any) -> Any:
+    """That of an array, of a ``ShapeDtypeStruct``, or of a number; NumPy's object for all else."""
+    dtype = getattr(leaf, "dtype", None)
+    if dtype is not None:
+        return dtype
+    is_number = isinstance(leaf, bool | int | float | complex)
+    return np.asarray(leaf).dtype if is_number else np.dtype(object)
 
 
 def _is_masked(node: Any) -> bool:
