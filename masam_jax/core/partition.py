@@ -1,6 +1,7 @@
 """Which parameter belongs to which modality: label trees, prefixes, callables, path patterns."""
 
 import dataclasses
+import functools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -53,11 +54,12 @@ def resolve_partition(labels: Labels, params: optax.Params, other: str = "other"
       other: the label of the leaves that belong to no modality.
 
     Raises:
-      ValueError: ``params`` is masked (an ``optax.partition`` outside), a label is no string, the
-        labels are no prefix of the parameters, or no modality is among them.
+      ValueError: a parameter is masked (an ``optax.partition`` outside), complex, or has no
+        gradient; a label is no string, the labels are no prefix of the parameters, or no modality
+        is among them.
     """
-    check_unmasked(params)
-    tree = labels(params) if callable(labels) else labels
+    check_parameters(params)
+    tree = labels if _is_label_tree(labels) else labels(params)
     given = jax.tree.leaves(tree)
     for label in given:
         if not isinstance(label, str):
@@ -66,6 +68,12 @@ def resolve_partition(labels: Labels, params: optax.Params, other: str = "other"
             )
     known = set(given) | set(getattr(labels, "modalities", ()))
     modalities = tuple(sorted(known - {other}))
+    if not modalities and not jax.tree.leaves(params):
+        raise ValueError(
+            "labels is a function of the parameters, and there are none, as in"
+            " optax.tree_map_params: give a tree of labels, or label_by_path(...), or set the"
+            " function's attribute `modalities` to their names"
+        )
     if not modalities:
         raise ValueError(
             f"labels name no modality: found {sorted(set(given))}, and {other!r} marks the leaves"
@@ -233,6 +241,14 @@ class PathLabels:
 def path_name(path: tuple[Any, ...]) -> str:
     """The keys of a leaf joined with ``/``: ``encoders/audio/kernel``."""
     return jax.tree_util.keystr(path, simple=True, separator="/")
+
+
+def _is_label_tree(labels: Any) -> bool:
+    """Whether ``labels`` is a tree; a module of strings is one, even if it can be called."""
+    if not callable(labels):
+        return True
+    leaves = [] if isinstance(labels, functools.partial) else jax.tree.leaves(labels)
+    return bool(leaves) and all(isinstance(leaf, str) for leaf in leaves)
 
 
 def _broadcast_prefix(prefix: Any, tree: chex.ArrayTree) -> Any:

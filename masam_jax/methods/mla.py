@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import optax
 
 from masam_jax.core.late_fusion import Features
+from masam_jax.core.losses import scalar_losses
 from masam_jax.core.numerics import accumulation_dtype
 from masam_jax.core.partition import Labels, path_name, resolve_partition
 from masam_jax.core.signal_checks import require_entries, require_structure
@@ -235,7 +236,10 @@ class MlaObjective(Objective):
         """The cross-entropy of the modality in turn (of several, their sum)."""
         logits, unimodal_logits = self.predict(network, params, features, state)
         unimodal = unimodal_losses(unimodal_logits, labels, present)
-        return Outcome(jnp.sum(jnp.stack(list(unimodal.values()))), unimodal, logits)
+        if len(unimodal) == 1:
+            return Outcome(next(iter(unimodal.values())), unimodal, logits)
+        _, scalars = scalar_losses(jnp.zeros(()), unimodal)
+        return Outcome(jnp.sum(jnp.stack(list(scalars.values()))), unimodal, logits)
 
     def predict(
         self, network: Network, params: optax.Params, features: Features, state: Any

@@ -123,7 +123,8 @@ class Problem:
         """
         if fusion not in self._initial:
             # Random numbers compile slowly and this runs once: measured on CPU, 3 s instead of 13.
-            on_cpu = jax.default_backend() == "cpu"
+            devices = self.placement.seeds.device_set
+            on_cpu = all(device.platform == "cpu" for device in devices)
             load = pretrained(self.experiment.model, self.data.modality_specs)
 
             def init(keys: jax.Array) -> tuple[Any, Any]:

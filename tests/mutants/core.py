@@ -7,6 +7,10 @@ TESTS = (
     "tests/core/test_masam_arguments.py",
     "tests/core/test_gradients.py",
     "tests/core/test_late_fusion.py",
+    "tests/core/test_dependence.py",
+    "tests/core/test_signals.py",
+    "tests/core/test_microbatches.py",
+    "tests/core/test_weighted_mean.py",
     "tests/core/test_masam_properties.py",
     "tests/core/test_masam_degenerate.py",
     "tests/core/test_masam_reference.py",
@@ -98,8 +102,80 @@ MUTANTS = (
         TESTS,
         (
             "the second pass differentiates the total loss",
-            "return self.passes.fusion_loss(tree, args, features, modality)",
-            "return self.passes.total_loss(tree, args)",
+            "return self.passes.fusion_loss(tree, args, self.weighing, features, modality)",
+            "return self.passes.total_loss(tree, args, self.weighing)",
+        ),
+        ("both points use the same keys", "args = clone_keys(self.args)", "args = self.args"),
+        (
+            "signals of other functions are the same",
+            "self._made_of = made_of(parts)",
+            "self._made_of = made_of(parts[1:])",
+        ),
+        (
+            "a number makes a program of its own",
+            "return isinstance(leaf, float | complex | jax.Array | np.ndarray | np.generic)",
+            "return isinstance(leaf, jax.Array | np.ndarray | np.generic)",
+        ),
+    ),
+    *in_file(
+        "core/losses.py",
+        TESTS,
+        (
+            "parts count alike",
+            "weight = self.weight if mean_weight is None else mean_weight",
+            "weight = self.weight",
+        ),
+        ("the weight is differentiated", "weight = jax.lax.stop_gradient(", "weight = ("),
+    ),
+    *in_file(
+        "core/gradients.py",
+        TESTS,
+        (
+            "each device weighs by its own samples",
+            "return average(vary(weights, axis_name), axis_name)",
+            "return weights",
+        ),
+    ),
+    *in_file(
+        "core/microbatches.py",
+        TESTS,
+        (
+            "parts are blocks",
+            "jnp.moveaxis(leaf.reshape(size // count, count, *leaf.shape[1:]), 1, 0)",
+            "leaf.reshape(count, size // count, *leaf.shape[1:])",
+        ),
+        (
+            "every platform unrolls",
+            "default=lambda each: _scanned(",
+            "default=lambda each: _unrolled(",
+        ),
+    ),
+    *in_file(
+        "core/dependence.py",
+        TESTS,
+        (
+            "a rule of differentiation reads nothing",
+            "for i in _with_gradient(function, operand, doubtful):",
+            "for i in []:",
+        ),
+        (
+            "a slice begins where its operand does",
+            "return [_shift(outputs[0], begin[0] * math.prod(shape[1:]))]",
+            "return [outputs[0]]",
+        ),
+        (
+            "a loop is looked through once",
+            "        carried = further",
+            "        return [*tested[:of_condition], *used[:of_body], *live]",
+        ),
+    ),
+    *in_file(
+        "core/late_fusion.py",
+        TESTS,
+        (
+            "nothing of other is read",
+            "if any(a and b for a, b in zip(read, belongs_to_none, strict=True)):",
+            "if all(a and b for a, b in zip(read, belongs_to_none, strict=True)):",
         ),
     ),
     *in_file(
