@@ -18,6 +18,7 @@ from masam_jax.core.losses import (
     weights_by_modality,
 )
 from masam_jax.core.microbatches import first_part, mean_over_microbatches, split_microbatches
+from masam_jax.core.partition import check_differentiable
 from masam_jax.core.passes import (
     LateFusionPasses,
     Passes,
@@ -89,7 +90,7 @@ def multimodal_value_and_grad(
 
     Raises:
       ValueError: an argument is out of range, the weights name other modalities than the losses,
-        or a batch does not split evenly.
+        a batch does not split evenly, or a parameter has no gradient.
       TypeError: ``loss_fn`` returns something else than it should.
 
     Examples:
@@ -117,6 +118,7 @@ def multimodal_value_and_grad(
         passes = PlainPasses(loss_fn, has_aux, unimodal_gradients, shared_parameters)
 
     def value_and_grad(params: optax.Params, *args: Any) -> tuple[Losses, Any, dict[str, Any]]:
+        check_differentiable(params)
         local_params = vary(params, axis_name)
         parts = args if microbatches == 1 else split_microbatches(args, microbatches)
         samples = _mean_weights(passes, local_params, parts, microbatches, axis_name)

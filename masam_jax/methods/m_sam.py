@@ -16,6 +16,7 @@ from masam_jax.core.signal_checks import (
     require_callable,
     require_entries,
     require_signals,
+    require_structure,
 )
 from masam_jax.core.signals import FusionGradient
 from masam_jax.core.specs import Options, check_choice, check_radius, option
@@ -117,7 +118,7 @@ def m_sam(
         if params is None:
             raise ValueError("m_sam needs params: tx.update(grads, opt_state, params, **signals)")
         partition = resolve_partition(labels, params, other)
-        _check_signals(signals, partition)
+        _check_signals(signals, partition, updates, params)
         fusion_grads, fusion_grad_fn = signals["fusion_grads"], signals["fusion_grad_fn"]
         if isinstance(fusion_grad_fn, FusionGradient):
             fusion_grad_fn.check_partition(params, partition)
@@ -135,11 +136,14 @@ def m_sam(
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)
 
 
-def _check_signals(signals: dict[str, Any], partition: Partition) -> None:
+def _check_signals(
+    signals: dict[str, Any], partition: Partition, updates: optax.Updates, params: optax.Params
+) -> None:
     require_signals("m_sam", signals, _SIGNALS, "shapley_values={modality: value} of the batch")
     require_callable("fusion_grad_fn", signals["fusion_grad_fn"])
     require_entries("shapley_values", signals["shapley_values"], partition.modalities)
     check_present(signals.get("present"), partition.modalities)
+    require_structure({"updates": updates, "fusion_grads": signals["fusion_grads"]}, params)
 
 
 def _dominant(partition: Partition, shapley_values: Any, present: Any) -> jax.Array:

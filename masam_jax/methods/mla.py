@@ -13,7 +13,7 @@ from masam_jax.core.late_fusion import Features
 from masam_jax.core.losses import scalar_losses
 from masam_jax.core.numerics import accumulation_dtype
 from masam_jax.core.partition import Labels, path_name, resolve_partition
-from masam_jax.core.signal_checks import require_entries
+from masam_jax.core.signal_checks import require_entries, require_structure
 from masam_jax.core.specs import Options, check_number, check_sizes, option
 from masam_jax.methods.from_options import built_by, titled
 from masam_jax.methods.method import Method
@@ -125,6 +125,7 @@ def mla(
         phase: str | None = None,
         **signals: Any,
     ) -> tuple[Any, MlaState]:
+        require_structure({"updates": updates}, updates if params is None else params)
         modalities = resolve_partition(labels, updates if params is None else params, other)[1]
         if phase is not None and phase not in modalities:
             raise ValueError(f"phase is {phase!r}; the modalities are {list(modalities)}")

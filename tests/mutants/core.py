@@ -201,4 +201,18 @@ MUTANTS = (
         TESTS,
         ("the schedule stands still", "optax.safe_increment(state.count)", "state.count"),
     ),
+    *in_file(
+        "core/schedules.py",
+        ("tests/core/test_schedules.py",),
+        (
+            "a spike of the learning rate between the steps that are asked is missed",
+            "jax.vmap(at)(first + ahead)",
+            "jax.vmap(at)((first + ahead) // 40 * 40)",
+        ),
+        (
+            "the steps after the first chunk are not asked",
+            "for first in range(0, last + 1, _CHUNK)",
+            "for first in range(0, 1, _CHUNK)",
+        ),
+    ),
 )
