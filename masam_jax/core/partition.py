@@ -68,7 +68,7 @@ def resolve_partition(labels: Labels, params: optax.Params, other: str = "other"
             )
     known = set(given) | set(getattr(labels, "modalities", ()))
     modalities = tuple(sorted(known - {other}))
-    if not modalities and not jax.tree.leaves(params):
+    if not modalities and callable(labels) and not jax.tree.leaves(params):
         raise ValueError(
             "labels is a function of the parameters, and there are none, as in"
             " optax.tree_map_params: give a tree of labels, or label_by_path(...), or set the"
