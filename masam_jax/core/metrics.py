@@ -21,9 +21,10 @@ def masam_metrics(opt_state: optax.OptState) -> dict[str, Any]:
 
     Returns:
       ``{"dominant": name, "score/m": ..., "alignment/m": ..., "decay/m": ..., "ma_loss/m": ...}``
-      for every modality m. ``dominant`` is None where no single modality was perturbed, a list
-      where the state has leading axes, and under ``jit`` an int32 index into the sorted names, -1
-      for none.
+      for every modality m, and ``"radius/m"``, the norm of the perturbation as rounding left it,
+      for those with parameters of fewer than 32 bits. ``dominant`` is None where no single
+      modality was perturbed, a list where the state has leading axes, and under ``jit`` an int32
+      index into the sorted names, -1 for none.
 
     Raises:
       ValueError: there is no MASAM state in ``opt_state``, or more than one.
@@ -38,6 +39,8 @@ def masam_metrics(opt_state: optax.OptState) -> dict[str, Any]:
     }
     for field in ("score", "alignment", "decay", "ma_loss"):
         metrics.update({f"{field}/{m}": _array(getattr(scores, field)[m]) for m in names})
+    radius = states[0].radius
+    metrics.update({f"radius/{m}": _array(radius[m]) for m in sorted(radius)})
     return metrics
 
 
