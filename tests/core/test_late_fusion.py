@@ -79,6 +79,32 @@ def test_a_shared_leaf_labelled_other_is_fine():
     chex.assert_tree_all_finite(updates)
 
 
+@pytest.mark.parametrize("dispatch", ["dense", "switch", "host"])
+@pytest.mark.parametrize("select", ["dominant", "all", "a"])
+def test_leaves_of_no_modality_take_the_whole_gradient_at_the_perturbed_point(dispatch, select):
+    """What every encoder reads too: by the equation, of the loss in one piece."""
+    tx = masam(LABELS, rho=0.4, select=select, correct_other=True, dispatch=dispatch)
+
+    def update(loss):
+        _, grads, signals = multimodal_value_and_grad(loss)(PARAMS, X)
+        return *tx.update(grads, tx.init(PARAMS), PARAMS, **signals), grads
+
+    update = update if dispatch == "host" else jax.jit(update, static_argnums=0)
+    (got, state, grads), (want, _, _) = update(LATE), update(LATE.__call__)
+    chex.assert_trees_all_close(got, want, rtol=1e-5, atol=1e-7)
+    scores, clean = state.scores, jax.grad(lambda p: LATE(p, X)[0])(PARAMS)
+    perturbed = {"dominant": "av"[int(state.dominant)], "all": "av", "a": "a"}[select]
+    moved = dict(PARAMS)
+    for m in perturbed:
+        length = 0.4 * scores.alignment[m] / jnp.linalg.norm(clean[m])
+        moved[m] = PARAMS[m] + length * clean[m]
+    there = jax.grad(lambda p: LATE(p, X)[0])(moved)
+    for m in (*perturbed, "shared", "head"):
+        corrected = grads[m] + there[m] - clean[m]
+        chex.assert_trees_all_close(got[m], corrected, rtol=1e-4, atol=1e-6)
+        assert (got[m] != grads[m]).any()
+
+
 def test_a_shared_leaf_labelled_with_a_modality_is_refused():
     with pytest.raises(ValueError, match=r"encoder 'v' reads 'shared', which is labelled 'a'"):
         run_step({**LABELS, "shared": "a"})

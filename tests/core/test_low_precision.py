@@ -129,6 +129,30 @@ def test_the_radius_is_that_of_the_perturbed_modality(dispatch: Any) -> None:
     np.testing.assert_allclose(float(metrics["radius/video"]), 0.05, rtol=1e-3)
 
 
+@pytest.mark.parametrize("dispatch", ["dense", "switch", "host"])
+def test_a_clean_step_has_no_radius_and_corrects_nothing(dispatch: Any) -> None:
+    """Nobody is there, though the gradient function would give something else."""
+    params, grads = draws(jnp.bfloat16)
+    tx = masam(LABELS, rho=0.05, correct_other=True, dispatch=dispatch)
+
+    def step() -> Any:
+        return tx.update(
+            grads,
+            tx.init(params),
+            params,
+            fusion_grads=grads,
+            unimodal_grads=grads,
+            unimodal_losses={m: jnp.float32(1) for m in ("audio", "video")},
+            present={m: jnp.asarray(False) for m in ("audio", "video")},
+            fusion_grad_fn=lambda point, m: jax.tree.map(lambda g: g + g, grads),
+        )
+
+    updates, state = step() if dispatch == "host" else jax.jit(step)()
+    assert [float(state.radius[m]) for m in ("audio", "video")] == [0, 0]
+    for m in LABELS:
+        np.testing.assert_array_equal(*(np.asarray(t[m]).view(np.uint8) for t in (updates, grads)))
+
+
 def test_wider_parameters_have_no_radius_to_report() -> None:
     """They reach ρ |γ|, and their state and programs are what they were."""
     params = draws(jnp.float32)[0]

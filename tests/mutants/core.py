@@ -23,13 +23,13 @@ MUTANTS = (
         TESTS,
         (
             "the perturbation points downhill",
-            "step = scale * gradients[i].astype(scale.dtype)",
-            "step = -scale * gradients[i].astype(scale.dtype)",
+            "step = scale * along[i].astype(scale.dtype)",
+            "step = -scale * along[i].astype(scale.dtype)",
         ),
         (
             "the clean and the perturbed gradient change places",
-            "difference = gradient[i].astype(clean[i].dtype) - clean[i]",
-            "difference = clean[i] - gradient[i].astype(clean[i].dtype)",
+            "difference = gradient.astype(dtype) - clean.astype(dtype)",
+            "difference = clean.astype(dtype) - gradient.astype(dtype)",
         ),
         (
             "every modality is perturbed",
@@ -38,8 +38,42 @@ MUTANTS = (
         ),
         (
             "a perturbed gradient that is not finite is used",
-            "keep = (scale != 0) & all_finite(gradient[i] for i in mine)",
-            "keep = scale != 0",
+            "keep = is_perturbed & all_finite(changed.values())",
+            "keep = is_perturbed",
+        ),
+    ),
+    *in_file(
+        "core/perturbation.py",
+        ("tests/core/test_low_precision.py", "tests/core/test_late_fusion.py"),
+        (
+            "a difference overflows in float16",
+            "dtype = jnp.float32 if is_narrow(update.dtype) else update.dtype",
+            "dtype = update.dtype",
+        ),
+        (
+            "partitions that stay are added to",
+            "result[i] = jnp.where(keep, leaf, leaves[i])",
+            "result[i] = leaves[i] + jnp.where(keep, leaf - leaves[i], jnp.zeros_like(leaf))",
+        ),
+        (
+            "the head is corrected on clean steps",
+            "any_moved = functools.reduce(jnp.logical_or, [moved for moved, _ in parts])",
+            "any_moved = jnp.ones((), bool)",
+        ),
+        (
+            "the head's gradient lacks the encoders that do not run again",
+            "and not (correct_other and ours.other_needs_every_encoder(params, partition))",
+            "",
+        ),
+        (
+            "the perturbed point of narrow parameters is rounded",
+            "to = jnp.float32 if widen and is_narrow(dtype) else dtype",
+            "to = dtype",
+        ),
+        (
+            "the switch reports the radius of a branch that was not asked for",
+            "m: jnp.where(scales[m] == 0, 0, r).astype(r.dtype) for m, r in radii.items()",
+            "m: r for m, r in radii.items()",
         ),
     ),
     *in_file(
@@ -83,13 +117,23 @@ MUTANTS = (
         ),
         (
             "an absent modality is perturbed",
-            "scales[m] = jnp.where(present[m], scale, jnp.zeros_like(scale))",
-            "scales[m] = scale",
+            "usable = present[m] & jnp.isfinite(scale)",
+            "usable = jnp.isfinite(scale)",
         ),
         (
             "the radius grows with the gradient's norm",
-            "scale = jnp.asarray(radius, dtype) * factor * alignments[m].inverse_norm",
+            "scale = jnp.asarray(radius, dtype) * factor * over_norm",
             "scale = jnp.asarray(radius, dtype) * factor",
+        ),
+        (
+            "a relative radius forgets the parameters",
+            "scale = scale * norm(partition.leaves(params, m), dtype)",
+            "scale = scale + 0 * norm(partition.leaves(params, m), dtype)",
+        ),
+        (
+            "along the total gradient, but over the fusion gradient's norm",
+            'over_norm = inverse_norm(partition.leaves(inputs["total_grads"], m), dtype)',
+            "over_norm = over_norm + 0",
         ),
         (
             "γ does not scale the radius",
