@@ -202,9 +202,7 @@ class Correction:
         branches = [functools.partial(branch, m) for m in self._partition.modalities]
         # The mean over devices is taken here: a collective inside a branch could wait for ever.
         gradient, radii = jax.lax.switch(jnp.maximum(index, 0), branches)
-        scales = self._only(index)
-        radii = {m: jnp.where(scales[m] == 0, 0, r).astype(r.dtype) for m, r in radii.items()}
-        return self._corrected(self._updates, self._average(gradient), scales), radii
+        return self._corrected(self._updates, self._average(gradient), self._only(index)), radii
 
     def _only(self, index: jax.Array) -> dict[str, jax.Array]:
         return {

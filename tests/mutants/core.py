@@ -70,11 +70,6 @@ MUTANTS = (
             "to = jnp.float32 if widen and is_narrow(dtype) else dtype",
             "to = dtype",
         ),
-        (
-            "the switch reports the radius of a branch that was not asked for",
-            "m: jnp.where(scales[m] == 0, 0, r).astype(r.dtype) for m, r in radii.items()",
-            "m: r for m, r in radii.items()",
-        ),
     ),
     *in_file(
         "core/scores.py",
