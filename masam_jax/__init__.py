@@ -3,7 +3,7 @@
 from masam_jax.core import schedules
 from masam_jax.core.gradients import multimodal_value_and_grad
 from masam_jax.core.late_fusion import LateFusion
-from masam_jax.core.losses import Losses
+from masam_jax.core.losses import Losses, WeightedMean
 from masam_jax.core.masam import MasamState, masam
 from masam_jax.core.metrics import masam_metrics
 from masam_jax.core.partition import label_by_path
@@ -24,6 +24,7 @@ __all__ = [
     "MasamState",
     "ModalityScores",
     "SamState",
+    "WeightedMean",
     "agm",
     "asam",
     "info_reg",

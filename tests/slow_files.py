@@ -14,6 +14,7 @@ SLOW_FILES = (
     "cli/test_datasets.py",
     "core/test_flops.py",
     "core/test_masam_reference.py",
+    "core/test_weighted_mean.py",
     "data/builders/mimic/test_builder.py",
     "data/builders/test_adni.py",
     "data/builders/test_av_digits.py",

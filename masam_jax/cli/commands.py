@@ -19,6 +19,7 @@ from masam_jax.config import (
     SeedConfig,
 )
 from masam_jax.config.published import PublishedSettings
+from masam_jax.methods.masam import RELATIVE
 
 # The published radius, and those that `make radii` chose on validation samples and other seeds.
 DEMO_METHODS = (
@@ -30,6 +31,7 @@ DEMO_METHODS = (
     "masam:rho=6,select=all",
     "masam:rho=24,select=random",
     "masam:rho=24,scale_by_alignment=false",
+    RELATIVE,
 )
 
 

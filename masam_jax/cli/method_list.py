@@ -5,11 +5,17 @@ from typing import Any
 
 from masam_jax.config.errors import RunError, user_errors
 from masam_jax.methods import BoundMethod, method_names, parse_method
+from masam_jax.methods.masam import RELATIVE
 from masam_jax.tuning.best_file import best_file, read_best
 
 # Methods of one file that differ in more than a number, and so count as methods of their own.
 ABLATIONS = {
-    "masam": ("masam:select=all", "masam:select=random", "masam:scale_by_alignment=false"),
+    "masam": (
+        "masam:select=all",
+        "masam:select=random",
+        "masam:scale_by_alignment=false",
+        RELATIVE,
+    ),
 }
 
 Published = Mapping[str, Mapping[str, Any]]

@@ -9,8 +9,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from masam_jax.core.numerics import inverse_norm, norm
 from masam_jax.core.partition import Partition
-from masam_jax.core.perturbation import CLEAN
+from masam_jax.core.perturbation import CLEAN, PointDtype, Route
 from masam_jax.core.random_keys import split_raw
 from masam_jax.core.scores import ModalityScores, advance, align
 from masam_jax.core.signals import FusionGradient
@@ -25,6 +26,10 @@ class RuleOptions:
       scale_by_alignment: whether γ scales the radius.
       per_tensor: whether γ is the mean of single tensors' cosines.
       clip_negative: whether a negative γ counts as 0.
+      relative: whether ρ counts in norms of the partition's parameters.
+      correct_other: whether leaves of no modality are corrected too.
+      along_total: whether ε goes along the total gradient.
+      point_dtype: the dtype of perturbed parameters of fewer than 32 bits.
       dispatch: "auto", "switch", "dense" or "host".
     """
 
@@ -32,6 +37,10 @@ class RuleOptions:
     scale_by_alignment: bool
     per_tensor: bool
     clip_negative: bool
+    relative: bool
+    correct_other: bool
+    along_total: bool
+    point_dtype: PointDtype
     dispatch: str
 
 
@@ -49,27 +58,27 @@ class StaticUpdate:
     partition: Partition
     chosen: int | None
 
-    def dispatch(self, traced: bool) -> str:
-        """How to take the correction: "all", "clean", "host", "dense", "switch" or a modality."""
+    def route(self, traced: bool) -> Route:
+        """How to take the correction."""
         modalities, settings = self.partition.modalities, self.settings
         if settings.select == "all":
-            return "all"
+            return Route("joint")
         if settings.select in modalities:
-            return settings.select
+            return Route("single", settings.select)
         if self.chosen is not None:
-            return "clean" if self.chosen == CLEAN else modalities[self.chosen]
+            return Route.of_index(self.chosen, modalities)
         if len(modalities) == 1:
-            return modalities[0]
+            return Route("single", modalities[0])
         if settings.dispatch == "host" and traced:
             raise ValueError(
                 'dispatch="host" needs a step that is not traced (or dominant=, the caller\'s'
-                ' choice); under jit, vmap, pmap or scan use "auto", "dense" or "switch"'
+                ' choice); under jit, vmap, pmap, scan or cond use "auto", "dense" or "switch"'
             )
-        if settings.dispatch != "auto":
-            return settings.dispatch
-        if not traced:
-            return "host"
-        return "dense" if jax.default_backend() == "cpu" else "switch"
+        if settings.dispatch == "dense":
+            return Route("dense")
+        if settings.dispatch == "switch":
+            return Route("switch")
+        return Route("platform" if traced else "host")
 
     def choose(
         self, scores: ModalityScores, present: Mapping[str, jax.Array], key: chex.PRNGKey
@@ -102,7 +111,8 @@ class Decision(NamedTuple):
       dominant: int32 scalar, the dominant modality's index, -1 for none.
       key: the key of the next step.
       scales: ``ρ γ_m / ‖∇_{θ_m} L_fuse‖₂`` of each modality, what its fusion gradient is multiplied
-        with to perturb it; 0 where it is not present.
+        with to perturb it; 0 where it is not present. With the options, times ``‖θ_m‖₂``, or over
+        the norm of the total gradient.
     """
 
     scores: ModalityScores
@@ -127,7 +137,8 @@ def decide(
       scores: APS before the step.
       key: the key of this step.
       params: the parameters.
-      inputs: the signals that are trees, "present" and "per_modality_grads" (or None) among them.
+      inputs: the signals that are trees, "present" and "per_modality_grads" (or None) among them,
+        and "total_grads" where ε goes along it.
       fusion_gradient: our own gradient function, to be checked against the partition.
       hyperparameters: ``(ρ, α, β)``.
     """
@@ -144,7 +155,8 @@ def decide(
             clip_negative=settings.clip_negative,
             dtype=scores.score[m].dtype,
         )
-        loss = jnp.asarray(inputs["unimodal_losses"][m])
+        # In the dtype of the averages: a larger one's finite loss may be infinite there.
+        loss = jnp.asarray(inputs["unimodal_losses"][m]).astype(scores.score[m].dtype)
         is_informative = jnp.isfinite(loss) & ~((loss == 0) & alignments[m].is_flat)
         present[m] = jnp.asarray(inputs["present"].get(m, True)).astype(bool) & is_informative
     losses = inputs["unimodal_losses"]
@@ -154,8 +166,14 @@ def decide(
     for m in partition.modalities:
         dtype = scores.score[m].dtype
         factor = alignments[m].cosine if settings.scale_by_alignment else jnp.ones((), dtype)
-        scale = jnp.asarray(radius, dtype) * factor * alignments[m].inverse_norm
-        scales[m] = jnp.where(present[m], scale, jnp.zeros_like(scale))
+        over_norm = alignments[m].inverse_norm
+        if settings.along_total:
+            over_norm = inverse_norm(partition.leaves(inputs["total_grads"], m), dtype)
+        scale = jnp.asarray(radius, dtype) * factor * over_norm
+        if settings.relative:
+            scale = scale * norm(partition.leaves(params, m), dtype)
+        usable = present[m] & jnp.isfinite(scale)
+        scales[m] = jnp.where(usable, scale, jnp.zeros_like(scale))
     return Decision(scores, index, key, scales)
 
 

@@ -3,13 +3,30 @@
 from collections.abc import Callable
 from typing import Any, Literal
 
+import jax
 import optax
 
 from masam_jax.core.collectives import average, vary
 from masam_jax.core.late_fusion import LateFusion
-from masam_jax.core.losses import Losses, Weights, common_weight, weights_by_modality
-from masam_jax.core.microbatches import mean_over_microbatches, split_microbatches
-from masam_jax.core.passes import LateFusionPasses, Passes, PlainPasses, scaled_difference
+from masam_jax.core.losses import (
+    NO_WEIGHTS,
+    Losses,
+    SampleWeights,
+    Weights,
+    check_weights,
+    common_weight,
+    weights_by_modality,
+)
+from masam_jax.core.microbatches import first_part, mean_over_microbatches, split_microbatches
+from masam_jax.core.partition import check_differentiable
+from masam_jax.core.passes import (
+    LateFusionPasses,
+    Passes,
+    PlainPasses,
+    Weighing,
+    scaled_difference,
+)
+from masam_jax.core.reused_keys import clone_keys
 from masam_jax.core.signals import FusionGradient, TotalGradient
 from masam_jax.core.specs import check_choice, check_sizes
 
@@ -37,17 +54,20 @@ def multimodal_value_and_grad(
     pullbacks and, under ``jit``, a method that reads no signal for one.
 
     Args:
-      loss_fn: ``loss_fn(params, *args) -> (fusion_loss, {modality: unimodal_loss})`` with scalar
-        losses, and ``aux`` third with ``has_aux``; or a `LateFusion`, whose second pass is cheap.
+      loss_fn: ``loss_fn(params, *args) -> (fusion_loss, {modality: unimodal_loss})``, and ``aux``
+        third with ``has_aux``; or a `LateFusion`, whose second pass is cheap. A loss is a scalar,
+        or a `WeightedMean`, whose parts weigh by their samples.
       loss_weights: the weights λ of the unimodal losses in the total: one number, or one for each
         modality. A weight may be an array (a schedule's value). All are 1 when None.
       has_aux: whether ``loss_fn`` returns ``aux`` too.
       axis_name: the axis, or axes, of ``pmap`` or ``shard_map`` over which losses and gradients
-        are averaged, before anything is decided from them. Not needed under ``jit``.
-      microbatches: into how many parts the leading axis of every array in ``args`` is split, one
-        after the other; losses and gradients are the means over the parts, at the clean and at
-        the perturbed point (``optax.MultiSteps`` would keep only the last perturbed gradient).
-        ``aux`` has a leading axis of that many.
+        are averaged, before anything is decided from them. Not needed under ``jit``. Devices count
+        alike, except in a `WeightedMean`.
+      microbatches: into how many parts k the leading axis of every array in ``args`` is split, one
+        after the other: part i holds the samples i, i + k, i + 2 k, …, so that of a batch sharded
+        over devices each keeps its own. Losses and gradients are the means over the parts, at the
+        clean and at the perturbed point (``optax.MultiSteps`` would keep only the last perturbed
+        gradient); parts count alike, except in a `WeightedMean`. ``aux`` has a leading axis of k.
       shared_parameters: pull back every unimodal loss by itself, which true per-modality gradients
         need when modalities share labelled parameters; M + 1 pullbacks instead of two. They come
         as the further signal ``per_modality_grads``, ``{modality: gradient}``.
@@ -64,11 +84,13 @@ def multimodal_value_and_grad(
       method's ``update``: ``fusion_grads``, ``unimodal_grads`` (of $\sum_m L_m$, unweighted),
       ``total_grads`` (``grads``, which a chain may have changed before a method sees them),
       ``unimodal_losses``, ``fusion_grad_fn(params, modality)`` and ``total_grad_fn(params)``, the
-      last two on the same batch. All of it is a pytree and may leave a ``jit``.
+      last two on the same batch. All of it is a pytree and may leave a ``jit``. There, and where
+      ``update`` compiles the second pass of a step that is not traced, numbers among ``args`` are
+      arrays, and booleans, strings and functions static.
 
     Raises:
       ValueError: an argument is out of range, the weights name other modalities than the losses,
-        or a batch does not split evenly.
+        a batch does not split evenly, or a parameter has no gradient.
       TypeError: ``loss_fn`` returns something else than it should.
 
     Examples:
@@ -83,6 +105,7 @@ def multimodal_value_and_grad(
         raise ValueError(f"loss_fn must be a function or a LateFusion, got {loss_fn!r}")
     check_sizes(microbatches=microbatches)
     check_choice("unimodal_gradients", unimodal_gradients, ("auto", "direct", "difference"))
+    loss_weights = check_weights(loss_weights)
     passes: Passes
     if isinstance(loss_fn, LateFusion):
         if shared_parameters:
@@ -90,21 +113,24 @@ def multimodal_value_and_grad(
                 "shared_parameters=True needs a plain loss_fn, got a LateFusion: it reuses the"
                 " features of the encoders that are not perturbed"
             )
-        passes = LateFusionPasses(loss_fn, loss_weights, has_aux, unimodal_gradients)
+        passes = LateFusionPasses(loss_fn, has_aux, unimodal_gradients)
     else:
-        passes = PlainPasses(loss_fn, loss_weights, has_aux, unimodal_gradients, shared_parameters)
+        passes = PlainPasses(loss_fn, has_aux, unimodal_gradients, shared_parameters)
 
     def value_and_grad(params: optax.Params, *args: Any) -> tuple[Losses, Any, dict[str, Any]]:
+        check_differentiable(params)
         local_params = vary(params, axis_name)
+        parts = args if microbatches == 1 else split_microbatches(args, microbatches)
+        samples = _mean_weights(passes, local_params, parts, microbatches, axis_name)
+        weighing = Weighing(loss_weights, samples)
 
         def clean(part: Any) -> tuple[Any, Any]:
-            losses, gradients, features = passes.clean(local_params, part)
+            losses, gradients, features = passes.clean(local_params, part, weighing)
             return (losses._replace(aux=None), gradients), (losses.aux, features)
 
         if microbatches == 1:
-            averaged, (aux, features) = clean(args)
+            averaged, (aux, features) = clean(parts)
         else:
-            parts = split_microbatches(args, microbatches)
             averaged, (aux, features) = mean_over_microbatches(
                 clean, parts, microbatches, axis_name
             )
@@ -113,7 +139,7 @@ def multimodal_value_and_grad(
         weight = common_weight(weights_by_modality(loss_weights, losses.unimodal))
         if unimodal_grads is None and weight is not None:
             unimodal_grads = scaled_difference(gradients.total, gradients.fusion, weight)
-        operands = (passes, axis_name, microbatches, args, features)
+        operands = (passes, axis_name, microbatches, weighing, args, features)
         signals = {
             "fusion_grads": gradients.fusion,
             "unimodal_grads": unimodal_grads,
@@ -127,3 +153,26 @@ def multimodal_value_and_grad(
         return losses._replace(aux=aux), gradients.total, signals
 
     return value_and_grad
+
+
+def _mean_weights(
+    passes: Passes, params: optax.Params, parts: Any, count: int, axis_name: Any
+) -> SampleWeights:
+    """The mean over parts and devices of the weights that the losses carry, if any does."""
+    if count == 1 and axis_name is None:
+        return NO_WEIGHTS
+    # The clean pass uses the keys, and users of scalar losses pay for no further pass.
+    parts = clone_keys(parts)
+
+    def of_one_part(tree: optax.Params) -> SampleWeights:
+        return passes.sample_weights(tree, parts if count == 1 else first_part(parts))
+
+    if not jax.tree.leaves(jax.eval_shape(of_one_part, params)):
+        return NO_WEIGHTS
+    if count == 1:
+        weights = of_one_part(params)
+    else:
+        weights, _ = mean_over_microbatches(
+            lambda part: (passes.sample_weights(params, part), ()), parts, count, axis_name
+        )
+    return average(vary(weights, axis_name), axis_name)

@@ -9,6 +9,7 @@ import optax
 
 from masam_jax.core.dependence import inputs_read
 from masam_jax.core.partition import Partition, path_name
+from masam_jax.core.specs import check_flag
 
 Features = Mapping[str, jax.Array]
 """Modality -> its features, ``[B, H_m]`` where nothing else is said."""
@@ -29,6 +30,10 @@ class LateFusion:
       objective: ``fn(params, features, *args) -> (fusion_loss, {modality: unimodal_loss})`` with
         ``features = {modality: features}``, scalar losses, and ``aux`` third under ``has_aux``. A
         unimodal loss may depend on its own modality's features alone.
+      check_encoders: whether ``masam`` checks that no encoder reads another modality's leaves. The
+        check follows values through the encoder's program, and takes what it cannot follow as read;
+        with False it is yours to see to. An encoder that does read others' leaves then gives a
+        wrong second gradient, silently.
 
     Raises:
       ValueError: no encoder, a name that is no string, or something that cannot be called.
@@ -36,6 +41,7 @@ class LateFusion:
 
     encoders: Mapping[str, Callable[..., Any]]
     objective: Callable[..., Any]
+    check_encoders: bool = True
 
     def __post_init__(self) -> None:
         """Checks the fields, and sorts the encoders by name."""
@@ -50,6 +56,7 @@ class LateFusion:
                 raise ValueError(f"encoders[{name!r}] must be callable, got {encoder!r}")
         if not callable(self.objective):
             raise ValueError(f"objective must be callable, got {self.objective!r}")
+        check_flag("check_encoders", self.check_encoders)
         object.__setattr__(self, "encoders", dict(sorted(self.encoders.items())))
 
     def __call__(self, params: optax.Params, *args: Any) -> Any:
@@ -73,6 +80,8 @@ def check_separate_encoders(
             f"the modalities {without_encoder} of the labels have no encoder; LateFusion has"
             f" {list(late_fusion.encoders)}"
         )
+    if not late_fusion.check_encoders:
+        return
     paths = [path_name(path) for path, _ in jax.tree.leaves_with_path(params)]
     for m, encoder in late_fusion.encoders.items():
         read = inputs_read(lambda tree, run=encoder: run(tree, *args), params)  # type: ignore[misc]
@@ -81,5 +90,23 @@ def check_separate_encoders(
                 raise ValueError(
                     f"LateFusion: the encoder {m!r} reads {path!r}, which is labelled {label!r}."
                     " Label shared parameters as belonging to no modality, or use a plain loss_fn"
-                    " with shared_parameters=True"
+                    " with shared_parameters=True. Should it not read them: what the check cannot"
+                    " follow (whole trees through callbacks, kernels, scatter) counts as read; pass"
+                    " the encoder's inner function its own subtree of params alone, or set"
+                    " LateFusion(..., check_encoders=False)"
                 )
+
+
+def reads_other_labels(
+    late_fusion: LateFusion, params: optax.Params, args: tuple[Any, ...], partition: Partition
+) -> bool:
+    """Whether any encoder reads a leaf that is labelled as belonging to no modality.
+
+    The fusion gradient of such leaves at the perturbed point takes every encoder, not one alone.
+    """
+    belongs_to_none = [label not in partition.modalities for label in partition.leaf_labels]
+    for encoder in late_fusion.encoders.values():
+        read = inputs_read(lambda tree, run=encoder: run(tree, *args), params)  # type: ignore[misc]
+        if any(a and b for a, b in zip(read, belongs_to_none, strict=True)):
+            return True
+    return False

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from masam_jax.core.numerics import accumulation_dtype
 from masam_jax.core.specs import check_number
 
 Weights = float | Mapping[str, Any] | None
@@ -29,11 +30,67 @@ class Losses(NamedTuple):
     aux: Any = None
 
 
+class WeightedMean(NamedTuple):
+    """A loss that carries its weight: ``total / weight``, and 0 where the weight is 0.
+
+    A loss function may return it wherever a scalar loss is accepted. It differs from the scalar
+    where a batch is taken in parts, by ``microbatches`` or over the devices of ``axis_name``: parts
+    weigh as their weights do, so that the whole batch's loss and gradients come out, while parts
+    with a scalar loss count alike. For the weights the loss function is called once more, and of
+    this call ``jit`` keeps what the weights depend on.
+
+    Attributes:
+      total: the sum over the samples, a real scalar.
+      weight: its weight, a scalar ≥ 0, such as the number of samples that have the modality. It is
+        not differentiated.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> there = jnp.asarray([True, False, True])
+      >>> of_samples = jnp.asarray([1.0, 9.0, 2.0])
+      >>> float(WeightedMean(jnp.sum(jnp.where(there, of_samples, 0)), jnp.sum(there)).value())
+      1.5
+    """
+
+    total: Any
+    weight: Any
+
+    def value(self, mean_weight: Any = None) -> jax.Array:
+        """The mean, a scalar in the total's dtype.
+
+        Args:
+          mean_weight: the mean of the parts' weights where this is the mean of one part of a batch;
+            the mean over the parts is then that of the batch.
+        """
+        total = jnp.asarray(self.total)
+        weight = self.weight if mean_weight is None else mean_weight
+        dtype = accumulation_dtype(total)  # float16 cannot count samples
+        weight = jax.lax.stop_gradient(jnp.asarray(weight).astype(dtype))
+        some = weight > 0
+        mean = jnp.where(some, total.astype(dtype), 0) / jnp.where(some, weight, 1)
+        return mean.astype(total.dtype)
+
+    def scaled(self, factor: Any) -> "WeightedMean":
+        """The mean times ``factor``."""
+        return self._replace(total=factor * self.total)
+
+
+class SampleWeights(NamedTuple):
+    """The weights of those losses that are a `WeightedMean`, None for all others."""
+
+    fusion: Any
+    unimodal: dict[str, Any]
+
+
+NO_WEIGHTS = SampleWeights(None, {})
+
+
 def check_losses(result: Any, has_aux: bool, source: str) -> tuple[tuple[Any, dict[str, Any]], Any]:
     """``((fusion, unimodal), aux)`` out of what a loss function returned.
 
     Raises:
-      TypeError: ``result`` is not the tuple of scalars and mapping that it should be.
+      TypeError: ``result`` is not the tuple of losses and mapping that it should be; a loss is a
+        real scalar or a `WeightedMean` of two.
     """
     length = 3 if has_aux else 2
     form = "(fusion_loss, {modality: loss}" + (", aux)" if has_aux else ")")
@@ -46,18 +103,56 @@ def check_losses(result: Any, has_aux: bool, source: str) -> tuple[tuple[Any, di
             f"{source} must return {form}, one loss for each modality; got"
             f" {type(unimodal).__name__} {unimodal!r} for the unimodal losses"
         )
-    for name, loss in {"fusion": fusion, **unimodal}.items():
-        if jnp.shape(loss) != () or not jnp.issubdtype(jnp.result_type(loss), jnp.floating):
-            raise TypeError(
-                f"{source}: the loss {name!r} must be a real scalar, got shape {jnp.shape(loss)}"
-                f" and dtype {jnp.result_type(loss)}"
-            )
-    scalars = {m: jnp.asarray(unimodal[m]) for m in sorted(unimodal)}
-    return (jnp.asarray(fusion), scalars), result[2] if has_aux else None
+    # A modality may be named "fusion".
+    for name, loss in [("fusion", fusion), *unimodal.items()]:
+        place = f"{source}: the loss {name!r}"
+        if isinstance(loss, WeightedMean):
+            _check_scalar(f"{place}, its total,", loss.total, jnp.floating)
+            _check_scalar(f"{place}, its weight,", loss.weight, jnp.floating, jnp.integer)
+        else:
+            _check_scalar(place, loss, jnp.floating)
+    ordered = {m: _as_loss(unimodal[m]) for m in sorted(unimodal)}
+    return (_as_loss(fusion), ordered), result[2] if has_aux else None
+
+
+def _check_scalar(place: str, value: Any, *kinds: Any) -> None:
+    if value is None or isinstance(value, tuple | list | Mapping):
+        raise TypeError(f"{place} must be a real scalar, got {value!r}")
+    shape, dtype = jnp.shape(value), jnp.result_type(value)
+    if shape != () or not any(jnp.issubdtype(dtype, kind) for kind in kinds):
+        raise TypeError(f"{place} must be a real scalar, got shape {shape} and dtype {dtype}")
+
+
+def _as_loss(loss: Any) -> Any:
+    return loss if isinstance(loss, WeightedMean) else jnp.asarray(loss)
+
+
+def sample_weights(fusion: Any, unimodal: Mapping[str, Any]) -> SampleWeights:
+    """The weights that the losses carry, arrays in float32 or wider."""
+
+    def of(loss: Any) -> Any:
+        if not isinstance(loss, WeightedMean):
+            return None
+        weight = jnp.asarray(loss.weight)
+        return jax.lax.stop_gradient(weight.astype(accumulation_dtype((weight, loss.total))))
+
+    return SampleWeights(of(fusion), {m: of(loss) for m, loss in unimodal.items()})
+
+
+def scalar_losses(
+    fusion: Any, unimodal: Mapping[str, Any], mean_weights: SampleWeights = NO_WEIGHTS
+) -> tuple[jax.Array, dict[str, jax.Array]]:
+    """The losses as scalars, each `WeightedMean` over its weight or over the parts' mean weight."""
+
+    def of(loss: Any, mean_weight: Any) -> jax.Array:
+        return loss.value(mean_weight) if isinstance(loss, WeightedMean) else jnp.asarray(loss)
+
+    each = {m: of(loss, mean_weights.unimodal.get(m)) for m, loss in unimodal.items()}
+    return of(fusion, mean_weights.fusion), each
 
 
 def check_weights(weights: Weights) -> Weights:
-    """``weights`` as given, after a look at every weight whose value is known.
+    """``weights`` as given, mappings as a dict, after a look at every weight that is known.
 
     Raises:
       ValueError: a weight is negative, infinite or no number.
@@ -66,7 +161,7 @@ def check_weights(weights: Weights) -> Weights:
         if weight is not None and not isinstance(weight, jax.Array):
             place = f"loss_weights[{name!r}]" if name else "loss_weights"
             check_number(place, weight, "[0, inf)")
-    return weights
+    return dict(weights) if isinstance(weights, Mapping) else weights
 
 
 def weights_by_modality(weights: Weights, unimodal: Mapping[str, Any]) -> dict[str, Any]:
@@ -126,10 +221,15 @@ def cross_entropy(
     """
     if where is None:
         return sample_cross_entropy(logits, labels).mean()
+    return masked_cross_entropy(logits, labels, where).value()
+
+
+def masked_cross_entropy(logits: jax.Array, labels: jax.Array, where: jax.Array) -> WeightedMean:
+    """`cross_entropy` over the samples of ``where``, bool ``[B]``, with their number."""
     # Before the loss as well, whose gradient would bring NaN back.
     counted = jnp.where(where[:, None], logits, 0)
     total = jnp.sum(jnp.where(where, sample_cross_entropy(counted, labels), 0))
-    return total / jnp.maximum(jnp.sum(where), 1).astype(total.dtype)
+    return WeightedMean(total, jnp.sum(where))
 
 
 def sample_cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:

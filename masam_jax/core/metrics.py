@@ -16,13 +16,15 @@ def masam_metrics(opt_state: optax.OptState) -> dict[str, Any]:
 
     Args:
       opt_state: the state of an optimizer with one `masam` somewhere in it, however nested;
-        leading axes (seeds under ``vmap``) are kept.
+        leading axes (seeds under ``vmap``) are kept. Flax's ``nnx.Optimizer`` has it as its
+        attribute ``opt_state``; the variables around its arrays are taken off.
 
     Returns:
       ``{"dominant": name, "score/m": ..., "alignment/m": ..., "decay/m": ..., "ma_loss/m": ...}``
-      for every modality m. ``dominant`` is None where no single modality was perturbed, a list
-      where the state has leading axes, and under ``jit`` an int32 index into the sorted names, -1
-      for none.
+      for every modality m, and ``"radius/m"``, the norm of the perturbation as rounding left it,
+      for those with parameters of fewer than 32 bits. ``dominant`` is None where no single
+      modality was perturbed, a list where the state has leading axes, and under ``jit`` an int32
+      index into the sorted names, -1 for none.
 
     Raises:
       ValueError: there is no MASAM state in ``opt_state``, or more than one.
@@ -30,13 +32,15 @@ def masam_metrics(opt_state: optax.OptState) -> dict[str, Any]:
     states = _states(opt_state)
     if len(states) != 1:
         raise ValueError(f"opt_state must hold one MasamState, found {len(states)}")
-    scores, dominant = states[0].scores, states[0].dominant
+    scores, dominant = states[0].scores, _array(states[0].dominant)
     names = sorted(scores.score)
     metrics: dict[str, Any] = {
         "dominant": dominant if is_traced(dominant) else _name(np.asarray(dominant).tolist(), names)
     }
     for field in ("score", "alignment", "decay", "ma_loss"):
-        metrics.update({f"{field}/{m}": getattr(scores, field)[m] for m in names})
+        metrics.update({f"{field}/{m}": _array(getattr(scores, field)[m]) for m in names})
+    radius = states[0].radius
+    metrics.update({f"radius/{m}": _array(radius[m]) for m in sorted(radius)})
     return metrics
 
 
@@ -52,6 +56,12 @@ def _states(opt_state: optax.OptState) -> list[MasamState]:
 
 def _is_masam(node: Any) -> bool:
     return isinstance(node, MasamState)
+
+
+def _array(value: Any) -> Any:
+    """The array in what a library may have put around it, as ``flax.nnx.Optimizer`` does."""
+    (array,) = jax.tree.leaves(value)
+    return array
 
 
 def _name(index: Any, names: list[str]) -> Any:

@@ -7,12 +7,17 @@ import jax
 import jax.numpy as jnp
 
 from masam_jax.core.collectives import vary
+from masam_jax.core.numerics import is_traced
+from masam_jax.core.reused_keys import clone_keys
+
+Function = Callable[[Any], tuple[Any, Any]]
 
 
 def split_microbatches(args: Any, count: int) -> Any:
     """Splits the leading axis of every array of ``args`` into ``count`` parts.
 
-    Shapes ``[B, ...]`` become ``[count, B / count, ...]``.
+    Shapes ``[B, ...]`` become ``[count, B / count, ...]``. Part i holds the samples i, i + count,
+    i + 2 count, …: of a batch that lies over several devices, each device's own.
 
     Raises:
       ValueError: the arrays differ in their leading axis, have none, or it does not split evenly.
@@ -28,16 +33,27 @@ def split_microbatches(args: Any, count: int) -> Any:
     ((size,),) = sizes
     if size % count:
         raise ValueError(f"a batch of {size} does not split into {count} equal microbatches")
-    return jax.tree.map(lambda leaf: leaf.reshape(count, size // count, *leaf.shape[1:]), args)
+
+    def split(leaf: Any) -> jax.Array:
+        return jnp.moveaxis(leaf.reshape(size // count, count, *leaf.shape[1:]), 1, 0)
+
+    # For jax_debug_key_reuse, a transposition uses the keys up.
+    return clone_keys(jax.tree.map(split, args))
+
+
+def first_part(parts: Any) -> Any:
+    """The first of the parts that `split_microbatches` made."""
+    return _part(parts, 0)
 
 
 def mean_over_microbatches(
-    function: Callable[[Any], tuple[Any, Any]], parts: Any, count: int, axis_name: Any = None
+    function: Function, parts: Any, count: int, axis_name: Any = None
 ) -> tuple[Any, Any]:
     """Applies ``function`` to each part; means of its first result, its second stacked.
 
     On the CPU the parts are unrolled: a convolution's backward pass inside ``scan`` is 15 to 20
     times slower there than outside. Elsewhere ``scan`` keeps memory and compile time at one part's.
+    A traced program holds both, of which the lowering keeps the one for its platform.
 
     Args:
       function: from one part to ``(to average, to stack)``, two trees of arrays.
@@ -45,18 +61,46 @@ def mean_over_microbatches(
       count: how many parts there are.
       axis_name: the mapped axes over which ``function``'s results differ.
     """
-    if jax.default_backend() == "cpu":
-        results = [function(jax.tree.map(lambda leaf: leaf[i], parts)) for i in range(count)]  # noqa: B023
-        sums = jax.tree.map(lambda *leaves: sum(leaves[1:], leaves[0]), *[r[0] for r in results])
-        stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *[r[1] for r in results])
+    if not is_traced(parts):
+        # Platforms of a program are told apart by a branch, which would be compiled at every call.
+        run = _unrolled if _platform(parts) == "cpu" else _scanned
+        sums, stacked = run(function, parts, count, axis_name)
     else:
-        shapes, _ = jax.eval_shape(function, jax.tree.map(lambda leaf: leaf[0], parts))
-        zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
-        start = vary(zeros, axis_name)
-
-        def body(carried: Any, part: Any) -> tuple[Any, Any]:
-            averaged, kept = function(part)
-            return jax.tree.map(jnp.add, carried, averaged), kept
-
-        sums, stacked = jax.lax.scan(body, start, parts)
+        traced_once = jax.jit(function)
+        sums, stacked = jax.lax.platform_dependent(
+            parts,
+            cpu=lambda each: _unrolled(traced_once, each, count, axis_name),
+            default=lambda each: _scanned(traced_once, each, count, axis_name),
+        )
     return jax.tree.map(lambda leaf: leaf / count, sums), stacked
+
+
+def _unrolled(function: Function, parts: Any, count: int, axis_name: Any) -> tuple[Any, Any]:
+    results = [function(_part(parts, i)) for i in range(count)]
+    # As the scan does: of values that differ over the devices in no part.
+    sums = jax.tree.map(lambda *leaves: sum(leaves[1:], leaves[0]), *[r[0] for r in results])
+    return vary(sums, axis_name), jax.tree.map(lambda *ls: jnp.stack(ls), *[r[1] for r in results])
+
+
+def _scanned(function: Function, parts: Any, count: int, axis_name: Any) -> tuple[Any, Any]:
+    del count
+    shapes, _ = jax.eval_shape(lambda each: function(first_part(each)), parts)
+    zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype, device=s.sharding), shapes)
+
+    def body(carried: Any, part: Any) -> tuple[Any, Any]:
+        averaged, kept = function(part)
+        return jax.tree.map(jnp.add, carried, averaged), kept
+
+    return jax.lax.scan(body, vary(zeros, axis_name), parts)
+
+
+def _part(parts: Any, index: int) -> Any:
+    return jax.tree.map(lambda leaf: leaf[index], parts)
+
+
+def _platform(arrays: Any) -> str:
+    """Where the arrays lie; the default platform where they say nothing."""
+    for leaf in jax.tree.leaves(arrays):
+        if isinstance(leaf, jax.Array):
+            return next(iter(leaf.devices())).platform
+    return jax.default_backend()

@@ -57,6 +57,17 @@ def inverse_norm(leaves: Iterable[jax.Array], dtype: Any) -> jax.Array:
     return inverse_root(total([inner(leaf, leaf, dtype) for leaf in leaves], dtype))
 
 
+def norm(leaves: Iterable[jax.Array], dtype: Any) -> jax.Array:
+    """``‖leaves‖₂``, all of them as one vector; 0 where it is not finite."""
+    square = total([inner(leaf, leaf, dtype) for leaf in leaves], dtype)
+    return jnp.where(jnp.isfinite(square), jnp.sqrt(square), 0)
+
+
+def is_narrow(dtype: Any) -> bool:
+    """Whether a dtype is a floating one of fewer than 32 bits."""
+    return bool(jnp.issubdtype(dtype, jnp.floating)) and jnp.finfo(dtype).bits < 32
+
+
 def is_traced(*trees: Any) -> bool:
     """Whether any leaf is a tracer: whether the caller is inside a JAX transformation."""
     return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(trees))

@@ -1,13 +1,23 @@
 """Which parameter belongs to which modality: label trees, prefixes, callables, path patterns."""
 
 import dataclasses
+import functools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import chex
 import jax
+import jax.numpy as jnp
+import numpy as np
 import optax
+
+from masam_jax.core.structures import (
+    NNX_ADVICE,
+    describe_difference,
+    flattened_advice,
+    nnx_bystander,
+)
 
 Labels = Any
 """A tree of strings like the parameters, a prefix of it, or a callable from them to either."""
@@ -44,11 +54,12 @@ def resolve_partition(labels: Labels, params: optax.Params, other: str = "other"
       other: the label of the leaves that belong to no modality.
 
     Raises:
-      ValueError: ``params`` is masked (an ``optax.partition`` outside), a label is no string, the
-        labels are no prefix of the parameters, or no modality is among them.
+      ValueError: a parameter is masked (an ``optax.partition`` outside), complex, or has no
+        gradient; a label is no string, the labels are no prefix of the parameters, or no modality
+        is among them.
     """
-    check_unmasked(params)
-    tree = labels(params) if callable(labels) else labels
+    check_parameters(params)
+    tree = labels if _is_label_tree(labels) else labels(params)
     given = jax.tree.leaves(tree)
     for label in given:
         if not isinstance(label, str):
@@ -57,6 +68,12 @@ def resolve_partition(labels: Labels, params: optax.Params, other: str = "other"
             )
     known = set(given) | set(getattr(labels, "modalities", ()))
     modalities = tuple(sorted(known - {other}))
+    if not modalities and callable(labels) and not jax.tree.leaves(params):
+        raise ValueError(
+            "labels is a function of the parameters, and there are none, as in"
+            " optax.tree_map_params: give a tree of labels, or label_by_path(...), or set the"
+            " function's attribute `modalities` to their names"
+        )
     if not modalities:
         raise ValueError(
             f"labels name no modality: found {sorted(set(given))}, and {other!r} marks the leaves"
@@ -69,14 +86,53 @@ def resolve_partition(labels: Labels, params: optax.Params, other: str = "other"
     except ValueError as error:
         raise ValueError(
             "labels must be a tree of strings with the structure of params, a prefix of it, or a"
-            f" callable of params; found labels {jax.tree.structure(tree)} for params"
-            f" {jax.tree.structure(params)}"
+            f" callable of params: it {describe_difference(tree, params, is_prefix=True)}"
         ) from error
     return Partition(tuple(spread), modalities)
 
 
+def check_parameters(params: optax.Params) -> None:
+    """Raises ``ValueError`` where some of ``params`` is masked, complex, or not differentiable."""
+    check_unmasked(params)
+    check_differentiable(params)
+    name, dtype = _first_leaf(params, lambda dtype: jnp.issubdtype(dtype, jnp.complexfloating))
+    if name is not None:
+        raise ValueError(
+            f"params[{name!r}] is {dtype}, and parameters must be real: hold its real and its"
+            " imaginary part as two leaves, and join them in the loss with jax.lax.complex."
+            " (optax.contrib.split_real_and_imaginary is no cure: it takes no signals, and hides"
+            " the parameters that a second gradient is taken at.)"
+        )
+
+
+def check_differentiable(params: optax.Params) -> None:
+    """Raises ``ValueError`` where a leaf has no gradient: integers, booleans, keys, no arrays.
+
+    Parameters may be arrays, their ``jax.ShapeDtypeStruct``, or Python's floats.
+    """
+    bystander = nnx_bystander(params)
+    if bystander is not None:
+        raise ValueError(
+            f"params holds a {bystander}, which is no parameter to be trained: {NNX_ADVICE}"
+        )
+    name, dtype = _first_leaf(params, lambda dtype: not jnp.issubdtype(dtype, jnp.inexact))
+    if name is not None:
+        raise ValueError(
+            f"params[{name!r}] is {dtype}, which has no gradient: keep it out of params. Close over"
+            " it in the loss function, or pass it as a further argument of the loss."
+        )
+
+
 def check_unmasked(params: optax.Params) -> None:
-    """Raises ``ValueError`` where an ``optax.partition`` outside has hidden some of ``params``."""
+    """Raises ``ValueError`` where ``params`` is what a wrapper makes of the parameters.
+
+    That is an ``optax.partition`` outside, which hides some of them, or ``optax.LookaheadParams``.
+    """
+    if isinstance(params, optax.LookaheadParams):
+        raise ValueError(
+            "params is optax.LookaheadParams: initialise and update this transformation by itself,"
+            " with params.fast, and give what it returns to optax.lookahead"
+        )
     if any(map(_is_masked, jax.tree.leaves(params, is_leaf=_is_masked))):
         raise ValueError(
             "params holds optax.MaskedNode leaves: a transformation that looks ahead must see the"
@@ -146,6 +202,12 @@ class PathLabels:
 
     def __call__(self, params: optax.Params) -> Any:
         """The tree of labels, with the structure of ``params``."""
+        if _is_count(params):
+            raise ValueError(
+                "labels were called with a step count instead of parameters: to"
+                " optax.inject_hyperparams every callable is a schedule. Name them there, as in"
+                ' optax.inject_hyperparams(masam, static_args=("labels",))(labels, ...)'
+            )
         paths_and_leaves, structure = jax.tree.flatten_with_path(params)
         if not paths_and_leaves:  # optax.tree.map_params initialises with an empty placeholder
             return params
@@ -164,12 +226,15 @@ class PathLabels:
             raise ValueError(
                 f"no rule covers the parameters {_shorten(uncovered)}; the patterns are"
                 f" {[pattern for pattern, _ in self.rules]} (a last rule ('', {self.other!r})"
-                " takes the rest)"
+                f" takes the rest){flattened_advice(params)}"
             )
         idle = [pattern for pattern, _ in self.rules if pattern not in matched]
         if idle:
             names = [path_name(path) for path, _ in paths_and_leaves]
-            raise ValueError(f"patterns {idle} match nothing; the parameters are {_shorten(names)}")
+            raise ValueError(
+                f"patterns {idle} match nothing; the parameters are {_shorten(names)}"
+                f"{flattened_advice(params)}"
+            )
         return jax.tree.unflatten(structure, labels)
 
 
@@ -178,11 +243,50 @@ def path_name(path: tuple[Any, ...]) -> str:
     return jax.tree_util.keystr(path, simple=True, separator="/")
 
 
+def _is_label_tree(labels: Any) -> bool:
+    """Whether ``labels`` is a tree; a module of strings is one, even if it can be called."""
+    if not callable(labels):
+        return True
+    leaves = [] if isinstance(labels, functools.partial) else jax.tree.leaves(labels)
+    return bool(leaves) and all(isinstance(leaf, str) for leaf in leaves)
+
+
 def _broadcast_prefix(prefix: Any, tree: chex.ArrayTree) -> Any:
     def spread(label: str, subtree: Any) -> Any:
         return jax.tree.map(lambda _: label, subtree)
 
     return jax.tree.map(spread, prefix, tree)
+
+
+def _is_count(params: Any) -> bool:
+    """Whether ``params`` is one integer, which no parameter is."""
+    if isinstance(params, int):
+        return True
+    dtype = getattr(params, "dtype", None)
+    return dtype is not None and jnp.issubdtype(dtype, jnp.integer) and jnp.ndim(params) == 0
+
+
+def _first_leaf(
+    params: optax.Params, is_wrong: Callable[[Any], bool]
+) -> tuple[str | None, np.dtype | str]:
+    """The path and the dtype of the first leaf whose dtype is wrong; None where there is none."""
+    dtypes = [_dtype(leaf) for leaf in jax.tree.leaves(params)]
+    wrong = {dtype for dtype in set(dtypes) if is_wrong(dtype)}
+    if not wrong:
+        return None, ""
+    index = next(i for i, dtype in enumerate(dtypes) if dtype in wrong)
+    path, leaf = jax.tree.leaves_with_path(params)[index]
+    is_array = dtypes[index] != np.dtype(object)
+    return path_name(path), dtypes[index] if is_array else type(leaf).__name__
+
+
+def _dtype(leaf: Any) -> Any:
+    """That of an array, of a ``ShapeDtypeStruct``, or of a number; NumPy's object for all else."""
+    dtype = getattr(leaf, "dtype", None)
+    if dtype is not None:
+        return dtype
+    is_number = isinstance(leaf, bool | int | float | complex)
+    return np.asarray(leaf).dtype if is_number else np.dtype(object)
 
 
 def _is_masked(node: Any) -> bool:

@@ -1,4 +1,7 @@
-"""The first (clean) pass, and the losses that the second pass differentiates."""
+"""The first (clean) pass, and the losses that the second pass differentiates.
+
+Passes hold functions and flags alone, and compare by them: they are the static part of a signal.
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
@@ -8,15 +11,19 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from masam_jax.core.late_fusion import LateFusion, check_separate_encoders
+from masam_jax.core.identity import made_of
+from masam_jax.core.late_fusion import LateFusion, check_separate_encoders, reads_other_labels
 from masam_jax.core.losses import (
+    NO_WEIGHTS,
     Losses,
+    SampleWeights,
     Weights,
     check_losses,
-    check_weights,
     common_weight,
     is_positive,
     is_zero,
+    sample_weights,
+    scalar_losses,
     weighted_total,
     weights_by_modality,
 )
@@ -38,24 +45,54 @@ class Gradients(NamedTuple):
     per_modality: dict[str, Any] | None
 
 
+class Weighing(NamedTuple):
+    """By what losses are weighed, in arrays and numbers.
+
+    Attributes:
+      modalities: the weights λ of the unimodal losses in the total.
+      samples: the mean over the parts of a batch of each `WeightedMean`'s weight; `NO_WEIGHTS`
+        where there is one part, which weighs its own samples.
+    """
+
+    modalities: Weights
+    samples: SampleWeights = NO_WEIGHTS
+
+
 class Passes(Protocol):
     """What `multimodal_value_and_grad` needs of a loss, in one piece or in two."""
 
-    def clean(self, params: optax.Params, args: tuple[Any, ...]) -> tuple[Losses, Gradients, Any]:
+    def clean(
+        self, params: optax.Params, args: tuple[Any, ...], weighing: Weighing
+    ) -> tuple[Losses, Gradients, Any]:
         """Losses, gradients, and the features that the second pass may reuse."""
 
+    def sample_weights(self, params: optax.Params, args: tuple[Any, ...]) -> SampleWeights:
+        """The weights of those losses that carry one."""
+
     def fusion_loss(
-        self, params: optax.Params, args: tuple[Any, ...], features: Any, modality: str | None
+        self,
+        params: optax.Params,
+        args: tuple[Any, ...],
+        weighing: Weighing,
+        features: Any,
+        modality: str | None,
     ) -> jax.Array:
         """The fusion loss, as a function of the parameters of ``modality`` (None: of all)."""
 
-    def total_loss(self, params: optax.Params, args: tuple[Any, ...]) -> jax.Array:
+    def total_loss(
+        self, params: optax.Params, args: tuple[Any, ...], weighing: Weighing
+    ) -> jax.Array:
         """The weighted sum of all losses."""
 
     def check_partition(
         self, params: optax.Params, args: tuple[Any, ...], partition: Partition
     ) -> None:
         """Raises ``ValueError`` where the second pass would be wrong for ``partition``."""
+
+    def other_needs_every_encoder(
+        self, params: optax.Params, args: tuple[Any, ...], partition: Partition
+    ) -> bool:
+        """Whether the second pass of one modality leaves out a part of ``other``'s gradient."""
 
 
 class PlainPasses:
@@ -64,28 +101,47 @@ class PlainPasses:
     def __init__(
         self,
         loss_fn: Callable[..., Any],
-        weights: Weights,
         has_aux: bool,
         unimodal_gradients: str,
         shared_parameters: bool,
     ) -> None:
         self._loss_fn = loss_fn
-        self._weights = check_weights(weights)
         self._has_aux = has_aux
         self._mode = unimodal_gradients
         self._shared_parameters = shared_parameters
+        self._made_of = made_of((type(self), loss_fn, has_aux, unimodal_gradients))
 
-    def _losses(
+    def __eq__(self, other: object) -> bool:
+        """Whether the two were made of the same loss function and flags."""
+        return isinstance(other, PlainPasses) and self._made_of == other._made_of
+
+    def __hash__(self) -> int:
+        """As ``__eq__`` compares."""
+        return hash(self._made_of)
+
+    def _returned(
         self, params: optax.Params, args: tuple[Any, ...]
     ) -> tuple[tuple[Any, dict[str, Any]], Any]:
         return check_losses(self._loss_fn(params, *args), self._has_aux, "loss_fn")
 
-    def clean(self, params: optax.Params, args: tuple[Any, ...]) -> tuple[Losses, Gradients, Any]:
+    def _losses(
+        self, params: optax.Params, args: tuple[Any, ...], weighing: Weighing
+    ) -> tuple[tuple[Any, dict[str, Any]], Any]:
+        losses, aux = self._returned(params, args)
+        return scalar_losses(*losses, weighing.samples), aux
+
+    def sample_weights(self, params: optax.Params, args: tuple[Any, ...]) -> SampleWeights:
+        """The weights of those losses that carry one."""
+        return sample_weights(*self._returned(params, args)[0])
+
+    def clean(
+        self, params: optax.Params, args: tuple[Any, ...], weighing: Weighing
+    ) -> tuple[Losses, Gradients, Any]:
         """One forward pass, two pullbacks (M + 1 with shared parameters); no features."""
         (fusion, unimodal), pullback, aux = jax.vjp(
-            lambda tree: self._losses(tree, args), params, has_aux=True
+            lambda tree: self._losses(tree, args, weighing), params, has_aux=True
         )
-        weights = weights_by_modality(self._weights, unimodal)
+        weights = weights_by_modality(weighing.modalities, unimodal)
         losses = Losses(weighted_total(fusion, unimodal, weights), fusion, unimodal, aux)
 
         def pull(of_fusion: float, of_unimodal: Mapping[str, Any]) -> Any:
@@ -111,54 +167,94 @@ class PlainPasses:
         return losses, Gradients(total, fusion_grads, unimodal_grads, None), None
 
     def fusion_loss(
-        self, params: optax.Params, args: tuple[Any, ...], features: Any, modality: str | None
+        self,
+        params: optax.Params,
+        args: tuple[Any, ...],
+        weighing: Weighing,
+        features: Any,
+        modality: str | None,
     ) -> jax.Array:
         """The fusion loss; the whole network runs, whatever the modality."""
         del features, modality
-        return self._losses(params, args)[0][0]
+        return self._losses(params, args, weighing)[0][0]
 
-    def total_loss(self, params: optax.Params, args: tuple[Any, ...]) -> jax.Array:
+    def total_loss(
+        self, params: optax.Params, args: tuple[Any, ...], weighing: Weighing
+    ) -> jax.Array:
         """The weighted sum of all losses."""
-        (fusion, unimodal), _ = self._losses(params, args)
-        return weighted_total(fusion, unimodal, weights_by_modality(self._weights, unimodal))
+        (fusion, unimodal), _ = self._losses(params, args, weighing)
+        return weighted_total(fusion, unimodal, weights_by_modality(weighing.modalities, unimodal))
 
     def check_partition(
         self, params: optax.Params, args: tuple[Any, ...], partition: Partition
     ) -> None:
         """Any partition is right: the whole network runs again."""
 
+    def other_needs_every_encoder(
+        self, params: optax.Params, args: tuple[Any, ...], partition: Partition
+    ) -> bool:
+        """Never: the whole network runs again."""
+        del params, args, partition
+        return False
+
 
 class LateFusionPasses:
     """Passes over a `LateFusion`: each encoder is pulled back by itself, and can run alone."""
 
-    def __init__(
-        self, late_fusion: LateFusion, weights: Weights, has_aux: bool, unimodal_gradients: str
-    ) -> None:
+    def __init__(self, late_fusion: LateFusion, has_aux: bool, unimodal_gradients: str) -> None:
         self.late_fusion = late_fusion
-        self._weights = check_weights(weights)
         self._has_aux = has_aux
         self._mode = unimodal_gradients
+        self._made_of = made_of((type(self), late_fusion, has_aux, unimodal_gradients))
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the two were made of the same encoders, objective and flags."""
+        return isinstance(other, LateFusionPasses) and self._made_of == other._made_of
+
+    def __hash__(self) -> int:
+        """As ``__eq__`` compares."""
+        return hash(self._made_of)
 
     def _objective(
-        self, params: optax.Params, features: dict[str, Any], args: tuple[Any, ...]
+        self,
+        params: optax.Params,
+        features: dict[str, Any],
+        args: tuple[Any, ...],
+        weighing: Weighing,
     ) -> tuple[tuple[Any, dict[str, Any]], Any]:
         result = self.late_fusion.objective(params, features, *args)
+        losses, aux = check_losses(result, self._has_aux, "LateFusion.objective")
+        return scalar_losses(*losses, weighing.samples), aux
+
+    def _returned(
+        self, params: optax.Params, args: tuple[Any, ...]
+    ) -> tuple[tuple[Any, dict[str, Any]], Any]:
+        result = self.late_fusion(params, *args)
         return check_losses(result, self._has_aux, "LateFusion.objective")
 
-    def clean(self, params: optax.Params, args: tuple[Any, ...]) -> tuple[Losses, Gradients, Any]:
+    def sample_weights(self, params: optax.Params, args: tuple[Any, ...]) -> SampleWeights:
+        """The weights of those losses that carry one."""
+        return sample_weights(*self._returned(params, args)[0])
+
+    def clean(
+        self, params: optax.Params, args: tuple[Any, ...], weighing: Weighing
+    ) -> tuple[Losses, Gradients, Any]:
         """One forward pass, two pullbacks of each encoder; the features are kept."""
         features, pullbacks = {}, {}
         for m, encoder in self.late_fusion.encoders.items():
             features[m], pullbacks[m] = jax.vjp(lambda tree, run=encoder: run(tree, *args), params)
         (fusion, unimodal), pullback, aux = jax.vjp(
-            lambda tree, inputs: self._objective(tree, inputs, args), params, features, has_aux=True
+            lambda tree, inputs: self._objective(tree, inputs, args, weighing),
+            params,
+            features,
+            has_aux=True,
         )
         if set(unimodal) != set(features):
             raise ValueError(
                 f"the objective returned unimodal losses for {sorted(unimodal)}, and the encoders"
                 f" are {sorted(features)}: each encoder needs one loss"
             )
-        weights = weights_by_modality(self._weights, unimodal)
+        weights = weights_by_modality(weighing.modalities, unimodal)
         losses = Losses(weighted_total(fusion, unimodal, weights), fusion, unimodal, aux)
 
         def pull(of_fusion: float, of_unimodal: Mapping[str, Any]) -> Any:
@@ -192,25 +288,37 @@ class LateFusionPasses:
         )
 
     def fusion_loss(
-        self, params: optax.Params, args: tuple[Any, ...], features: Any, modality: str | None
+        self,
+        params: optax.Params,
+        args: tuple[Any, ...],
+        weighing: Weighing,
+        features: Any,
+        modality: str | None,
     ) -> jax.Array:
         """The fusion loss; ``modality``'s encoder runs alone, all of them when it is None."""
         encoders = self.late_fusion.encoders
         again = encoders if modality is None else {modality: encoders[modality]}
         fresh = {m: encoder(params, *args) for m, encoder in again.items()}
-        return self._objective(params, {**features, **fresh}, args)[0][0]
+        return self._objective(params, {**features, **fresh}, args, weighing)[0][0]
 
-    def total_loss(self, params: optax.Params, args: tuple[Any, ...]) -> jax.Array:
+    def total_loss(
+        self, params: optax.Params, args: tuple[Any, ...], weighing: Weighing
+    ) -> jax.Array:
         """The weighted sum of all losses."""
-        result = self.late_fusion(params, *args)
-        (fusion, unimodal), _ = check_losses(result, self._has_aux, "LateFusion.objective")
-        return weighted_total(fusion, unimodal, weights_by_modality(self._weights, unimodal))
+        fusion, unimodal = scalar_losses(*self._returned(params, args)[0], weighing.samples)
+        return weighted_total(fusion, unimodal, weights_by_modality(weighing.modalities, unimodal))
 
     def check_partition(
         self, params: optax.Params, args: tuple[Any, ...], partition: Partition
     ) -> None:
         """Raises ``ValueError`` where an encoder reads another modality's parameters."""
         check_separate_encoders(self.late_fusion, params, args, partition)
+
+    def other_needs_every_encoder(
+        self, params: optax.Params, args: tuple[Any, ...], partition: Partition
+    ) -> bool:
+        """Whether an encoder reads leaves that belong to no modality."""
+        return reads_other_labels(self.late_fusion, params, args, partition)
 
 
 def scaled_difference(total: chex.ArrayTree, fusion: chex.ArrayTree, weight: float) -> Any:

@@ -1,110 +1,208 @@
 """MDPS, the modality-decoupled perturbation, and the ways to take the gradient behind it."""
 
 import functools
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
 
 import chex
 import jax
 import jax.numpy as jnp
 import optax
 
-from masam_jax.core.numerics import all_finite
+from masam_jax.core.numerics import all_finite, is_narrow, norm
 from masam_jax.core.partition import Partition
 from masam_jax.core.signals import FusionGradient
 
 CLEAN = -1
 """The index that stands for no modality: the step is a clean one."""
 
+PointDtype = Literal["auto", "float32", "parameters"]
+
+
+class Route(NamedTuple):
+    """How the perturbed gradient of one step is taken; hashable, for ``jit``.
+
+    Attributes:
+      how: "clean" (not at all), "joint" (all modalities at once), "single", "dense", "switch",
+        "platform" (dense on the CPU, switch elsewhere), or "host" (Python makes it a known one).
+      modality: the one that "single" perturbs.
+    """
+
+    how: Literal["clean", "joint", "single", "dense", "switch", "platform", "host"]
+    modality: str | None = None
+
+    @classmethod
+    def of_index(cls, index: int, modalities: Sequence[str]) -> "Route":
+        """To the modality at a known index, or the clean one."""
+        return cls("clean") if index == CLEAN else cls("single", modalities[index])
+
+
+class Corrected(NamedTuple):
+    """What one step hands on.
+
+    Attributes:
+      updates: the corrected updates.
+      radii: ``‖ε_m‖₂`` as it was reached after rounding, for the modalities of `narrow_modalities`.
+    """
+
+    updates: Any
+    radii: dict[str, jax.Array]
+
+
+def narrow_modalities(params: optax.Params, partition: Partition) -> tuple[str, ...]:
+    """The modalities with parameters of fewer than 32 bits, which may round a perturbation away."""
+    narrow = []
+    for m in partition.modalities:
+        if any(is_narrow(jnp.result_type(leaf)) for leaf in partition.leaves(params, m)):
+            narrow.append(m)
+    return tuple(narrow)
+
 
 def perturb(
     params: optax.Params,
-    fusion_grads: chex.ArrayTree,
+    directions: chex.ArrayTree,
     partition: Partition,
     scales: Mapping[str, jax.Array],
+    *,
+    widen: bool = False,
 ) -> Any:
-    """``θ_m + scales[m] ∇_{θ_m} L_fuse`` for the modalities in ``scales``, all else as it was.
+    """``θ_m + scales[m] d_m`` for the modalities in ``scales``, all else as it was.
 
     Args:
       params: the parameters.
-      fusion_grads: the fusion gradient, a tree like them.
+      directions: a tree like them, such as the fusion gradient.
       partition: whose leaf is whose.
-      scales: ``ρ γ_m / ‖∇_{θ_m} L_fuse‖₂``, scalars.
+      scales: the radius over the norm of the direction, scalars.
+      widen: whether perturbed leaves of fewer than 32 bits come as float32, which does not round
+        the perturbation away.
     """
     leaves, structure = jax.tree.flatten(params)
-    gradients = jax.tree.leaves(fusion_grads)
+    along = jax.tree.leaves(directions)
     moved = list(leaves)
     for m, scale in scales.items():
         for i in partition.positions(m):
-            step = scale * gradients[i].astype(scale.dtype)
+            step = scale * along[i].astype(scale.dtype)
             # 0 * inf: a modality whose gradient is not finite has scale 0, and stays.
             step = jnp.where(scale == 0, jnp.zeros_like(step), step)
-            moved[i] = (leaves[i].astype(scale.dtype) + step).astype(leaves[i].dtype)
+            dtype = jnp.result_type(leaves[i])
+            to = jnp.float32 if widen and is_narrow(dtype) else dtype
+            moved[i] = (jnp.asarray(leaves[i]).astype(scale.dtype) + step).astype(to)
     return jax.tree.unflatten(structure, moved)
 
 
 class Correction:
-    """``∇L_fuse(θ + ε) − ∇L_fuse(θ)`` on the perturbed partitions, zero elsewhere.
+    """Adds ``∇L_fuse(θ + ε) − ∇L_fuse(θ)`` on the perturbed partitions, and nothing elsewhere.
 
-    Its methods are the ways to take it. Each gives a list of leaves, in the order of
-    ``jax.tree.leaves``, with None where the correction is zero for certain. A modality whose scale
-    is 0, or whose gradient at the perturbed point is not finite, has a zero correction.
+    `take` goes one of several ways, which give the same numbers. A partition keeps its updates, bit
+    for bit, where its scale is 0, and where the corrected ones are not finite.
     """
 
     def __init__(
         self,
+        partition: Partition,
         params: optax.Params,
+        updates: optax.Updates,
         fusion_grads: chex.ArrayTree,
         fusion_grad_fn: Callable[..., Any],
-        partition: Partition,
         scales: Mapping[str, jax.Array],
+        *,
+        directions: chex.ArrayTree | None = None,
+        correct_other: bool = False,
+        point_dtype: PointDtype = "auto",
     ) -> None:
-        self._params = params
-        self._fusion_grads = fusion_grads
+        """Of one step.
+
+        Args:
+          partition: whose leaf is whose.
+          params: the parameters θ.
+          updates: what is corrected, a tree like them, as are the next two.
+          fusion_grads: ``∇L_fuse(θ)``.
+          fusion_grad_fn: ``∇L_fuse`` elsewhere.
+          scales: what each modality's direction is multiplied with, 0 for no perturbation.
+          directions: a tree like the parameters, along which ε goes; the fusion gradient if None.
+          correct_other: whether leaves of no modality are corrected too.
+          point_dtype: the dtype of perturbed leaves of fewer than 32 bits.
+        """
         self._partition = partition
+        self._params = params
+        self._updates, self._structure = jax.tree.flatten(updates)
+        self._clean = jax.tree.leaves(fusion_grads)
+        self._directions = fusion_grads if directions is None else directions
         self._scales = dict(scales)
+        self._correct_other = correct_other
+        self._point_dtype = point_dtype
+        self._narrow = narrow_modalities(params, partition)
         ours = fusion_grad_fn if isinstance(fusion_grad_fn, FusionGradient) else None
         self._local = ours.local if ours else fusion_grad_fn
         self._average = ours.average if ours else lambda leaves: leaves
-        self._reuses_features = ours is not None and ours.features is not None
+        # Leaves of no modality have their whole gradient where every encoder that reads them runs.
+        self._runs_alone = (
+            ours is not None
+            and ours.features is not None
+            and not (correct_other and ours.other_needs_every_encoder(params, partition))
+        )
 
-    def joint(self) -> list[jax.Array | None]:
-        """Every modality perturbed at once, one gradient at the joint point."""
-        return self._minus_clean(self._average(self._gradient(self._scales, None)), self._scales)
+    def take(self, route: Route, index: jax.Array) -> Corrected:
+        """The corrected updates.
 
-    def single(self, modality: str) -> list[jax.Array | None]:
-        """``modality`` alone, known while tracing."""
-        scales = {modality: self._scales[modality]}
-        return self._minus_clean(self._average(self._gradient(scales, modality)), scales)
+        Args:
+          route: how, known while tracing.
+          index: the dominant modality's, which "dense", "switch" and "platform" read.
+        """
+        if route.how == "clean":
+            leaves, radii = self._updates, self._no_radii()
+        elif route.how == "joint":
+            leaves, radii = self._at(self._scales, None)
+        elif route.how == "single":
+            assert route.modality is not None
+            leaves, radii = self._at({route.modality: self._scales[route.modality]}, route.modality)
+        elif route.how == "dense":
+            leaves, radii = self._dense(index)
+        elif route.how == "switch":
+            leaves, radii = self._switch(index)
+        elif route.how == "platform":
+            leaves, radii = jax.lax.platform_dependent(index, cpu=self._dense, default=self._switch)
+        else:
+            raise ValueError(f"{route} cannot be taken while tracing")
+        return Corrected(jax.tree.unflatten(self._structure, leaves), {**self._no_radii(), **radii})
 
-    def dense(self, index: jax.Array) -> list[jax.Array | None]:
+    def _at(
+        self, scales: Mapping[str, jax.Array], modality: str | None
+    ) -> tuple[list[jax.Array], dict[str, jax.Array]]:
+        """The modalities in ``scales`` perturbed at once; ``modality``: the only one, if known."""
+        gradient, radii = self._look_ahead(scales, modality)
+        return self._corrected(self._updates, self._average(gradient), scales), radii
+
+    def _dense(self, index: jax.Array) -> tuple[list[jax.Array], dict[str, jax.Array]]:
         """The modality at the traced ``index``, without control flow.
 
         A `LateFusion` takes each modality's gradient, the others' features being at hand, and
         keeps one; a plain loss takes one gradient, at the point that moves the chosen one alone.
         """
         scales = self._only(index)
-        if not self._reuses_features:
-            return self._minus_clean(self._average(self._gradient(scales, None)), scales)
-        leaves: list[jax.Array | None] = [None] * len(self._partition.leaf_labels)
+        if not self._runs_alone:
+            return self._at(scales, None)
+        leaves = self._updates
+        radii: dict[str, jax.Array] = {}
         for m, scale in scales.items():
-            gradient = self._average(self._gradient({m: scale}, m))
-            for i, leaf in enumerate(self._minus_clean(gradient, {m: scale})):
-                leaves[i] = leaves[i] if leaf is None else leaf
-        return leaves
+            gradient, reached = self._look_ahead({m: scale}, m)
+            leaves = self._corrected(leaves, self._average(gradient), {m: scale})
+            radii |= reached
+        return leaves, radii
 
-    def switch(self, index: jax.Array) -> list[jax.Array | None]:
+    def _switch(self, index: jax.Array) -> tuple[list[jax.Array], dict[str, jax.Array]]:
         """The modality at the traced ``index`` through ``lax.switch``: its branch alone runs."""
 
-        def branch(m: str) -> list[jax.Array]:
-            gradient = self._gradient({m: self._scales[m]}, m)
-            mine = self._partition.positions(m)
-            return [g if i in mine else jnp.zeros_like(g) for i, g in enumerate(gradient)]
+        def branch(m: str) -> tuple[list[jax.Array], dict[str, jax.Array]]:
+            gradient, reached = self._look_ahead({m: self._scales[m]}, m)
+            used = {*self._partition.positions(m), *self._other_positions()}
+            kept = [g if i in used else jnp.zeros_like(g) for i, g in enumerate(gradient)]
+            return kept, {**self._no_radii(), **reached}
 
         branches = [functools.partial(branch, m) for m in self._partition.modalities]
         # The mean over devices is taken here: a collective inside a branch could wait for ever.
-        gradient = self._average(jax.lax.switch(jnp.maximum(index, 0), branches))
-        return self._minus_clean(gradient, self._only(index))
+        gradient, radii = jax.lax.switch(jnp.maximum(index, 0), branches)
+        return self._corrected(self._updates, self._average(gradient), self._only(index)), radii
 
     def _only(self, index: jax.Array) -> dict[str, jax.Array]:
         return {
@@ -112,19 +210,77 @@ class Correction:
             for i, m in enumerate(self._partition.modalities)
         }
 
-    def _gradient(self, scales: Mapping[str, jax.Array], modality: str | None) -> list[jax.Array]:
-        moved = perturb(self._params, self._fusion_grads, self._partition, scales)
-        return jax.tree.leaves(self._local(moved, modality))
+    def _look_ahead(
+        self, scales: Mapping[str, jax.Array], modality: str | None
+    ) -> tuple[list[jax.Array], dict[str, jax.Array]]:
+        """The fusion gradient behind the perturbation, in the clean one's dtypes, and its radii."""
+        modality = modality if self._runs_alone else None
+        widen = self._widens(scales, modality)
+        moved = perturb(self._params, self._directions, self._partition, scales, widen=widen)
+        gradient = jax.tree.leaves(self._local(moved, modality))
+        return (
+            [g.astype(c.dtype) for g, c in zip(gradient, self._clean, strict=True)],
+            {m: self._reached(moved, m, scales[m].dtype) for m in scales if m in self._narrow},
+        )
 
-    def _minus_clean(
-        self, gradient: list[jax.Array], scales: Mapping[str, jax.Array]
-    ) -> list[jax.Array | None]:
-        clean = jax.tree.leaves(self._fusion_grads)
-        leaves: list[jax.Array | None] = [None] * len(clean)
-        for m, scale in scales.items():
-            mine = self._partition.positions(m)
-            keep = (scale != 0) & all_finite(gradient[i] for i in mine)
-            for i in mine:
-                difference = gradient[i].astype(clean[i].dtype) - clean[i]
-                leaves[i] = jnp.where(keep, difference, jnp.zeros_like(difference))
-        return leaves
+    def _widens(self, scales: Mapping[str, jax.Array], modality: str | None) -> bool:
+        """Whether the perturbed point of narrow parameters is float32."""
+        if self._point_dtype == "parameters" or not set(scales) & set(self._narrow):
+            return False
+        if self._point_dtype == "float32":
+            return True
+
+        def gradient() -> Any:
+            widened = perturb(self._params, self._directions, self._partition, scales, widen=True)
+            return self._local(widened, modality)
+
+        try:
+            jax.eval_shape(gradient)
+        except (TypeError, ValueError):  # a loss that takes no other dtype
+            return False
+        return True
+
+    def _reached(self, moved: Any, modality: str, dtype: Any) -> jax.Array:
+        pairs = zip(
+            self._partition.leaves(moved, modality),
+            self._partition.leaves(self._params, modality),
+            strict=True,
+        )
+        return norm([there.astype(dtype) - here.astype(dtype) for there, here in pairs], dtype)
+
+    def _no_radii(self) -> dict[str, jax.Array]:
+        return {m: jnp.zeros_like(self._scales[m]) for m in self._narrow}
+
+    def _other_positions(self) -> tuple[int, ...]:
+        """The leaves of no modality, where they are corrected."""
+        if not self._correct_other:
+            return ()
+        labels = enumerate(self._partition.leaf_labels)
+        return tuple(i for i, label in labels if label not in self._partition.modalities)
+
+    def _corrected(
+        self,
+        leaves: Sequence[jax.Array],
+        gradient: Sequence[jax.Array],
+        scales: Mapping[str, jax.Array],
+    ) -> list[jax.Array]:
+        """``leaves`` with the correction on the perturbed partitions, and those alone."""
+        result = list(leaves)
+        parts = [(scale != 0, self._partition.positions(m)) for m, scale in scales.items()]
+        if self._correct_other:
+            any_moved = functools.reduce(jnp.logical_or, [moved for moved, _ in parts])
+            parts.append((any_moved, self._other_positions()))
+        for is_perturbed, mine in parts:
+            changed = {i: _changed(leaves[i], gradient[i], self._clean[i]) for i in mine}
+            keep = is_perturbed & all_finite(changed.values())
+            for i, leaf in changed.items():
+                # A choice and no sum: adding 0 would lose the sign of -0.0, and subnormals.
+                result[i] = jnp.where(keep, leaf, leaves[i])
+        return result
+
+
+def _changed(update: jax.Array, gradient: jax.Array, clean: jax.Array) -> jax.Array:
+    """``update + (gradient - clean)``, in float32 or wider: float16 overflows in between."""
+    dtype = jnp.float32 if is_narrow(update.dtype) else update.dtype
+    difference = gradient.astype(dtype) - clean.astype(dtype)
+    return (update.astype(dtype) + difference).astype(update.dtype)

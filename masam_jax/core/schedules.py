@@ -1,6 +1,7 @@
 """Schedules of the radius ρ: one under which Theorem 1 holds, and optax's own, re-exported."""
 
 import chex
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -53,16 +54,18 @@ def summable(
 
     Args:
       rho: the radius at most, ρ ≥ 0.
-      learning_rate: η, a number or the schedule that the base optimizer follows.
+      learning_rate: η, a number or the schedule that the base optimizer follows. It is asked for
+        every step of the first T, at once where JAX can trace it, else one by one.
       transition_steps: T ≥ 1, the steps over which the radius about halves under a constant η.
-        $\eta_{ref}$ is the largest learning rate of the first T steps, warm-up included.
+        $\eta_{ref}$ is the largest learning rate at the steps 0 to T, warm-up included.
       power: the exponent p > 1 of the envelope.
 
     Returns:
       A schedule from the step count to ρ_t.
 
     Raises:
-      ValueError: an argument is out of range, or no learning rate of the first T steps is positive.
+      ValueError: an argument is out of range, the schedule gives no single number for a step, or
+        of the first T steps no learning rate is positive, or one is not finite.
 
     Examples:
       >>> radius = summable(0.3, 1e-3, transition_steps=100, power=2.0)
@@ -74,13 +77,14 @@ def summable(
         raise ValueError("rho must be a number here: the schedule is what comes out")
     check_number("transition_steps", transition_steps, "[1, inf)")
     check_number("power", power, "(1, inf)")
-    rate = learning_rate if callable(learning_rate) else constant_schedule(learning_rate)
-    probes = np.unique(np.linspace(0, transition_steps, 257).astype(np.int32))
-    reference = max(float(rate(jnp.asarray(step))) for step in probes)
+    if callable(learning_rate):
+        rate, reference = learning_rate, _largest(learning_rate, int(transition_steps))
+    else:
+        rate, reference = constant_schedule(learning_rate), float(learning_rate)
     if not 0 < reference < float("inf"):
         raise ValueError(
-            f"learning_rate must be positive and finite somewhere in the first {transition_steps}"
-            f" steps, found at most {reference}"
+            "learning_rate must be positive somewhere, and finite, in the first"
+            f" {transition_steps} steps; its largest there is {reference}"
         )
 
     def schedule(count: chex.Numeric) -> chex.Numeric:
@@ -91,3 +95,34 @@ def summable(
         return rho * envelope / jnp.maximum(envelope, eta)
 
     return schedule
+
+
+# Steps that are evaluated at once: memory stays small whatever T is.
+_CHUNK = 2**16
+
+
+def _largest(rate: optax.Schedule, last: int) -> float:
+    """The largest of ``rate`` at the steps 0 to ``last``, NaN where any is."""
+
+    def at(step: chex.Numeric) -> jax.Array:
+        return jnp.asarray(rate(step), jnp.result_type(float))
+
+    @jax.jit
+    def largest_from(first: chex.Numeric) -> jax.Array:
+        # The last chunk is filled up with the last step.
+        ahead = jnp.minimum(jnp.arange(min(_CHUNK, last + 1)), last - first)
+        return jnp.max(jax.vmap(at)(first + ahead), axis=0)
+
+    with jax.ensure_compile_time_eval():
+        try:
+            found = [largest_from(jnp.asarray(first)) for first in range(0, last + 1, _CHUNK)]
+        except Exception:
+            # Python's own ifs, tables or mathematics. What else may be wrong is raised here again.
+            found = [at(jnp.asarray(step)) for step in range(last + 1)]
+    values = np.stack([np.asarray(value) for value in found])
+    if values.ndim != 1:
+        raise ValueError(
+            "learning_rate must be a schedule from a step to one number, got an array of shape"
+            f" {values.shape[1:]} for one step"
+        )
+    return float(values.max())

@@ -6,6 +6,14 @@ from typing import Any
 import jax
 import optax
 
+from masam_jax.core.structures import describe_difference
+
+_DROPPED = (
+    ". Passed, but they do not arrive? flax's TrainState.apply_gradients, optax.lookahead and other"
+    " wrappers without extra arguments drop them: update this transformation by itself, before them"
+    " (docs/integration.md, With other libraries)"
+)
+
 
 def require_signals(
     method: str, signals: Mapping[str, Any], names: Collection[str], further: str = ""
@@ -24,6 +32,7 @@ def require_signals(
         raise ValueError(
             f"{method} misses the signals {missing}: pass those of multimodal_value_and_grad,"
             f"{beside} as in tx.update(grads, opt_state, params, **signals)"
+            f"{_DROPPED if not signals else ''}"
         )
 
 
@@ -47,9 +56,9 @@ def require_structure(trees: Mapping[str, Any], params: optax.Params) -> None:
     """Raises ``ValueError`` where a tree has another structure than the parameters."""
     structure = jax.tree.structure(params)
     for name, tree in trees.items():
-        found = jax.tree.structure(tree)
-        if found != structure:  # type: ignore[operator]
-            raise ValueError(f"{name} must have the structure of params, {structure}, got {found}")
+        if jax.tree.structure(tree) != structure:  # type: ignore[operator]
+            difference = describe_difference(tree, params)
+            raise ValueError(f"{name} must have the structure of params: it {difference}")
 
 
 def check_present(present: Mapping[str, Any] | None, modalities: Collection[str]) -> None:

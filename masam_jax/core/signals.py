@@ -8,24 +8,34 @@ import numpy as np
 import optax
 
 from masam_jax.core.collectives import average, vary
+from masam_jax.core.identity import made_of
 from masam_jax.core.microbatches import mean_over_microbatches, split_microbatches
 from masam_jax.core.partition import Partition
-from masam_jax.core.passes import Passes
+from masam_jax.core.passes import Passes, Weighing
+from masam_jax.core.reused_keys import clone_keys
 
 
 class _GradientSignal:
     """A gradient function with the batch it is taken on, as a pytree.
 
-    Arrays among the operands are the pytree's leaves; everything else in them (flags, names) is
-    static, so that the signal can leave one ``jit`` and enter another.
+    Arrays and numbers among the operands are the pytree's leaves; everything else in them (flags,
+    names, functions) is static, and compared by what it was made of, so that the signal can leave
+    one ``jit`` and enter another without a new program at every step.
     """
 
     def __init__(
-        self, passes: Passes, axis_name: Any, microbatches: int, args: Any, features: Any
+        self,
+        passes: Passes,
+        axis_name: Any,
+        microbatches: int,
+        weighing: Weighing,
+        args: Any,
+        features: Any,
     ) -> None:
         self.passes = passes
         self.axis_name = axis_name
         self.microbatches = microbatches
+        self.weighing = weighing
         self.args = args
         self.features = features
 
@@ -37,32 +47,62 @@ class _GradientSignal:
         """Raises ``ValueError`` where this gradient is not that of ``partition``'s modalities."""
         self.passes.check_partition(params, self.args, partition)
 
+    def other_needs_every_encoder(self, params: optax.Params, partition: Partition) -> bool:
+        """Whether one modality's gradient leaves out a part of that of leaves labelled other."""
+        return self.passes.other_needs_every_encoder(params, self.args, partition)
+
     def tree_flatten(self) -> tuple[list[Any], Any]:
-        """The arrays among the operands, and all the rest."""
-        leaves, structure = jax.tree.flatten((self.args, self.features))
-        is_array = tuple(isinstance(leaf, jax.Array | np.ndarray | np.generic) for leaf in leaves)
-        arrays = [leaf for leaf, array in zip(leaves, is_array, strict=True) if array]
-        static = tuple(leaf for leaf, array in zip(leaves, is_array, strict=True) if not array)
-        rest = (self.passes, self.axis_name, self.microbatches, structure, is_array, static)
-        return arrays, rest
+        """The arrays and numbers among the operands, and all the rest."""
+        leaves, structure = jax.tree.flatten((self.weighing, self.args, self.features))
+        is_dynamic = tuple(map(_is_dynamic, leaves))
+        dynamic = [leaf for leaf, moves in zip(leaves, is_dynamic, strict=True) if moves]
+        fixed = tuple(leaf for leaf, moves in zip(leaves, is_dynamic, strict=True) if not moves)
+        static = (self.passes, self.axis_name, self.microbatches, structure, is_dynamic, fixed)
+        return dynamic, _Static(static)
 
     @classmethod
-    def tree_unflatten(cls, rest: Any, arrays: Any) -> "_GradientSignal":
+    def tree_unflatten(cls, static: Any, dynamic: Any) -> "_GradientSignal":
         """The inverse of ``tree_flatten``."""
-        passes, axis_name, microbatches, structure, is_array, static = rest
-        dynamic, fixed = iter(arrays), iter(static)
-        leaves = [next(dynamic) if array else next(fixed) for array in is_array]
-        return cls(passes, axis_name, microbatches, *jax.tree.unflatten(structure, leaves))
+        passes, axis_name, microbatches, structure, is_dynamic, fixed = static.parts
+        moving, standing = iter(dynamic), iter(fixed)
+        leaves = [next(moving) if moves else next(standing) for moves in is_dynamic]
+        operands = jax.tree.unflatten(structure, leaves)
+        return cls(passes, axis_name, microbatches, *operands)
 
     def _accumulate(self, gradient: Any) -> Any:
         """The mean of ``gradient(args, features)`` over the microbatches."""
+        args = clone_keys(self.args)
         if self.microbatches == 1:
-            return gradient(self.args, self.features)
-        parts = (split_microbatches(self.args, self.microbatches), self.features)
+            return gradient(args, self.features)
+        parts = (split_microbatches(args, self.microbatches), self.features)
         mean, _ = mean_over_microbatches(
             lambda part: (gradient(*part), ()), parts, self.microbatches, self.axis_name
         )
         return mean
+
+
+class _Static:
+    """The static part of a signal, equal to another that was made of the same."""
+
+    def __init__(self, parts: tuple[Any, ...]) -> None:
+        self.parts = parts
+        self._made_of = made_of(parts)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Static) and self._made_of == other._made_of
+
+    def __hash__(self) -> int:
+        return hash(self._made_of)
+
+
+def _is_dynamic(leaf: Any) -> bool:
+    """Whether ``leaf`` may enter a ``jit``: an array, or a number that may differ at every step."""
+    if isinstance(leaf, bool | str):
+        return False
+    if isinstance(leaf, int):  # A number that is no array, such as a long seed, stays what it is.
+        largest = np.iinfo(jax.dtypes.canonicalize_dtype(np.int64)).max
+        return -largest <= leaf <= largest
+    return isinstance(leaf, float | complex | jax.Array | np.ndarray | np.generic)
 
 
 @jax.tree_util.register_pytree_node_class
@@ -85,7 +125,7 @@ class FusionGradient(_GradientSignal):
 
         def gradient(args: Any, features: Any) -> Any:
             def loss(tree: chex.ArrayTree) -> jax.Array:
-                return self.passes.fusion_loss(tree, args, features, modality)
+                return self.passes.fusion_loss(tree, args, self.weighing, features, modality)
 
             return jax.grad(loss)(local_params)
 
@@ -102,6 +142,10 @@ class TotalGradient(_GradientSignal):
 
         def gradient(args: Any, features: Any) -> Any:
             del features
-            return jax.grad(lambda tree: self.passes.total_loss(tree, args))(local_params)
+
+            def loss(tree: chex.ArrayTree) -> jax.Array:
+                return self.passes.total_loss(tree, args, self.weighing)
+
+            return jax.grad(loss)(local_params)
 
         return self.average(self._accumulate(gradient))

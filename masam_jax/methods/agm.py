@@ -10,6 +10,7 @@ import optax
 
 from masam_jax.core.numerics import accumulation_dtype
 from masam_jax.core.partition import Labels, resolve_partition
+from masam_jax.core.signal_checks import require_structure
 from masam_jax.core.specs import Options, check_choice, check_number, option
 from masam_jax.methods.from_options import call, titled
 from masam_jax.methods.method import Context, Method
@@ -133,6 +134,7 @@ def agm(
     def update_fn(
         updates: optax.Updates, state: AgmState, params: optax.Params | None = None, **signals: Any
     ) -> tuple[Any, AgmState]:
+        require_structure({"updates": updates}, updates if params is None else params)
         partition = resolve_partition(labels, updates if params is None else params, other)
         dtype = state.mean.dtype
         losses, usable = read_scalars("agm", "response_losses", signals, partition, dtype)

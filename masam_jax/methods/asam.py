@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from masam_jax.core.partition import check_unmasked
+from masam_jax.core.partition import check_parameters
 from masam_jax.core.specs import Options, check_number, check_radius, option
 from masam_jax.methods.from_options import built_by, titled
 from masam_jax.methods.method import Method
@@ -55,7 +55,8 @@ def asam(
       eta: η ≥ 0, added to every weight's size, so that weights near zero move too.
 
     Raises:
-      ValueError: ρ or η is out of range, or ``params`` or a signal is missing.
+      ValueError: ρ or η is out of range, a parameter is masked or not real, or ``params`` or
+        a signal is missing.
 
     Differences from the authors' release:
       - The release normalises the tensors with "weight" in their name. That includes the
@@ -77,7 +78,7 @@ def asam(
         return jnp.abs(param) + jnp.asarray(eta, param.dtype)
 
     def init_fn(params: optax.Params) -> AsamState:
-        check_unmasked(params)
+        check_parameters(params)
         return AsamState(jnp.zeros((), jnp.int32))
 
     def update_fn(

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import optax
 
 from masam_jax.core.late_fusion import Features
+from masam_jax.core.losses import WeightedMean
 from masam_jax.core.numerics import accumulation_dtype
 from masam_jax.core.specs import Options, option
 from masam_jax.methods.from_options import titled
@@ -131,7 +132,9 @@ class GBlendObjective(Objective):
         """The weighted losses, whose plain sum is G-Blend's; see `Objective.losses`."""
         plain = super().losses(network, params, features, labels, state, present=present)
 
-        def weighted(k: str, loss: jax.Array) -> jax.Array:
+        def weighted(k: str, loss: jax.Array | WeightedMean) -> jax.Array | WeightedMean:
+            if isinstance(loss, WeightedMean):
+                return loss.scaled(state.weights[k].astype(loss.total.dtype))
             return state.weights[k].astype(loss.dtype) * loss
 
         return plain._replace(

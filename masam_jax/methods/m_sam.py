@@ -10,12 +10,13 @@ import optax
 
 from masam_jax.core.numerics import accumulation_dtype, inverse_norm
 from masam_jax.core.partition import Labels, Partition, resolve_partition
-from masam_jax.core.perturbation import CLEAN, Correction
+from masam_jax.core.perturbation import CLEAN, Correction, Route
 from masam_jax.core.signal_checks import (
     check_present,
     require_callable,
     require_entries,
     require_signals,
+    require_structure,
 )
 from masam_jax.core.signals import FusionGradient
 from masam_jax.core.specs import Options, check_choice, check_radius, option
@@ -74,7 +75,7 @@ def m_sam(
         params, as ``optax.multi_transform`` takes them.
       rho: the radius ρ ≥ 0, in the units of the parameters, or a schedule of it over steps.
       dispatch: how the perturbed gradient is taken, as for `masam`: "switch", "dense", or "auto",
-        which is "dense" on the CPU and "switch" elsewhere. All give the same numbers.
+        which is "dense" in programs for CPUs and "switch" elsewhere. All give the same numbers.
       other: the label of the leaves that belong to no modality.
 
     Raises:
@@ -117,7 +118,7 @@ def m_sam(
         if params is None:
             raise ValueError("m_sam needs params: tx.update(grads, opt_state, params, **signals)")
         partition = resolve_partition(labels, params, other)
-        _check_signals(signals, partition)
+        _check_signals(signals, partition, updates, params)
         fusion_grads, fusion_grad_fn = signals["fusion_grads"], signals["fusion_grad_fn"]
         if isinstance(fusion_grad_fn, FusionGradient):
             fusion_grad_fn.check_partition(params, partition)
@@ -128,18 +129,21 @@ def m_sam(
         for index, m in enumerate(partition.modalities):
             scale = radius * inverse_norm(partition.leaves(fusion_grads, m), dtype)
             scales[m] = jnp.where(dominant == index, scale, 0)
-        correction = Correction(params, fusion_grads, fusion_grad_fn, partition, scales)
-        corrected = _add(updates, _take(correction, partition, dominant, dispatch))
-        return corrected, MSamState(optax.safe_increment(state.count), dominant)
+        correction = Correction(partition, params, updates, fusion_grads, fusion_grad_fn, scales)
+        corrected = correction.take(_route(partition, dispatch), dominant)
+        return corrected.updates, MSamState(optax.safe_increment(state.count), dominant)
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)
 
 
-def _check_signals(signals: dict[str, Any], partition: Partition) -> None:
+def _check_signals(
+    signals: dict[str, Any], partition: Partition, updates: optax.Updates, params: optax.Params
+) -> None:
     require_signals("m_sam", signals, _SIGNALS, "shapley_values={modality: value} of the batch")
     require_callable("fusion_grad_fn", signals["fusion_grad_fn"])
     require_entries("shapley_values", signals["shapley_values"], partition.modalities)
     check_present(signals.get("present"), partition.modalities)
+    require_structure({"updates": updates, "fusion_grads": signals["fusion_grads"]}, params)
 
 
 def _dominant(partition: Partition, shapley_values: Any, present: Any) -> jax.Array:
@@ -152,23 +156,10 @@ def _dominant(partition: Partition, shapley_values: Any, present: Any) -> jax.Ar
     return jnp.where(jnp.any(eligible), best, jnp.full_like(best, CLEAN))
 
 
-def _take(
-    correction: Correction, partition: Partition, dominant: jax.Array, dispatch: str
-) -> list[jax.Array | None]:
+def _route(partition: Partition, dispatch: Literal["auto", "switch", "dense"]) -> Route:
     if len(partition.modalities) == 1:
-        return correction.single(partition.modalities[0])
-    if dispatch == "auto":
-        dispatch = "dense" if jax.default_backend() == "cpu" else "switch"
-    return correction.dense(dominant) if dispatch == "dense" else correction.switch(dominant)
-
-
-def _add(updates: optax.Updates, corrections: list[jax.Array | None]) -> Any:
-    leaves, structure = jax.tree.flatten(updates)
-    corrected = [
-        leaf if change is None else leaf + change.astype(leaf.dtype)
-        for leaf, change in zip(leaves, corrections, strict=True)
-    ]
-    return jax.tree.unflatten(structure, corrected)
+        return Route("single", partition.modalities[0])
+    return Route("platform" if dispatch == "auto" else dispatch)
 
 
 @dataclasses.dataclass(frozen=True)

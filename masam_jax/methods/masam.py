@@ -8,7 +8,10 @@ from masam_jax.core.specs import Options, option
 from masam_jax.methods.from_options import built_by, titled
 from masam_jax.methods.method import Method
 from masam_jax.methods.registry import register
-from masam_jax.methods.search import LogUniform, Uniform
+from masam_jax.methods.search import LogUniform, Search, Uniform
+
+RELATIVE = "masam:rho=0.1,select=all,scale_by_alignment=false,radius=relative,correct_other=true"
+"""Every encoder perturbed by a tenth of its norm, whatever γ, and the fusion head corrected too."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,13 +19,16 @@ class MasamOptions(Options):
     """Options of ``masam``, as the transformation takes them.
 
     Attributes:
-      rho: perturbation radius ρ, in units of parameters.
+      rho: perturbation radius ρ, in units of parameters or relative to their norm.
       alpha: weight α of learning speed against alignment in the score.
       beta: moving-average coefficient β of the unimodal losses.
       select: which encoders are perturbed: ``dominant``, ``all``, ``random`` or a modality's name.
       scale_by_alignment: scale the perturbation by γ; ``false`` is the ablation without MDPS.
       alignment: γ over the whole ``partition`` or as a mean of ``per_tensor`` cosines.
       clip_negative: clip γ at 0.
+      radius: whether ρ is ``absolute`` or ``relative`` to the norm of the encoder's parameters.
+      correct_other: take the fusion gradient of the fusion head at the perturbed point as well.
+      direction: perturb along the gradient of the ``fusion`` loss or of the ``total`` loss.
       weight: λ, the weight of every unimodal loss in the total loss.
     """
 
@@ -33,7 +39,20 @@ class MasamOptions(Options):
     scale_by_alignment: bool = option(True, title="γ:=1")
     alignment: Literal["partition", "per_tensor"] = option("partition", title="γ per tensor")
     clip_negative: bool = option(False, title="γ≥0")
+    radius: Literal["absolute", "relative"] = option("absolute", title="relative")
+    correct_other: bool = option(False, title="head corrected")
+    direction: Literal["fusion", "total"] = option("fusion", title="along total")
     weight: float = option(1.0, "(0, inf)", " λ={}")
+
+
+def _search(options: MasamOptions) -> dict[str, Search]:
+    return {
+        # Relative to the norm of the parameters, a radius of 1 replaces them.
+        "rho": LogUniform(0.003, 1) if options.radius == "relative" else LogUniform(0.1, 200),
+        "alpha": Uniform(0, 1),
+        "beta": Uniform(0.5, 0.99),
+        "weight": LogUniform(0.1, 10),
+    }
 
 
 MASAM = register(
@@ -44,12 +63,7 @@ MASAM = register(
         build=built_by(masam),
         title=titled("MASAM"),
         loss_weight=lambda options: options.weight,
-        search={
-            "rho": LogUniform(0.1, 200),
-            "alpha": Uniform(0, 1),
-            "beta": Uniform(0.5, 0.99),
-            "weight": LogUniform(0.1, 10),
-        },
+        search=_search,
         # A modality fixed beforehand, or all of them, leave nothing to decide on the host.
         host_dispatch=lambda options: options.select in ("dominant", "random"),
     )

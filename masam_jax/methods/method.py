@@ -54,7 +54,8 @@ class Method:
         ``multimodal_value_and_grad``; see ``masam_jax.models.method_signals``.
       fusion: ``options -> str | None``, the fusion head that the method asks for; None for the
         one of the experiment.
-      search: for each option worth tuning, where to look.
+      search: for each option worth tuning, where to look; or a function of the other options that
+        says so.
       host_dispatch: ``options -> bool``, whether choosing the dominant modality on the host saves
         work (see ``masam_jax.training.train_step``).
     """
@@ -69,12 +70,15 @@ class Method:
     loss_weight: Callable[[Any], float] = lambda options: 1.0
     signals: tuple[str, ...] = ()
     fusion: Callable[[Any], str | None] = lambda options: None
-    search: Mapping[str, Search] = dataclasses.field(default_factory=dict)
+    search: Mapping[str, Search] | Callable[[Any], Mapping[str, Search]] = dataclasses.field(
+        default_factory=dict
+    )
     host_dispatch: Callable[[Any], bool] = lambda options: False
 
     def __post_init__(self) -> None:
         known = {field.name for field in dataclasses.fields(self.options)}
-        unknown = sorted(set(self.search) - known)
+        searched = self.search(self.options()) if callable(self.search) else self.search
+        unknown = sorted(set(searched) - known)
         if unknown:
             raise ValueError(f"method {self.name!r} searches {unknown}, which are no options of it")
 
@@ -128,6 +132,12 @@ class BoundMethod:
     def fusion(self) -> str | None:
         """The fusion head that the method asks for, None for that of the experiment."""
         return self.method.fusion(self.options)
+
+    @property
+    def search(self) -> Mapping[str, Search]:
+        """For each option worth tuning, where to look."""
+        search = self.method.search
+        return search(self.options) if callable(search) else search
 
     def objective(self, context: Context) -> Objective:
         """What is minimised, and how it predicts."""

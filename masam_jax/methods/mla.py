@@ -10,9 +10,10 @@ import jax.numpy as jnp
 import optax
 
 from masam_jax.core.late_fusion import Features
+from masam_jax.core.losses import scalar_losses
 from masam_jax.core.numerics import accumulation_dtype
 from masam_jax.core.partition import Labels, path_name, resolve_partition
-from masam_jax.core.signal_checks import require_entries
+from masam_jax.core.signal_checks import require_entries, require_structure
 from masam_jax.core.specs import Options, check_number, check_sizes, option
 from masam_jax.methods.from_options import built_by, titled
 from masam_jax.methods.method import Method
@@ -124,6 +125,7 @@ def mla(
         phase: str | None = None,
         **signals: Any,
     ) -> tuple[Any, MlaState]:
+        require_structure({"updates": updates}, updates if params is None else params)
         modalities = resolve_partition(labels, updates if params is None else params, other)[1]
         if phase is not None and phase not in modalities:
             raise ValueError(f"phase is {phase!r}; the modalities are {list(modalities)}")
@@ -234,7 +236,10 @@ class MlaObjective(Objective):
         """The cross-entropy of the modality in turn (of several, their sum)."""
         logits, unimodal_logits = self.predict(network, params, features, state)
         unimodal = unimodal_losses(unimodal_logits, labels, present)
-        return Outcome(jnp.sum(jnp.stack(list(unimodal.values()))), unimodal, logits)
+        if len(unimodal) == 1:
+            return Outcome(next(iter(unimodal.values())), unimodal, logits)
+        _, scalars = scalar_losses(jnp.zeros(()), unimodal)
+        return Outcome(jnp.sum(jnp.stack(list(scalars.values()))), unimodal, logits)
 
     def predict(
         self, network: Network, params: optax.Params, features: Features, state: Any

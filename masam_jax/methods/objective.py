@@ -9,7 +9,7 @@ import jax
 import optax
 
 from masam_jax.core.late_fusion import Features
-from masam_jax.core.losses import cross_entropy
+from masam_jax.core.losses import WeightedMean, cross_entropy, masked_cross_entropy
 
 Logits = tuple[jax.Array, dict[str, jax.Array]]
 Present = Mapping[str, jax.Array] | None
@@ -45,14 +45,15 @@ class Outcome(NamedTuple):
     """The losses of a batch, and what came out beside them.
 
     Attributes:
-      fusion: the loss whose gradient is the fusion gradient, a scalar.
-      unimodal: the loss of each modality, scalars.
+      fusion: the loss whose gradient is the fusion gradient, a scalar or a `WeightedMean`.
+      unimodal: the loss of each modality, scalars; where samples may lack a modality, a
+        `WeightedMean` with the number of those that have it.
       logits: ``[B, C]``, by which the batch's accuracy is measured.
       observed: arrays for `Objective.advance`; not differentiated.
     """
 
-    fusion: jax.Array
-    unimodal: dict[str, jax.Array]
+    fusion: jax.Array | WeightedMean
+    unimodal: Mapping[str, jax.Array | WeightedMean]
     logits: jax.Array
     observed: Any = ()
 
@@ -140,12 +141,11 @@ class Objective:
 
 def unimodal_losses(
     logits: Mapping[str, jax.Array], labels: jax.Array, present: Present = None
-) -> dict[str, jax.Array]:
+) -> dict[str, jax.Array | WeightedMean]:
     """The cross-entropy of each modality's logits ``{m: [B, C]}``, over samples that have it."""
-    return {
-        m: cross_entropy(z, labels, None if present is None else present[m])
-        for m, z in logits.items()
-    }
+    if present is None:
+        return {m: cross_entropy(z, labels) for m, z in logits.items()}
+    return {m: masked_cross_entropy(z, labels, present[m]) for m, z in logits.items()}
 
 
 def refuse_multi_label(network: Network, name: str) -> None:

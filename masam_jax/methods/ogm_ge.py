@@ -11,6 +11,7 @@ import optax
 from masam_jax.core.numerics import accumulation_dtype
 from masam_jax.core.partition import Labels, Partition, resolve_partition
 from masam_jax.core.random_keys import raw_key, split_raw
+from masam_jax.core.signal_checks import require_structure
 from masam_jax.core.specs import Options, check_choice, check_flag, check_number, option
 from masam_jax.methods.from_options import call, title_of
 from masam_jax.methods.method import Context, Method
@@ -124,6 +125,7 @@ def ogm_ge(
         params: optax.Params | None = None,
         **signals: Any,
     ) -> tuple[Any, OgmGeState]:
+        require_structure({"updates": updates}, updates if params is None else params)
         partition = resolve_partition(labels, updates if params is None else params, other)
         dtype = accumulation_dtype(state.coefficients)
         confidence, usable = read_scalars("ogm_ge", "confidence", signals, partition, dtype)

@@ -146,12 +146,12 @@ class PmrObjective(Objective):
     ) -> Outcome:
         """The losses of a batch, both terms within ``fusion``; see `Objective.losses`."""
         plain = super().losses(network, params, features, labels, state, present=present)
-        dtype = state.counts.dtype
+        fusion, dtype = jnp.asarray(plain.fusion), state.counts.dtype
         wide = {m: features[m].astype(dtype) for m in network.modalities}
         terms = self._terms(wide, labels, state)
         members = jax.nn.one_hot(labels, network.num_classes, dtype=dtype)
         return plain._replace(
-            fusion=plain.fusion + terms.astype(plain.fusion.dtype),
+            fusion=fusion + terms.astype(fusion.dtype),
             observed={
                 "sums": {m: members.T @ f for m, f in wide.items()},
                 "counts": members.sum(axis=0),

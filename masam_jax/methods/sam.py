@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from masam_jax.core.partition import check_unmasked
+from masam_jax.core.partition import check_parameters
 from masam_jax.core.specs import Options, check_radius, option
 from masam_jax.methods.from_options import built_by, titled
 from masam_jax.methods.method import Method
@@ -45,7 +45,8 @@ def sam(*, rho: chex.Numeric | optax.Schedule = 0.05) -> optax.GradientTransform
       rho: the radius ρ ≥ 0, in the units of the parameters, or a schedule of it over steps.
 
     Raises:
-      ValueError: ρ is out of range, or ``params`` or a signal is missing.
+      ValueError: ρ is out of range, a parameter is masked or not real, or ``params`` or
+        a signal is missing.
 
     References:
       Pierre Foret, Ariel Kleiner, Hossein Mobahi, Behnam Neyshabur. Sharpness-Aware Minimization
@@ -55,7 +56,7 @@ def sam(*, rho: chex.Numeric | optax.Schedule = 0.05) -> optax.GradientTransform
     check_radius(rho)
 
     def init_fn(params: optax.Params) -> SamState:
-        check_unmasked(params)
+        check_parameters(params)
         return SamState(jnp.zeros((), jnp.int32))
 
     def update_fn(

@@ -19,6 +19,7 @@ import jax.numpy as jnp
 import optax
 
 from masam_jax.core.late_fusion import Features
+from masam_jax.core.losses import WeightedMean
 from masam_jax.methods.method import Method
 from masam_jax.methods.objective import (
     Logits,
@@ -74,7 +75,8 @@ class UnimodalObjective(Objective):
         """Zero for the fusion loss, cross-entropy for every modality."""
         unimodal = network.unimodal(params, features)
         losses = unimodal_losses(unimodal, labels, present)
-        nothing = jnp.zeros_like(next(iter(losses.values())))
+        first = next(iter(losses.values()))
+        nothing = jnp.zeros_like(first.total if isinstance(first, WeightedMean) else first)
         return Outcome(nothing, losses, self._fused(network, unimodal))
 
     def predict(

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import optax
 
 from masam_jax.core.numerics import accumulation_dtype, all_finite, inverse_norm
+from masam_jax.core.signal_checks import require_callable, require_signals, require_structure
 
 Operator = Callable[[jax.Array], jax.Array]
 
@@ -42,16 +43,16 @@ def add_correction(
       normalization: the diagonal of T for one parameter leaf, of its shape and dtype.
 
     Raises:
-      ValueError: ``params`` or the signal is missing.
+      ValueError: ``params`` or the signal is missing, or a tree has another structure than
+        ``params``.
     """
     if params is None:
         raise ValueError(f"{name} needs params: tx.update(grads, opt_state, params, **signals)")
-    if not callable(signals.get("total_grad_fn")):
-        raise ValueError(
-            f"{name} misses the signal 'total_grad_fn': pass those of multimodal_value_and_grad"
-        )
+    require_signals(name, signals, ("total_grad_fn",))
+    require_callable("total_grad_fn", signals["total_grad_fn"])
     clean = signals.get("total_grads")
     clean = updates if clean is None else clean
+    require_structure({"updates": updates, "total_grads": clean}, params)
     dtype = accumulation_dtype(clean)
     widened = jax.tree.map(lambda param: jnp.asarray(param).astype(dtype), params)
     operator = jax.tree.map(normalization, widened)

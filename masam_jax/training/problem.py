@@ -124,7 +124,7 @@ class Problem:
         """
         if fusion not in self._initial:
             # Random numbers compile slowly and this runs once: measured on CPU, 3 s instead of 13.
-            on_cpu = jax.default_backend() == "cpu"
+            on_cpu = all(d.platform == "cpu" for d in self.placement.mesh.devices.flat)
             load = pretrained(self.experiment.model, self.data.modality_specs)
 
             def init(keys: jax.Array) -> tuple[Any, Any]:

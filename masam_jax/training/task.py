@@ -269,7 +269,7 @@ class Task:
 
     def _losses(
         self, params: Any, encoded: dict[str, Any], step: StepInputs
-    ) -> tuple[jax.Array, dict[str, jax.Array], Observed]:
+    ) -> tuple[Any, Any, Observed]:
         inputs, present, labels, _ = step.batch
         features = {m: each["features"] for m, each in encoded.items()}
         further = {"present": present} if present else {}

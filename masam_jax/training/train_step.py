@@ -84,13 +84,13 @@ def make_train_step(
     def chooses_on_host(params: Any, opt_state: Any, *batch: Any) -> bool:
         if dispatch == "jit" or is_traced(opt_state):  # traced: no value to fetch
             return False
-        structure = jax.tree.structure((params, opt_state))
-        if structure not in on_host:
-            on_host[structure] = has_masam_metrics(opt_state) and (
+        kind = jax.tree.structure((params, opt_state)), _platform(params)
+        if kind not in on_host:
+            on_host[kind] = has_masam_metrics(opt_state) and (
                 dispatch == "host"
-                or (jax.default_backend() == "cpu" and _convolves(value_and_grad, params, *batch))
+                or (kind[1] == "cpu" and _convolves(value_and_grad, params, *batch))
             )
-        return on_host[structure]
+        return on_host[kind]
 
     def step(params: Any, opt_state: Any, *batch: Any) -> tuple[Any, Any, Any]:
         if not chooses_on_host(params, opt_state, *batch):
@@ -100,6 +100,14 @@ def make_train_step(
         return *jitted_apply(params, opt_state, grads, signals, dominant=dominant), losses
 
     return step
+
+
+def _platform(params: Any) -> str:
+    """Of the devices that hold the parameters, where the step runs."""
+    for leaf in jax.tree.leaves(params):
+        if isinstance(leaf, jax.Array):
+            return next(iter(leaf.devices())).platform
+    return jax.default_backend()
 
 
 def _convolves(function: Callable[..., Any], *operands: Any) -> bool:

@@ -59,8 +59,7 @@ class SearchSpace:
 
 def search_space(method: BoundMethod) -> SearchSpace:
     """The search space of a method; the options that its specification named are not searched."""
-    search = method.method.search
-    searched = {name: where for name, where in search.items() if name not in method.named}
+    searched = {name: where for name, where in method.search.items() if name not in method.named}
     return SearchSpace(method, searched)
 
 

@@ -52,6 +52,25 @@ FACTORIES: dict[str, Factory] = {
         alignment="per_tensor",
         clip_negative=True,
     ),
+    "masam-relative": lambda labels: masam(
+        labels, rho=0.1, radius="relative", correct_other=True, direction="total"
+    ),
+    "masam-relative-switch": lambda labels: masam(
+        labels,
+        rho=0.1,
+        radius="relative",
+        correct_other=True,
+        direction="total",
+        dispatch="switch",
+    ),
+    "masam-all-relative": lambda labels: masam(
+        labels,
+        rho=0.1,
+        select="all",
+        scale_by_alignment=False,
+        radius="relative",
+        correct_other=True,
+    ),
     "sam": lambda labels: sam(rho=RHO),
     # Its shared head is a parameter that only its own objective adds.
     "mla": lambda labels: mla(labels, head="fusion/audio"),

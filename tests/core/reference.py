@@ -106,6 +106,9 @@ class MasamReference:
     scale_by_alignment: bool = True
     alignment: str = "partition"
     clip_negative: bool = False
+    radius: str = "absolute"
+    correct_other: bool = False
+    direction: str = "fusion"
     t: int = 0
     average: dict[str, float] = field(default_factory=dict)
     previous: dict[str, float] = field(default_factory=dict)
@@ -126,13 +129,19 @@ class MasamReference:
         gamma = {m: self._alignment(m, fusion, unimodal[m]) if m in here else 0.0 for m in names}
         score = {m: self.alpha * decay[m] + (1 - self.alpha) * gamma[m] for m in names}
         perturbed = self._selected(here, score)
+        along = fusion
+        if self.direction == "total":
+            along = _total_gradient(fusion, unimodal, weights)
         perturbation: Parameters = {}
         for m in perturbed:
-            perturbation |= self._perturbation(m, fusion, gamma[m])
+            perturbation |= self._perturbation(m, parameters, along, gamma[m])
 
         _, fusion_there = fusion_value_and_gradient(_shifted(parameters, perturbation), batch)
+        there = set(perturbation)
+        if self.correct_other and perturbation:
+            there |= {key for key in fusion if key[0] != "encoders"}
         gradient = _total_gradient(
-            {key: (fusion_there if key in perturbation else fusion)[key] for key in fusion},
+            {key: (fusion_there if key in there else fusion)[key] for key in fusion},
             unimodal,
             weights,
         )
@@ -179,14 +188,22 @@ class MasamReference:
             return [next(m for m in here if score[m] == best)]
         return here if self.select == "all" else [m for m in here if m == self.select]
 
-    def _perturbation(self, m: str, fusion: Parameters, gamma: float) -> Parameters:
-        keys = [key for key in fusion if key[:2] == ("encoders", m)]
-        norm = np.sqrt(sum((fusion[key] ** 2).sum() for key in keys))
+    def _perturbation(
+        self, m: str, parameters: Parameters, along: Parameters, gamma: float
+    ) -> Parameters:
+        keys = [key for key in along if key[:2] == ("encoders", m)]
+        norm = _norm([along[key] for key in keys])
         if not (norm > 0 and np.isfinite(norm)):
-            return {key: np.zeros_like(fusion[key]) for key in keys}
-        rho = self.rho(self.t) if callable(self.rho) else self.rho
-        factor = rho * (gamma if self.scale_by_alignment else 1.0)
-        return {key: factor * fusion[key] / norm for key in keys}
+            return {key: np.zeros_like(along[key]) for key in keys}
+        length = self.rho(self.t) if callable(self.rho) else self.rho
+        if self.radius == "relative":
+            length *= _norm([parameters[key] for key in keys])
+        length *= gamma if self.scale_by_alignment else 1.0
+        return {key: length * along[key] / norm for key in keys}
+
+
+def _norm(arrays: list[Array]) -> float:
+    return float(np.sqrt(sum((array**2).sum() for array in arrays)))
 
 
 def _cosine(left: Array, right: Array) -> float:

@@ -159,6 +159,47 @@ def test_masam_stays_at_the_floor(count: int, weighted: bool) -> None:
     np.testing.assert_allclose(ratio, floor, rtol=0.05)
 
 
+OPTIONS = {
+    "radius": {"radius": "relative"},
+    "head": {"correct_other": True},
+    "direction": {"direction": "total"},
+    "all three": {"radius": "relative", "correct_other": True, "direction": "total"},
+}
+
+
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+def test_options_of_the_perturbation_stay_at_the_floor(options: dict[str, Any]) -> None:
+    tx = optax.chain(masam(_labels, dispatch="switch", **options), SGD)
+    ratio = _step_flops(3, tx, _late_fusion(3)) / _baseline_flops(3, SGD, False)
+    np.testing.assert_allclose(ratio, (5 * 3 + 3) / (3 * 3), rtol=0.05)
+
+
+def test_all_encoders_with_the_head_cost_a_second_pass_of_everything() -> None:
+    """Forward and two pullbacks, then forward and one pullback: (8M)/(3M) of late fusion."""
+    options: dict[str, Any] = {"select": "all", "scale_by_alignment": False}
+    options |= {"radius": "relative", "correct_other": True}
+    tx = optax.chain(masam(_labels, **options), SGD)
+    ratio = _step_flops(3, tx, _late_fusion(3)) / _baseline_flops(3, SGD, False)
+    np.testing.assert_allclose(ratio, 8 / 3, rtol=0.05)
+
+
+def test_options_that_are_off_leave_the_program_as_it_was() -> None:
+    def program(**options: Any) -> str:
+        tx = optax.chain(masam(_labels, dispatch="switch", **options), SGD)
+        value_and_grad = multimodal_value_and_grad(_late_fusion(2))
+
+        def step(params: Any, state: Any, *batch: Any) -> Any:
+            _, grads, signals = value_and_grad(params, *batch)
+            return tx.update(grads, state, params, **signals)
+
+        params = _parameters(2)
+        return jax.jit(step).lower(params, tx.init(params), *_batch(2)).as_text()
+
+    off = {"radius": "absolute", "correct_other": False, "direction": "fusion"}
+    assert program() == program(**off, perturbed_dtype="parameters")
+    assert all(program() != program(**on) for on in OPTIONS.values())
+
+
 @pytest.mark.parametrize("count", [2])
 def test_sam_costs_twice(count: int) -> None:
     tx = optax.chain(sam(rho=0.05), SGD)

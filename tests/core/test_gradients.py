@@ -97,19 +97,23 @@ def test_signals_leave_and_enter_jit_with_static_arguments_beside_arrays():
     chex.assert_trees_all_close(outside["fusion_grad_fn"](PARAMS), want, rtol=1e-5, atol=1e-7)
 
 
-@pytest.mark.parametrize("backend", ["cpu", "tpu"])
+@pytest.mark.parametrize("compiled", [False, True], ids=["untraced", "jit"])
+@pytest.mark.parametrize("form", ["unrolled", "scanned"])
 @pytest.mark.parametrize("count", [1, 2, 3, 12])
-def test_microbatches_equal_the_whole_batch_at_both_points(count, backend, monkeypatch):
-    # The unrolled form of the CPU, and the scan of every other backend.
-    monkeypatch.setattr(microbatches.jax, "default_backend", lambda: backend)
+def test_microbatches_equal_the_whole_batch_at_both_points(count, form, compiled, monkeypatch):
+    # The unrolled form of the CPU, and the scan of every other platform.
+    monkeypatch.setattr(microbatches, "_unrolled", getattr(microbatches, f"_{form}"))
 
     def with_aux(params, x):
         return (*loss_fn(params, x), x[:, 0])
 
     whole = multimodal_value_and_grad(with_aux, has_aux=True)(PARAMS, X)
-    parts = multimodal_value_and_grad(with_aux, has_aux=True, microbatches=count)(PARAMS, X)
+    function = multimodal_value_and_grad(with_aux, has_aux=True, microbatches=count)
+    parts = (jax.jit(function) if compiled else function)(PARAMS, X)
     chex.assert_trees_all_close(parts[0]._replace(aux=None), whole[0]._replace(aux=None), rtol=1e-5)
-    np.testing.assert_array_equal(np.ravel(parts[0].aux), X[:, 0])
+    # Part i holds the samples i, i + count, ….
+    of_parts = parts[0].aux if count > 1 else parts[0].aux[None]
+    np.testing.assert_array_equal(of_parts, np.stack([X[i::count, 0] for i in range(count)]))
     chex.assert_trees_all_close(parts[1], whole[1], rtol=1e-4, atol=1e-6)
     moved = jax.tree.map(lambda leaf: leaf + 0.3, PARAMS)
     for name in ("fusion_grad_fn", "total_grad_fn"):

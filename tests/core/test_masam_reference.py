@@ -256,6 +256,18 @@ OPTIONS: list[dict[str, Any]] = [
     {"alignment": "per_tensor"},
     {"alpha": 0.0, "beta": 0.0},
     {"alpha": 1.0, "beta": 0.5},
+    {"radius": "relative", "rho": 0.2},
+    {"correct_other": True},
+    {"direction": "total"},
+    # What exploration recommends.
+    {
+        "select": "all",
+        "scale_by_alignment": False,
+        "radius": "relative",
+        "rho": 0.1,
+        "correct_other": True,
+    },
+    {"select": "audio", "radius": "relative", "correct_other": True, "direction": "total"},
 ]
 
 
@@ -267,6 +279,30 @@ def _ids(value: Any) -> str | None:
 def test_masam_options(options: dict[str, Any]) -> None:
     case = Case(3, "momentum", weighted=True, options=tuple(options.items()))
     _compare(case, _masam(case), path="plain", make_step=_jitted)
+
+
+LOOKING_AHEAD = {"radius": "relative", "rho": 0.2, "correct_other": True, "direction": "total"}
+
+
+@pytest.mark.parametrize(
+    "dispatch, path",
+    [
+        ("dense", "late_fusion"),
+        ("switch", "late_fusion"),
+        ("switch", "plain"),
+        ("host", "late_fusion"),
+        ("auto", "plain"),
+    ],
+)
+def test_masam_options_of_the_perturbation_under_every_dispatch(dispatch: str, path: str) -> None:
+    case = Case(3, "adam", weighted=True, options=tuple(LOOKING_AHEAD.items()), missing=True)
+    make_step = _from_python if dispatch == "host" else _jitted
+    _compare(case, _masam(case, dispatch=dispatch), path=path, make_step=make_step)
+
+
+def test_masam_options_over_microbatches() -> None:
+    case = Case(3, "momentum", weighted=True, options=tuple(LOOKING_AHEAD.items()))
+    _compare(case, _masam(case), path="late_fusion", make_step=_jitted, microbatches=3)
 
 
 @pytest.mark.parametrize(

@@ -118,3 +118,69 @@ def test_masked_parameters_are_refused_with_advice():
 def test_another_name_for_other():
     partition = resolve_partition({"enc": "other", "head": "rest"}, PARAMS, "rest")
     assert partition.modalities == ("other",)
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass
+class Callable:
+    """A module that can be called, as Equinox's are."""
+
+    encoder: object
+    head: object
+
+    def __call__(self, x):
+        return self.head * (self.encoder["a"] + self.encoder["v"]) * x
+
+
+def equinox_network():
+    keys = jax.random.split(jax.random.key(0), 2)
+
+    class Network(eqx.Module):
+        audio: eqx.nn.Linear
+        video: eqx.nn.MLP
+
+        def __call__(self, x):
+            return self.audio(x) + self.video(x)
+
+    return Network(eqx.nn.Linear(2, 2, key=keys[0]), eqx.nn.MLP(2, 2, 2, 1, key=keys[1]))
+
+
+def test_a_tree_of_strings_that_can_be_called_is_a_tree():
+    params = Callable({"a": jnp.ones(2), "v": jnp.ones(3)}, jnp.ones(1))
+    labels = Callable({"a": "a", "v": "v"}, "other")
+    partition = resolve_partition(labels, params, "other")
+    assert partition.leaf_labels == ("a", "v", "other")
+    # A function made of strings is a function.
+    made = jax.tree_util.Partial(lambda how, _: {"a": how, "v": "v"}, "a")
+    plain = {"a": jnp.ones(2), "v": jnp.ones(3)}
+    assert resolve_partition(made, plain, "other").leaf_labels == ("a", "v")
+
+
+def test_an_equinox_network_of_strings_labels_one_of_arrays():
+    params = eqx.filter(equinox_network(), eqx.is_inexact_array)
+    labels = jax.tree.map_with_path(lambda path, _: path[0].name, params)
+    assert callable(labels)
+    partition = resolve_partition(labels, params, "other")
+    assert partition.leaf_labels == ("audio",) * 2 + ("video",) * 4
+    masam(labels).init(params)
+
+
+def label_by_first_key(params):
+    """As ``optax.multi_transform`` takes it."""
+    return jax.tree.map_with_path(lambda path, _: path[0].key, params)
+
+
+def test_a_label_function_that_says_its_modalities_maps_over_a_state():
+    params = {"a": jnp.ones(2), "v": jnp.ones(3)}
+
+    def labels(tree):
+        return label_by_first_key(tree)
+
+    tx = optax.chain(masam(labels), optax.sgd(0.1, momentum=0.9))
+    state = tx.init(params)
+    with pytest.raises(ValueError, match=r"optax\.tree_map_params.*label_by_path.*`modalities`"):
+        optax.tree_map_params(tx, lambda p: p + 1, state)
+    labels.modalities = ("a", "v")
+    mapped = optax.tree_map_params(tx, lambda p: p + 1, state)
+    assert float(mapped[1][0].trace["a"][0]) == 1
+    assert jax.tree.structure(mapped) == jax.tree.structure(state)

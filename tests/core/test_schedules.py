@@ -1,5 +1,8 @@
 """ρ schedules: Theorem 1 asks that the sum of η ρ converges."""
 
+import math
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -50,6 +53,61 @@ def test_a_constant_radius_is_not_summable_and_ours_stays_where_it_may(x64):
         assert float(constant(jnp.asarray(100))) == pytest.approx(0.075)
 
 
+def spike(count):
+    """1e-3, but 1 at ten of the first 10,000 steps."""
+    return jnp.where((count >= 5001) & (count < 5011), 1.0, 1e-3)
+
+
+SPIKES = {
+    "traced": spike,
+    "Python's if": lambda count: 1.0 if 5001 <= count < 5011 else 1e-3,
+    "NumPy's table": lambda count: np.where(np.arange(10_001) // 10 == 500, 1.0, 1e-3)[count - 1],
+    "mathematics": lambda count: 10.0 ** (0 if math.floor((float(count) - 1) / 10) == 500 else -3),
+}
+
+
+@pytest.mark.parametrize("name", SPIKES)
+def test_the_largest_rate_of_all_steps_is_found(name):
+    """η_ref is 1, so ρ stays whole at 1e-3 and is ρ (1 + t / T)^-p where the spike is."""
+    radius = schedules.summable(0.3, SPIKES[name], transition_steps=10_000, power=1.5)
+    assert float(radius(jnp.asarray(5000))) == pytest.approx(0.3)
+    for step in (5001, 5010):
+        want = 0.3 * (1 + step / 10_000) ** -1.5
+        assert float(radius(jnp.asarray(step))) == pytest.approx(want, rel=1e-5)
+
+
+@pytest.mark.parametrize("peak", [0, 6, 7, 8, 20, 21])
+def test_every_step_to_the_last_is_asked_whatever_is_asked_at_once(peak, monkeypatch):
+    monkeypatch.setattr(schedules, "_CHUNK", 7)
+    asked = schedules.summable(
+        0.3, lambda count: jnp.where(count == peak, 2.0, 1e-3), transition_steps=20, power=2.0
+    )
+    # Step 21 is not among the first: its rate may be above the envelope, here 1e-3 (1 + 21/20)^-2.
+    reference, rate = (2.0, 2.0) if peak <= 20 else (1e-3, 2.0)
+    want = 0.3 * min(1.0, reference * (1 + peak / 20) ** -2.0 / rate)
+    assert float(asked(jnp.asarray(peak))) == pytest.approx(want, rel=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(1,), (3,), (11,)])
+@pytest.mark.parametrize("make", [jnp.ones, np.ones])
+def test_a_schedule_of_more_than_one_number_is_refused(make, shape):
+    with pytest.raises(ValueError, match=rf"learning_rate must be .*shape {re.escape(str(shape))}"):
+        schedules.summable(0.3, lambda count: make(shape), transition_steps=10)
+
+
+def test_a_schedule_is_asked_while_something_else_is_traced():
+    def radius(count):
+        return schedules.summable(0.3, spike, transition_steps=10_000, power=1.5)(count)
+
+    want = 0.3 * 1.5**-1.5
+    assert float(jax.jit(radius)(5005)) == pytest.approx(want, rel=1e-3)
+
+
+def test_what_is_wrong_with_a_schedule_it_says_itself():
+    with pytest.raises(KeyError, match="warm-up"):
+        schedules.summable(0.3, lambda count: {}["warm-up"])
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -60,6 +118,14 @@ def test_a_constant_radius_is_not_summable_and_ours_stays_where_it_may(x64):
         ({"transition_steps": 0}, "transition_steps.*got 0"),
         ({"learning_rate": 0.0}, "learning_rate must be positive"),
         ({"learning_rate": float("nan")}, "learning_rate must be positive"),
+        (
+            {"learning_rate": lambda count: jnp.where(count == 777, jnp.nan, 1.0)},
+            "learning_rate must be positive somewhere, and finite, .*nan",
+        ),
+        (
+            {"learning_rate": lambda count: jnp.where(count == 777, jnp.inf, 1.0)},
+            "learning_rate must be positive somewhere, and finite, .*inf",
+        ),
     ],
 )
 def test_bad_arguments_are_named(arguments, message):

@@ -7,6 +7,10 @@ TESTS = (
     "tests/core/test_masam_arguments.py",
     "tests/core/test_gradients.py",
     "tests/core/test_late_fusion.py",
+    "tests/core/test_dependence.py",
+    "tests/core/test_signals.py",
+    "tests/core/test_microbatches.py",
+    "tests/core/test_weighted_mean.py",
     "tests/core/test_masam_properties.py",
     "tests/core/test_masam_degenerate.py",
     "tests/core/test_masam_reference.py",
@@ -19,13 +23,13 @@ MUTANTS = (
         TESTS,
         (
             "the perturbation points downhill",
-            "step = scale * gradients[i].astype(scale.dtype)",
-            "step = -scale * gradients[i].astype(scale.dtype)",
+            "step = scale * along[i].astype(scale.dtype)",
+            "step = -scale * along[i].astype(scale.dtype)",
         ),
         (
             "the clean and the perturbed gradient change places",
-            "difference = gradient[i].astype(clean[i].dtype) - clean[i]",
-            "difference = clean[i] - gradient[i].astype(clean[i].dtype)",
+            "difference = gradient.astype(dtype) - clean.astype(dtype)",
+            "difference = clean.astype(dtype) - gradient.astype(dtype)",
         ),
         (
             "every modality is perturbed",
@@ -34,8 +38,37 @@ MUTANTS = (
         ),
         (
             "a perturbed gradient that is not finite is used",
-            "keep = (scale != 0) & all_finite(gradient[i] for i in mine)",
-            "keep = scale != 0",
+            "keep = is_perturbed & all_finite(changed.values())",
+            "keep = is_perturbed",
+        ),
+    ),
+    *in_file(
+        "core/perturbation.py",
+        ("tests/core/test_low_precision.py", "tests/core/test_late_fusion.py"),
+        (
+            "a difference overflows in float16",
+            "dtype = jnp.float32 if is_narrow(update.dtype) else update.dtype",
+            "dtype = update.dtype",
+        ),
+        (
+            "partitions that stay are added to",
+            "result[i] = jnp.where(keep, leaf, leaves[i])",
+            "result[i] = leaves[i] + jnp.where(keep, leaf - leaves[i], jnp.zeros_like(leaf))",
+        ),
+        (
+            "the head is corrected on clean steps",
+            "any_moved = functools.reduce(jnp.logical_or, [moved for moved, _ in parts])",
+            "any_moved = jnp.ones((), bool)",
+        ),
+        (
+            "the head's gradient lacks the encoders that do not run again",
+            "and not (correct_other and ours.other_needs_every_encoder(params, partition))",
+            "",
+        ),
+        (
+            "the perturbed point of narrow parameters is rounded",
+            "to = jnp.float32 if widen and is_narrow(dtype) else dtype",
+            "to = dtype",
         ),
     ),
     *in_file(
@@ -79,13 +112,23 @@ MUTANTS = (
         ),
         (
             "an absent modality is perturbed",
-            "scales[m] = jnp.where(present[m], scale, jnp.zeros_like(scale))",
-            "scales[m] = scale",
+            "usable = present[m] & jnp.isfinite(scale)",
+            "usable = jnp.isfinite(scale)",
         ),
         (
             "the radius grows with the gradient's norm",
-            "scale = jnp.asarray(radius, dtype) * factor * alignments[m].inverse_norm",
+            "scale = jnp.asarray(radius, dtype) * factor * over_norm",
             "scale = jnp.asarray(radius, dtype) * factor",
+        ),
+        (
+            "a relative radius forgets the parameters",
+            "scale = scale * norm(partition.leaves(params, m), dtype)",
+            "scale = scale + 0 * norm(partition.leaves(params, m), dtype)",
+        ),
+        (
+            "along the total gradient, but over the fusion gradient's norm",
+            'over_norm = inverse_norm(partition.leaves(inputs["total_grads"], m), dtype)',
+            "over_norm = over_norm + 0",
         ),
         (
             "γ does not scale the radius",
@@ -98,8 +141,80 @@ MUTANTS = (
         TESTS,
         (
             "the second pass differentiates the total loss",
-            "return self.passes.fusion_loss(tree, args, features, modality)",
-            "return self.passes.total_loss(tree, args)",
+            "return self.passes.fusion_loss(tree, args, self.weighing, features, modality)",
+            "return self.passes.total_loss(tree, args, self.weighing)",
+        ),
+        ("both points use the same keys", "args = clone_keys(self.args)", "args = self.args"),
+        (
+            "signals of other functions are the same",
+            "self._made_of = made_of(parts)",
+            "self._made_of = made_of(parts[1:])",
+        ),
+        (
+            "a number makes a program of its own",
+            "return isinstance(leaf, float | complex | jax.Array | np.ndarray | np.generic)",
+            "return isinstance(leaf, jax.Array | np.ndarray | np.generic)",
+        ),
+    ),
+    *in_file(
+        "core/losses.py",
+        TESTS,
+        (
+            "parts count alike",
+            "weight = self.weight if mean_weight is None else mean_weight",
+            "weight = self.weight",
+        ),
+        ("the weight is differentiated", "weight = jax.lax.stop_gradient(", "weight = ("),
+    ),
+    *in_file(
+        "core/gradients.py",
+        TESTS,
+        (
+            "each device weighs by its own samples",
+            "return average(vary(weights, axis_name), axis_name)",
+            "return weights",
+        ),
+    ),
+    *in_file(
+        "core/microbatches.py",
+        TESTS,
+        (
+            "parts are blocks",
+            "jnp.moveaxis(leaf.reshape(size // count, count, *leaf.shape[1:]), 1, 0)",
+            "leaf.reshape(count, size // count, *leaf.shape[1:])",
+        ),
+        (
+            "every platform unrolls",
+            "default=lambda each: _scanned(",
+            "default=lambda each: _unrolled(",
+        ),
+    ),
+    *in_file(
+        "core/dependence.py",
+        TESTS,
+        (
+            "a rule of differentiation reads nothing",
+            "for i in _with_gradient(function, operand, doubtful):",
+            "for i in []:",
+        ),
+        (
+            "a slice begins where its operand does",
+            "return [_shift(outputs[0], begin[0] * math.prod(shape[1:]))]",
+            "return [outputs[0]]",
+        ),
+        (
+            "a loop is looked through once",
+            "        carried = further",
+            "        return [*tested[:of_condition], *used[:of_body], *live]",
+        ),
+    ),
+    *in_file(
+        "core/late_fusion.py",
+        TESTS,
+        (
+            "nothing of other is read",
+            "if any(a and b for a, b in zip(read, belongs_to_none, strict=True)):",
+            "if all(a and b for a, b in zip(read, belongs_to_none, strict=True)):",
         ),
     ),
     *in_file(
@@ -124,5 +239,19 @@ MUTANTS = (
         "core/masam.py",
         TESTS,
         ("the schedule stands still", "optax.safe_increment(state.count)", "state.count"),
+    ),
+    *in_file(
+        "core/schedules.py",
+        ("tests/core/test_schedules.py",),
+        (
+            "a spike of the learning rate between the steps that are asked is missed",
+            "jax.vmap(at)(first + ahead)",
+            "jax.vmap(at)((first + ahead) // 40 * 40)",
+        ),
+        (
+            "the steps after the first chunk are not asked",
+            "for first in range(0, last + 1, _CHUNK)",
+            "for first in range(0, 1, _CHUNK)",
+        ),
     ),
 )

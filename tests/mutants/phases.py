@@ -22,8 +22,8 @@ MUTANTS = (
         ),
         (
             "losses of several modalities are averaged",
-            "jnp.sum(jnp.stack(list(unimodal.values())))",
-            "jnp.mean(jnp.stack(list(unimodal.values())))",
+            "jnp.sum(jnp.stack(list(scalars.values())))",
+            "jnp.mean(jnp.stack(list(scalars.values())))",
         ),
         (
             "the head is drawn by its inputs alone",

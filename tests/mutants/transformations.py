@@ -74,7 +74,6 @@ MUTANTS = (
             "jnp.where(jnp.any(eligible), best, jnp.full_like(best, CLEAN))",
             "best",
         ),
-        ("the correction is taken off", "else leaf + change", "else leaf - change"),
         ("the schedule stands still", "optax.safe_increment(state.count)", "state.count"),
     ),
     *in_file(
