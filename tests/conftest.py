@@ -8,6 +8,7 @@ import jax
 import pytest
 
 from tests.compilation_cache import keep_programs
+from tests.half_precision import lacks_float16
 from tests.quick_compilation import compile_quickly
 from tests.slow_files import SLOW_FILES
 
@@ -30,6 +31,17 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.path not in slow:
             item.add_marker("fast")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    """Skips a test that needs float16 where no program can have it."""
+    try:
+        return (yield)
+    except jax.errors.JaxRuntimeError as error:
+        if lacks_float16(error):
+            pytest.skip("XLA cannot convert float16 with this processor's instructions")
+        raise
 
 
 @pytest.fixture

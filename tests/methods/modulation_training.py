@@ -23,7 +23,8 @@ def _batch_signals(params: Any, batch: Batch) -> dict[str, Any]:
     heads = jnp.split(params["fusion"]["w"], len(names), axis=0)
     confidence, losses = {}, {}
     for m, head in zip(names, heads, strict=True):
-        logits = encode(params, m, batch.inputs) @ head + params["fusion"]["b"] / len(names)
+        bias = params["fusion"]["b"][None] / len(names)
+        logits = encode(params, m, batch.inputs) @ head + bias
         rows = jnp.arange(len(batch.labels))
         confidence[m] = jnp.sum(jax.nn.softmax(logits)[rows, batch.labels])
         losses[m] = cross_entropy(logits, batch.labels)
