@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from masam_jax.core.collectives import vary
-from masam_jax.core.numerics import is_traced
+from masam_jax.core.numerics import is_traced, platform_of
 from masam_jax.core.reused_keys import clone_keys
 
 Function = Callable[[Any], tuple[Any, Any]]
@@ -63,7 +63,7 @@ def mean_over_microbatches(
     """
     if not is_traced(parts):
         # Platforms of a program are told apart by a branch, which would be compiled at every call.
-        run = _unrolled if _platform(parts) == "cpu" else _scanned
+        run = _unrolled if platform_of(parts) == "cpu" else _scanned
         sums, stacked = run(function, parts, count, axis_name)
     else:
         traced_once = jax.jit(function)
@@ -96,11 +96,3 @@ def _scanned(function: Function, parts: Any, count: int, axis_name: Any) -> tupl
 
 def _part(parts: Any, index: int) -> Any:
     return jax.tree.map(lambda leaf: leaf[index], parts)
-
-
-def _platform(arrays: Any) -> str:
-    """Where the arrays lie; the default platform where they say nothing."""
-    for leaf in jax.tree.leaves(arrays):
-        if isinstance(leaf, jax.Array):
-            return next(iter(leaf.devices())).platform
-    return jax.default_backend()

@@ -63,6 +63,13 @@ def norm(leaves: Iterable[jax.Array], dtype: Any) -> jax.Array:
     return jnp.where(jnp.isfinite(square), jnp.sqrt(square), 0)
 
 
+def add_difference(update: jax.Array, there: jax.Array, here: jax.Array) -> jax.Array:
+    """``update + (there - here)``, in float32 or wider: float16 overflows in between."""
+    dtype = accumulation_dtype((update, there, here))
+    difference = there.astype(dtype) - here.astype(dtype)
+    return (update.astype(dtype) + difference).astype(update.dtype)
+
+
 def is_narrow(dtype: Any) -> bool:
     """Whether a dtype is a floating one of fewer than 32 bits."""
     return bool(jnp.issubdtype(dtype, jnp.floating)) and jnp.finfo(dtype).bits < 32
@@ -71,3 +78,11 @@ def is_narrow(dtype: Any) -> bool:
 def is_traced(*trees: Any) -> bool:
     """Whether any leaf is a tracer: whether the caller is inside a JAX transformation."""
     return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(trees))
+
+
+def platform_of(arrays: Any) -> str:
+    """Of the devices that hold the arrays of a tree; the default one where there is none."""
+    for leaf in jax.tree.leaves(arrays):
+        if isinstance(leaf, jax.Array):
+            return next(iter(leaf.devices())).platform
+    return jax.default_backend()

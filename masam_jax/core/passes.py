@@ -95,7 +95,22 @@ class Passes(Protocol):
         """Whether the second pass of one modality leaves out a part of ``other``'s gradient."""
 
 
-class PlainPasses:
+class _MadeOf:
+    """Compared by what it was made of, its class among that."""
+
+    def __init__(self, *parts: Any) -> None:
+        self._made_of = made_of((type(self), *parts))
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the two were made of the same functions and flags."""
+        return isinstance(other, _MadeOf) and self._made_of == other._made_of
+
+    def __hash__(self) -> int:
+        """As ``__eq__`` compares."""
+        return hash(self._made_of)
+
+
+class PlainPasses(_MadeOf):
     """Passes over a loss function in one piece."""
 
     def __init__(
@@ -105,19 +120,11 @@ class PlainPasses:
         unimodal_gradients: str,
         shared_parameters: bool,
     ) -> None:
+        super().__init__(loss_fn, has_aux, unimodal_gradients, shared_parameters)
         self._loss_fn = loss_fn
         self._has_aux = has_aux
         self._mode = unimodal_gradients
         self._shared_parameters = shared_parameters
-        self._made_of = made_of((type(self), loss_fn, has_aux, unimodal_gradients))
-
-    def __eq__(self, other: object) -> bool:
-        """Whether the two were made of the same loss function and flags."""
-        return isinstance(other, PlainPasses) and self._made_of == other._made_of
-
-    def __hash__(self) -> int:
-        """As ``__eq__`` compares."""
-        return hash(self._made_of)
 
     def _returned(
         self, params: optax.Params, args: tuple[Any, ...]
@@ -198,22 +205,14 @@ class PlainPasses:
         return False
 
 
-class LateFusionPasses:
+class LateFusionPasses(_MadeOf):
     """Passes over a `LateFusion`: each encoder is pulled back by itself, and can run alone."""
 
     def __init__(self, late_fusion: LateFusion, has_aux: bool, unimodal_gradients: str) -> None:
+        super().__init__(late_fusion, has_aux, unimodal_gradients)
         self.late_fusion = late_fusion
         self._has_aux = has_aux
         self._mode = unimodal_gradients
-        self._made_of = made_of((type(self), late_fusion, has_aux, unimodal_gradients))
-
-    def __eq__(self, other: object) -> bool:
-        """Whether the two were made of the same encoders, objective and flags."""
-        return isinstance(other, LateFusionPasses) and self._made_of == other._made_of
-
-    def __hash__(self) -> int:
-        """As ``__eq__`` compares."""
-        return hash(self._made_of)
 
     def _objective(
         self,

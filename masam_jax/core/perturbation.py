@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from masam_jax.core.numerics import all_finite, is_narrow, norm
+from masam_jax.core.numerics import add_difference, all_finite, is_narrow, norm
 from masam_jax.core.partition import Partition
 from masam_jax.core.signals import FusionGradient
 
@@ -271,16 +271,9 @@ class Correction:
             any_moved = functools.reduce(jnp.logical_or, [moved for moved, _ in parts])
             parts.append((any_moved, self._other_positions()))
         for is_perturbed, mine in parts:
-            changed = {i: _changed(leaves[i], gradient[i], self._clean[i]) for i in mine}
+            changed = {i: add_difference(leaves[i], gradient[i], self._clean[i]) for i in mine}
             keep = is_perturbed & all_finite(changed.values())
             for i, leaf in changed.items():
                 # A choice and no sum: adding 0 would lose the sign of -0.0, and subnormals.
                 result[i] = jnp.where(keep, leaf, leaves[i])
         return result
-
-
-def _changed(update: jax.Array, gradient: jax.Array, clean: jax.Array) -> jax.Array:
-    """``update + (gradient - clean)``, in float32 or wider: float16 overflows in between."""
-    dtype = jnp.float32 if is_narrow(update.dtype) else update.dtype
-    difference = gradient.astype(dtype) - clean.astype(dtype)
-    return (update.astype(dtype) + difference).astype(update.dtype)

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from masam_jax.core.numerics import accumulation_dtype, all_finite, inverse_norm
+from masam_jax.core.numerics import accumulation_dtype, add_difference, all_finite, inverse_norm
 from masam_jax.core.signal_checks import require_callable, require_signals, require_structure
 
 Operator = Callable[[jax.Array], jax.Array]
@@ -31,7 +31,8 @@ def add_correction(
     \epsilon = \rho \, T^2 g / \|T g\|_2
     $$
 
-    A zero or non-finite norm, or a perturbed gradient that is not finite, gives ``updates``.
+    A zero or non-finite norm, or corrected updates that are not finite, gives ``updates``, bit for
+    bit.
 
     Args:
       name: the method's name, for errors.
@@ -65,10 +66,6 @@ def add_correction(
         return (param + step).astype(gradient.dtype)
 
     perturbed = signals["total_grad_fn"](jax.tree.map(move, widened, operator, normalized, clean))
-    keep = (scale != 0) & all_finite(jax.tree.leaves(perturbed))
-
-    def correct(update: jax.Array, gradient: jax.Array, base: jax.Array) -> jax.Array:
-        difference = jnp.where(keep, gradient - base, jnp.zeros_like(base))
-        return update + difference.astype(update.dtype)
-
-    return jax.tree.map(correct, updates, perturbed, clean)
+    corrected = jax.tree.map(add_difference, updates, perturbed, clean)
+    keep = (scale != 0) & all_finite(jax.tree.leaves(corrected))
+    return jax.tree.map(lambda new, old: jnp.where(keep, new, old), corrected, updates)

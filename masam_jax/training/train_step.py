@@ -7,7 +7,7 @@ import jax
 import optax
 
 from masam_jax.core.metrics import has_masam_metrics
-from masam_jax.core.numerics import is_traced
+from masam_jax.core.numerics import is_traced, platform_of
 from masam_jax.training.dominance import dominant_index
 
 StepDispatch = Literal["auto", "jit", "host"]
@@ -84,7 +84,7 @@ def make_train_step(
     def chooses_on_host(params: Any, opt_state: Any, *batch: Any) -> bool:
         if dispatch == "jit" or is_traced(opt_state):  # traced: no value to fetch
             return False
-        kind = jax.tree.structure((params, opt_state)), _platform(params)
+        kind = jax.tree.structure((params, opt_state)), platform_of(params)
         if kind not in on_host:
             on_host[kind] = has_masam_metrics(opt_state) and (
                 dispatch == "host"
@@ -100,14 +100,6 @@ def make_train_step(
         return *jitted_apply(params, opt_state, grads, signals, dominant=dominant), losses
 
     return step
-
-
-def _platform(params: Any) -> str:
-    """Of the devices that hold the parameters, where the step runs."""
-    for leaf in jax.tree.leaves(params):
-        if isinstance(leaf, jax.Array):
-            return next(iter(leaf.devices())).platform
-    return jax.default_backend()
 
 
 def _convolves(function: Callable[..., Any], *operands: Any) -> bool:

@@ -31,6 +31,12 @@ from tests.contract.contract import (
 )
 
 RHO = 0.5
+RELATIVE: dict[str, Any] = {
+    "rho": 0.1,
+    "radius": "relative",
+    "correct_other": True,
+    "direction": "total",
+}
 
 
 def _registered(name: str) -> Factory:
@@ -52,17 +58,8 @@ FACTORIES: dict[str, Factory] = {
         alignment="per_tensor",
         clip_negative=True,
     ),
-    "masam-relative": lambda labels: masam(
-        labels, rho=0.1, radius="relative", correct_other=True, direction="total"
-    ),
-    "masam-relative-switch": lambda labels: masam(
-        labels,
-        rho=0.1,
-        radius="relative",
-        correct_other=True,
-        direction="total",
-        dispatch="switch",
-    ),
+    "masam-relative": lambda labels: masam(labels, **RELATIVE),
+    "masam-relative-switch": lambda labels: masam(labels, dispatch="switch", **RELATIVE),
     "masam-all-relative": lambda labels: masam(
         labels,
         rho=0.1,

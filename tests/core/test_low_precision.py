@@ -52,6 +52,27 @@ def look_ahead(dtype: Any, **options: Any) -> tuple[Any, Any, Any, Any]:
     return params, grads, points[-1], masam_metrics(state)
 
 
+def one_step(
+    tx: Any, params: Any, updates: Any, fusion: Any, unimodal: Any, there: Any, **signals: Any
+) -> tuple[Any, Any]:
+    """``(updates, state)`` after the first step, with losses of 1 and a made-up second gradient."""
+    return tx.update(
+        updates,
+        tx.init(params),
+        params,
+        fusion_grads=fusion,
+        unimodal_grads=unimodal,
+        unimodal_losses={m: jnp.float32(1) for m in ("audio", "video")},
+        fusion_grad_fn=lambda point, m: there,
+        **signals,
+    )
+
+
+def run(dispatch: str, step: Any) -> Any:
+    """``step()``, traced unless the host decides."""
+    return step() if dispatch == "host" else jax.jit(step)()
+
+
 def reached(params: Any, grads: Any, point: Any, m: str) -> tuple[float, float]:
     """``‖ε‖₂`` over ``‖θ‖₂``, and the cosine of ε and the gradient, in NumPy."""
     before, after, along = (
@@ -135,19 +156,11 @@ def test_a_clean_step_has_no_radius_and_corrects_nothing(dispatch: Any) -> None:
     params, grads = draws(jnp.bfloat16)
     tx = masam(LABELS, rho=0.05, correct_other=True, dispatch=dispatch)
 
-    def step() -> Any:
-        return tx.update(
-            grads,
-            tx.init(params),
-            params,
-            fusion_grads=grads,
-            unimodal_grads=grads,
-            unimodal_losses={m: jnp.float32(1) for m in ("audio", "video")},
-            present={m: jnp.asarray(False) for m in ("audio", "video")},
-            fusion_grad_fn=lambda point, m: jax.tree.map(lambda g: g + g, grads),
-        )
-
-    updates, state = step() if dispatch == "host" else jax.jit(step)()
+    absent = {m: jnp.asarray(False) for m in ("audio", "video")}
+    twice = jax.tree.map(lambda g: g + g, grads)
+    updates, state = run(
+        dispatch, lambda: one_step(tx, params, grads, grads, grads, twice, present=absent)
+    )
     assert [float(state.radius[m]) for m in ("audio", "video")] == [0, 0]
     for m in LABELS:
         np.testing.assert_array_equal(*(np.asarray(t[m]).view(np.uint8) for t in (updates, grads)))
@@ -194,18 +207,7 @@ def corrected(dtype: Any, update: float, here: float, there: float, dispatch: st
     small = jax.tree.map(jnp.ones_like, params)
     tx = masam(LABELS, rho=0.5, scale_by_alignment=False, dispatch=dispatch)
 
-    def step() -> Any:
-        return tx.update(
-            updates,
-            tx.init(params),
-            params,
-            fusion_grads=fusion,
-            unimodal_grads=small,
-            unimodal_losses={"audio": jnp.float32(1), "video": jnp.float32(1)},
-            fusion_grad_fn=lambda point, m: perturbed,
-        )[0]
-
-    return step() if dispatch == "host" else jax.jit(step)()
+    return run(dispatch, lambda: one_step(tx, params, updates, fusion, small, perturbed)[0])
 
 
 LARGEST = {jnp.float16: 65504.0, jnp.float32: 3e38, jnp.bfloat16: 3e38}
@@ -246,18 +248,8 @@ def test_updates_that_are_not_corrected_keep_their_bits(dtype: Any, dispatch: st
     unimodal = {"audio": grads["audio"], "video": -grads["video"], "head": grads["head"]}
     tx = masam(LABELS, rho=0.5, dispatch=dispatch)
 
-    def step(updates: Any) -> Any:
-        return tx.update(
-            updates,
-            tx.init(params),
-            params,
-            fusion_grads=grads,
-            unimodal_grads=unimodal,
-            unimodal_losses={"audio": jnp.float32(1), "video": jnp.float32(1)},
-            fusion_grad_fn=lambda point, m: jax.tree.map(lambda g: g + g, grads),
-        )[0]
-
-    got = step(updates) if dispatch == "host" else jax.jit(step)(updates)
+    twice = jax.tree.map(lambda g: g + g, grads)
+    got = run(dispatch, lambda: one_step(tx, params, updates, grads, unimodal, twice)[0])
     np.testing.assert_array_equal(got["audio"].astype(jnp.float32), np.ones(3))
     for m in ("video", "head"):
         kept, given = (np.asarray(tree[m]).view(np.uint8) for tree in (got, updates))

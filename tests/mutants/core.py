@@ -27,11 +27,6 @@ MUTANTS = (
             "step = -scale * along[i].astype(scale.dtype)",
         ),
         (
-            "the clean and the perturbed gradient change places",
-            "difference = gradient.astype(dtype) - clean.astype(dtype)",
-            "difference = clean.astype(dtype) - gradient.astype(dtype)",
-        ),
-        (
             "every modality is perturbed",
             "m: jnp.where(index == i, self._scales[m], jnp.zeros_like(self._scales[m]))",
             "m: self._scales[m] + 0 * i",
@@ -45,11 +40,6 @@ MUTANTS = (
     *in_file(
         "core/perturbation.py",
         ("tests/core/test_low_precision.py", "tests/core/test_late_fusion.py"),
-        (
-            "a difference overflows in float16",
-            "dtype = jnp.float32 if is_narrow(update.dtype) else update.dtype",
-            "dtype = update.dtype",
-        ),
         (
             "partitions that stay are added to",
             "result[i] = jnp.where(keep, leaf, leaves[i])",
@@ -69,6 +59,20 @@ MUTANTS = (
             "the perturbed point of narrow parameters is rounded",
             "to = jnp.float32 if widen and is_narrow(dtype) else dtype",
             "to = dtype",
+        ),
+    ),
+    *in_file(
+        "core/numerics.py",
+        ("tests/core/test_masam_arguments.py", "tests/core/test_low_precision.py"),
+        (
+            "the clean and the perturbed gradient change places",
+            "difference = there.astype(dtype) - here.astype(dtype)",
+            "difference = here.astype(dtype) - there.astype(dtype)",
+        ),
+        (
+            "a difference overflows in float16",
+            "dtype = accumulation_dtype((update, there, here))",
+            "dtype = update.dtype",
         ),
     ),
     *in_file(

@@ -10,7 +10,11 @@ MUTANTS = (
         "methods/whole_model.py",
         SHARPNESS,
         ("the perturbation points downhill", "(param + step)", "(param - step)"),
-        ("the clean gradient stays", "gradient - base,", "gradient,"),
+        (
+            "the clean gradient stays",
+            "jax.tree.map(add_difference, updates, perturbed, clean)",
+            "jax.tree.map(lambda u, g, _: u + g, updates, perturbed, clean)",
+        ),
         ("T acts once", "scale * t * step", "scale * step"),
         (
             "the radius grows with the gradient's norm",
@@ -24,7 +28,7 @@ MUTANTS = (
         ),
         (
             "a perturbed gradient that is not finite is used",
-            "keep = (scale != 0) & all_finite(jax.tree.leaves(perturbed))",
+            "keep = (scale != 0) & all_finite(jax.tree.leaves(corrected))",
             "keep = scale != 0",
         ),
     ),
