@@ -111,7 +111,7 @@ class _Compiled:
 
     def __call__(self, moving: Moving, given: Given) -> tuple[Moving, Any]:
         operands = (moving[:3], moving.method_state, given)
-        if jax.config.jax_disable_jit:  # A program compiled ahead refuses to run then.
+        if jax.config.values["jax_disable_jit"]:  # A program compiled ahead refuses to run then.
             return self._step(*operands)
         if self.program is None:
             self.program = self._step.lower(*operands).compile()

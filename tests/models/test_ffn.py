@@ -88,20 +88,21 @@ def test_a_large_mean_does_not_cancel():
 
 
 def test_dropout_zeroes_hidden_units_at_its_rate_and_scales_the_rest():
-    encoder, _ = reference.randomized(_make((2000,), batch_norm=False, dropout=0.25))
-    # Every hidden unit is 1, and the output is the mean of those that are left.
-    one = {"kernel": jnp.zeros((3, 2000)), "bias": jnp.ones(2000)}
-    mean = {"kernel": jnp.full((2000, 6), 1 / 2000), "bias": jnp.zeros(6)}
+    encoder, _ = reference.randomized(_make((2048,), batch_norm=False, dropout=0.75))
+    # Every hidden unit is 1, and the output is the mean of those that are left. All are powers of
+    # two, whose sums are exact in any order.
+    one = {"kernel": jnp.zeros((3, 2048)), "bias": jnp.ones(2048)}
+    mean = {"kernel": jnp.full((2048, 6), 1 / 2048), "bias": jnp.zeros(6)}
     nnx.update(encoder, {"dense_0": one, "dense": mean})
     inputs = jnp.zeros((40, 3))
     features = run(encoder, inputs)
-    kept = np.asarray(features[:, 0]) * 0.75 * 2000
-    np.testing.assert_allclose(kept, np.round(kept), atol=1e-2)
-    assert abs(kept.mean() / 2000 - 0.75) < 0.01
-    assert len(set(np.round(kept))) > 5
+    kept = np.asarray(features[:, 0]) * 0.25 * 2048
+    np.testing.assert_array_equal(kept, np.round(kept))
+    assert abs(kept.mean() / 2048 - 0.25) < 0.01
+    assert len(set(kept)) > 5
     assert jnp.abs(run(encoder, inputs) - features).max() > 1e-3
     encoder.eval()
-    np.testing.assert_allclose(run(encoder, inputs), jnp.ones((40, 6)), rtol=1e-5)
+    np.testing.assert_array_equal(run(encoder, inputs), jnp.ones((40, 6)))
 
 
 @pytest.mark.parametrize(
