@@ -18,7 +18,7 @@ from masam_jax.config.errors import RunError
 from masam_jax.training.storage.atomic_files import plain
 
 _KIND = "masam_jax checkpoint"
-_FORMAT = f"{_KIND} 3"
+_FORMAT = f"{_KIND} 4"
 
 _State = TypeVar("_State")
 

@@ -112,7 +112,7 @@ def test_foreign_checkpoint_is_refused(tmp_path, problem):
 
 def test_a_checkpoint_of_another_version_is_told_so(saved, problem, monkeypatch):
     monkeypatch.setattr(checkpoints, "_FORMAT", "masam_jax checkpoint 9")
-    with pytest.raises(RunError, match=r"is a 'masam_jax checkpoint 3'; this version reads .* 9'"):
+    with pytest.raises(RunError, match=r"is a 'masam_jax checkpoint 4'; this version reads .* 9'"):
         _restore(saved[0], problem)
 
 
