@@ -87,7 +87,7 @@ def _objective(
 
 
 def _affine(layer: Params, x: jax.Array) -> jax.Array:
-    return x @ layer["weight"] + layer["bias"]
+    return x @ layer["weight"] + layer["bias"][None]
 
 
 def _dense(key: jax.Array, inputs: int, outputs: int) -> Params:
@@ -124,7 +124,7 @@ def _apply_conv(layers: list[Params], x: jax.Array) -> jax.Array:
         x = jax.lax.conv_general_dilated(
             x, layer["kernel"], (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
         )
-        x = _halved(jax.nn.relu(x + layer["bias"]))
+        x = _halved(jax.nn.relu(x + layer["bias"][None, None, None]))
     return x.mean(axis=(1, 2))
 
 

@@ -1,6 +1,7 @@
 """Eight fake CPU devices, strict dtypes and ranks, reproducible hypothesis, programs kept."""
 
 import gc
+import signal
 from pathlib import Path
 
 import hypothesis
@@ -18,6 +19,9 @@ compile_quickly(devices=8)
 keep_programs()
 # Tracing makes many small objects, and few cycles: looking for these is a tenth of its time.
 gc.set_threshold(100_000, 20, 50)
+
+# A shell starts what it runs in the background with SIGINT ignored; tests interrupt themselves.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A deadline would fail on the first example, which compiles.
 hypothesis.settings.register_profile("masam_jax", deadline=None, derandomize=True)

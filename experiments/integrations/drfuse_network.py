@@ -51,9 +51,9 @@ class EHREncoder(nn.Module):
         """From ``series [B, T, V]`` and ``length [B]``."""
         hours = series.shape[1]
         position = self.param("position", nn.initializers.normal(0.1), (hours, self.width))
-        x = nn.relu(nn.Dense(self.width)(series) + position)
+        x = nn.relu(nn.Dense(self.width)(series) + position[None])
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
-        observed = jnp.arange(hours, dtype=length.dtype) < length[:, None]
+        observed = jnp.arange(hours, dtype=length.dtype)[None] < length[:, None]
         x = jnp.mean(x, axis=1, where=observed[..., None])
         return _branches(x, self.width)
 

@@ -255,7 +255,7 @@ def test_what_stands_in_for_missing_data_does_not_matter(name):
         image=jax.random.normal(keys[1], PATIENTS.image.shape),
     )
     there = {
-        "ehr": (jnp.arange(HOURS, dtype=jnp.int32) < PATIENTS.length[:, None])[..., None],
+        "ehr": (jnp.arange(HOURS, dtype=jnp.int32)[None] < PATIENTS.length[:, None])[..., None],
         "image": PATIENTS.has_image[:, None, None, None],
     }
     found = first_step(name)

@@ -51,7 +51,7 @@ def _inputs(dtype=np.float32):
 
 def _trunk(params, tokens):
     """The output at the learned token of some modalities' tokens."""
-    steps = [np.float64(t["values"]) + params["modality"][m] for m, t in tokens.items()]
+    steps = [np.float64(t["values"]) + np.float64(params["modality"][m]) for m, t in tokens.items()]
     masks = [np.asarray(t["mask"]) for t in tokens.values()]
     steps, mask = np.concatenate(steps, axis=1), np.concatenate(masks, axis=1)
     steps, mask = reference.with_token(params["token"], steps, mask)

@@ -96,7 +96,7 @@ def test_apply_is_encode_then_fuse_and_unimodal(network, params):
     np.testing.assert_allclose(logits, expected, rtol=1e-5, atol=1e-6)
     for m in network.modalities:
         head = params["heads"][m]["dense"]
-        expected = features[m] @ head["kernel"] + head["bias"]
+        expected = features[m] @ head["kernel"] + head["bias"][None]
         np.testing.assert_allclose(unimodal[m], expected, rtol=1e-5, atol=1e-6)
 
 

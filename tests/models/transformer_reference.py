@@ -22,6 +22,7 @@ def gelu(x):
 
 
 def norm(layer, x, epsilon):
+    x = np.float64(x)
     mean = x.mean(axis=-1, keepdims=True)
     variance = ((x - mean) ** 2).mean(axis=-1, keepdims=True)
     scaled = (x - mean) / np.sqrt(variance + epsilon)
