@@ -18,7 +18,7 @@ from experiments.integrations.integration import Integration, kept_without_image
 from experiments.integrations.masked_losses import multi_label_loss
 from experiments.integrations.patients import CONDITIONS, Patients, make_patients
 from experiments.integrations.train import Settings, main
-from masam_jax import LateFusion, label_by_path
+from masam_jax import LateFusion, WeightedMean, label_by_path
 
 # Both encoders' features go through the shared projection: it belongs to neither.
 LABELS = label_by_path(
@@ -68,7 +68,7 @@ def drfuse_like(seed: int = 0, *, width: int = 16, dropout: float = 0.2) -> Inte
 
     def objective(
         params: Any, features: Any, patients: Patients, key: jax.Array, statistics: Any
-    ) -> tuple[jax.Array, dict[str, jax.Array], Any]:
+    ) -> tuple[jax.Array, dict[str, WeightedMean], Any]:
         del key, statistics
         inputs = (features["ehr"], features["cxr"]["features"], patients.has_image)
         outputs: Any = network.apply({"params": params}, *inputs, method="fuse")
@@ -90,12 +90,18 @@ def drfuse_like(seed: int = 0, *, width: int = 16, dropout: float = 0.2) -> Inte
     )
 
 
-def drfuse_losses(outputs: Outputs, patients: Patients) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """The fusion loss, with all terms that concern more than one head, and the unimodal losses."""
+def drfuse_losses(
+    outputs: Outputs, patients: Patients
+) -> tuple[jax.Array, dict[str, WeightedMean]]:
+    """The fusion loss, with all terms that concern more than one head, and the unimodal losses.
+
+    The fusion loss is a scalar: its terms are means over different samples.
+    """
     ehr, cxr, paired = outputs.ehr_parts, outputs.cxr_parts, patients.has_image
     everyone = jnp.ones_like(paired)
-    fusion = multi_label_loss(outputs.fusion, patients.targets, everyone)
-    fusion += _SHARED_PREDICTION * multi_label_loss(outputs.shared, patients.targets, everyone)
+    fusion = multi_label_loss(outputs.fusion, patients.targets, everyone).value()
+    shared = multi_label_loss(outputs.shared, patients.targets, everyone)
+    fusion += _SHARED_PREDICTION * shared.value()
     fusion += _ALIGNMENT * jensen_shannon(ehr.shared, cxr.shared, paired)
     fusion += _OVERLAP * overlap(ehr.shared, ehr.distinct, everyone)
     fusion += _OVERLAP * overlap(cxr.shared, cxr.distinct, paired)

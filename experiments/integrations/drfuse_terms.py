@@ -25,7 +25,7 @@ def jensen_shannon(left: jax.Array, right: jax.Array, mask: jax.Array) -> jax.Ar
         log_middle = jnp.logaddexp(log_left, log_right) - jnp.log(2)
         total = total + jnp.exp(log_left) * (log_left - log_middle) / 2
         total = total + jnp.exp(log_right) * (log_right - log_middle) / 2
-    return mean_where(total.mean(axis=-1), mask)
+    return mean_where(total.mean(axis=-1), mask).value()
 
 
 def overlap(shared: jax.Array, distinct: jax.Array, mask: jax.Array) -> jax.Array:
@@ -33,4 +33,4 @@ def overlap(shared: jax.Array, distinct: jax.Array, mask: jax.Array) -> jax.Arra
     dot = jnp.sum(shared * distinct, axis=-1)
     # The square root has no gradient at 0, where ReLUs may bring a representation.
     squares = jnp.sum(shared**2, axis=-1) * jnp.sum(distinct**2, axis=-1)
-    return mean_where(jnp.abs(dot) * jax.lax.rsqrt(squares + 1e-12), mask)
+    return mean_where(jnp.abs(dot) * jax.lax.rsqrt(squares + 1e-12), mask).value()

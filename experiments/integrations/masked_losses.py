@@ -4,14 +4,15 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from masam_jax import WeightedMean
 
-def mean_where(values: jax.Array, mask: jax.Array) -> jax.Array:
+
+def mean_where(values: jax.Array, mask: jax.Array) -> WeightedMean:
     """The mean of ``values [B]`` where ``mask`` (bool ``[B]``) holds; 0 where it never does."""
-    count = mask.sum().astype(values.dtype)
-    return jnp.where(mask, values, 0).sum() / jnp.maximum(count, 1)
+    return WeightedMean(jnp.where(mask, values, 0).sum(), mask.sum(dtype=jnp.int32))
 
 
-def multi_label_loss(logits: jax.Array, targets: jax.Array, mask: jax.Array) -> jax.Array:
+def multi_label_loss(logits: jax.Array, targets: jax.Array, mask: jax.Array) -> WeightedMean:
     """Binary cross-entropy in nats, its mean over the labels and over the samples of ``mask``.
 
     Args:

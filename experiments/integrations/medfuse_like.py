@@ -18,7 +18,7 @@ from experiments.integrations.masked_losses import multi_label_loss
 from experiments.integrations.medfuse_network import MedFuseLike
 from experiments.integrations.patients import CONDITIONS, IMAGE_SIZE, VARIABLES, Patients
 from experiments.integrations.train import Settings, main
-from masam_jax import LateFusion, label_by_path
+from masam_jax import LateFusion, WeightedMean, label_by_path
 
 # The projection of the image's features is the fusion's: no unimodal loss reaches it.
 LABELS = label_by_path(
@@ -68,7 +68,7 @@ def medfuse_like(seed: int = 0, *, width: int = 16, dropout: float = 0.2) -> Int
 
     def objective(
         params: Any, features: Any, patients: Patients, key: jax.Array, statistics: Any
-    ) -> tuple[jax.Array, dict[str, jax.Array], Any]:
+    ) -> tuple[WeightedMean, dict[str, WeightedMean], Any]:
         del key
         network = merged(params, statistics)
         logits = network.predict(features["ehr"], features["cxr"]["features"], patients.has_image)

@@ -143,7 +143,7 @@ def medfuse_plain(params, patients, statistics):
     logits = network(*patients[:4], train=True)
     everyone = jnp.ones_like(patients.has_image)
     losses = [
-        multi_label_loss(head, patients.targets, mask)
+        multi_label_loss(head, patients.targets, mask).value()
         for head, mask in zip(logits, (everyone, everyone, patients.has_image), strict=True)
     ]
     return losses[0], {"ehr": losses[1], "cxr": losses[2]}, nnx.state(network, nnx.BatchStat)
@@ -154,7 +154,8 @@ def drfuse_plain(params, patients, statistics):
     network = DrFuseLike(conditions=CONDITIONS, width=WIDTH, dropout=0.0)
     variables = {"params": params, "batch_stats": statistics}
     outputs, new = network.apply(variables, *patients[:4], train=True, mutable=["batch_stats"])
-    return *drfuse_losses(outputs, patients), new["batch_stats"]
+    fusion, unimodal = drfuse_losses(outputs, patients)
+    return fusion, {m: loss.value() for m, loss in unimodal.items()}, new["batch_stats"]
 
 
 PLAIN = {"medfuse": medfuse_plain, "drfuse": drfuse_plain}
