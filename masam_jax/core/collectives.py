@@ -4,11 +4,18 @@ from typing import Any
 
 import chex
 import jax
+import jax.numpy as jnp
 
 
 def average(tree: chex.ArrayTree, axis_name: Any) -> Any:
     """The mean of every leaf over the mapped axis, or axes, ``axis_name``; ``tree`` for None."""
-    return tree if axis_name is None else jax.lax.pmean(tree, axis_name)
+    if axis_name is None:
+        return tree
+    # The sum of a few float16 gradients may be none; bfloat16 has float32's range.
+    half = jnp.dtype("float16")
+    wide = jax.tree.map(lambda x: x.astype(jnp.float32) if x.dtype == half else x, tree)
+    means = jax.lax.pmean(wide, axis_name)
+    return jax.tree.map(lambda mean, x: mean.astype(x.dtype), means, tree)
 
 
 def vary(tree: chex.ArrayTree, axis_name: Any) -> Any:

@@ -66,7 +66,7 @@ class WeightedMean(NamedTuple):
         weight = self.weight if mean_weight is None else mean_weight
         dtype = accumulation_dtype(total)  # float16 cannot count samples
         weight = jax.lax.stop_gradient(jnp.asarray(weight).astype(dtype))
-        some = weight > 0
+        some = weight != 0  # also of NaN, which must not pass for no sample
         mean = jnp.where(some, total.astype(dtype), 0) / jnp.where(some, weight, 1)
         return mean.astype(total.dtype)
 
@@ -116,7 +116,7 @@ def check_losses(result: Any, has_aux: bool, source: str) -> tuple[tuple[Any, di
 
 
 def _check_scalar(place: str, value: Any, *kinds: Any) -> None:
-    if value is None or isinstance(value, tuple | list | Mapping):
+    if value is None or isinstance(value, tuple | list | Mapping | str):
         raise TypeError(f"{place} must be a real scalar, got {value!r}")
     shape, dtype = jnp.shape(value), jnp.result_type(value)
     if shape != () or not any(jnp.issubdtype(dtype, kind) for kind in kinds):

@@ -18,7 +18,7 @@ from masam_jax.core.perturbation import (
     Correction,
     PointDtype,
     Route,
-    narrow_modalities,
+    no_radii,
 )
 from masam_jax.core.random_keys import raw_key
 from masam_jax.core.scores import ModalityScores, initial_scores
@@ -47,8 +47,9 @@ class MasamState(NamedTuple):
       dominant: int32 scalar, the modality of the last step by its place among the sorted names;
         -1 before the first step, where none was present, and under ``select="all"``.
       key: uint32[2], the key of ``select="random"``.
-      radius: ``‖ε_m‖₂`` of the last step as it was reached, of the modalities with parameters of
-        fewer than 32 bits, which round a small perturbation away; others reach ρ |γ_m|.
+      radius: ``‖ε_m‖₂`` of the last step as it was reached, ``[1]`` for each modality with
+        parameters of fewer than 32 bits, which round a small perturbation away. Others reach it
+        exactly, and have a scalar that stays 0.
     """
 
     count: jax.Array  # type: ignore[assignment]
@@ -219,7 +220,7 @@ def masam(
             scores=initial_scores(partition.modalities, dtype),
             dominant=jnp.full((), CLEAN, jnp.int32),
             key=raw_key(key),
-            radius={m: jnp.zeros((), dtype) for m in narrow_modalities(params, partition)},
+            radius=no_radii(params, partition, dtype),
         )
 
     def update_fn(

@@ -39,8 +39,9 @@ def masam_metrics(opt_state: optax.OptState) -> dict[str, Any]:
     }
     for field in ("score", "alignment", "decay", "ma_loss"):
         metrics.update({f"{field}/{m}": _array(getattr(scores, field)[m]) for m in names})
-    radius = states[0].radius
-    metrics.update({f"radius/{m}": _array(radius[m]) for m in sorted(radius)})
+    radii = {m: _array(states[0].radius[m]) for m in names}
+    narrow = [m for m in names if radii[m].ndim > dominant.ndim]
+    metrics.update({f"radius/{m}": radii[m][..., 0] for m in narrow})
     return metrics
 
 

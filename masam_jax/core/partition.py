@@ -248,7 +248,7 @@ def _is_label_tree(labels: Any) -> bool:
     if not callable(labels):
         return True
     leaves = [] if isinstance(labels, functools.partial) else jax.tree.leaves(labels)
-    return bool(leaves) and all(isinstance(leaf, str) for leaf in leaves)
+    return any(isinstance(leaf, str) for leaf in leaves)
 
 
 def _broadcast_prefix(prefix: Any, tree: chex.ArrayTree) -> Any:

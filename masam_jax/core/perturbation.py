@@ -9,7 +9,13 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from masam_jax.core.numerics import add_difference, all_finite, is_narrow, norm
+from masam_jax.core.numerics import (
+    accumulation_dtype,
+    add_difference,
+    all_finite,
+    is_narrow,
+    norm,
+)
 from masam_jax.core.partition import Partition
 from masam_jax.core.signals import FusionGradient
 
@@ -42,7 +48,7 @@ class Corrected(NamedTuple):
 
     Attributes:
       updates: the corrected updates.
-      radii: ``‖ε_m‖₂`` as it was reached after rounding, for the modalities of `narrow_modalities`.
+      radii: ``‖ε_m‖₂`` as it was reached after rounding, in the shapes of `no_radii`.
     """
 
     updates: Any
@@ -56,6 +62,15 @@ def narrow_modalities(params: optax.Params, partition: Partition) -> tuple[str, 
         if any(is_narrow(jnp.result_type(leaf)) for leaf in partition.leaves(params, m)):
             narrow.append(m)
     return tuple(narrow)
+
+
+def no_radii(params: optax.Params, partition: Partition, dtype: Any) -> dict[str, jax.Array]:
+    """Zeros for each modality: ``[1]`` where it is narrow, a scalar where its radius is exact.
+
+    The names do not depend on the parameters, which ``optax.tree_map_params`` does not show.
+    """
+    narrow = narrow_modalities(params, partition)
+    return {m: jnp.zeros((1,) if m in narrow else (), dtype) for m in partition.modalities}
 
 
 def perturb(
@@ -192,12 +207,13 @@ class Correction:
 
     def _switch(self, index: jax.Array) -> tuple[list[jax.Array], dict[str, jax.Array]]:
         """The modality at the traced ``index`` through ``lax.switch``: its branch alone runs."""
+        zeros = self._no_radii()
 
         def branch(m: str) -> tuple[list[jax.Array], dict[str, jax.Array]]:
             gradient, reached = self._look_ahead({m: self._scales[m]}, m)
             used = {*self._partition.positions(m), *self._other_positions()}
             kept = [g if i in used else jnp.zeros_like(g) for i, g in enumerate(gradient)]
-            return kept, {**self._no_radii(), **reached}
+            return kept, {m: reached.get(m, zeros[m]) for m in self._narrow}
 
         branches = [functools.partial(branch, m) for m in self._partition.modalities]
         # The mean over devices is taken here: a collective inside a branch could wait for ever.
@@ -236,7 +252,7 @@ class Correction:
 
         try:
             jax.eval_shape(gradient)
-        except (TypeError, ValueError):  # a loss that takes no other dtype
+        except Exception:  # of whatever kind: a loss that takes no other dtype, or checks for it
             return False
         return True
 
@@ -246,10 +262,12 @@ class Correction:
             self._partition.leaves(self._params, modality),
             strict=True,
         )
-        return norm([there.astype(dtype) - here.astype(dtype) for there, here in pairs], dtype)
+        return norm([there.astype(dtype) - here.astype(dtype) for there, here in pairs], dtype)[
+            None
+        ]
 
     def _no_radii(self) -> dict[str, jax.Array]:
-        return {m: jnp.zeros_like(self._scales[m]) for m in self._narrow}
+        return no_radii(self._params, self._partition, accumulation_dtype(self._scales))
 
     def _other_positions(self) -> tuple[int, ...]:
         """The leaves of no modality, where they are corrected."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import chex
 import jax
 import jax.numpy as jnp
 import ml_dtypes
 import numpy as np
+import optax
 import pytest
 
 from masam_jax import masam, masam_metrics, multimodal_value_and_grad
@@ -161,17 +163,33 @@ def test_a_clean_step_has_no_radius_and_corrects_nothing(dispatch: Any) -> None:
     updates, state = run(
         dispatch, lambda: one_step(tx, params, grads, grads, grads, twice, present=absent)
     )
-    assert [float(state.radius[m]) for m in ("audio", "video")] == [0, 0]
+    assert [state.radius[m].tolist() for m in ("audio", "video")] == [[0], [0]]
     for m in LABELS:
         np.testing.assert_array_equal(*(np.asarray(t[m]).view(np.uint8) for t in (updates, grads)))
 
 
 def test_wider_parameters_have_no_radius_to_report() -> None:
-    """They reach ρ |γ|, and their state and programs are what they were."""
+    """They reach ρ |γ|."""
     params = draws(jnp.float32)[0]
-    assert masam(LABELS).init(params).radius == {}
     mixed = {**params, "audio": params["audio"].astype(jnp.bfloat16)}
-    assert set(masam(LABELS).init(mixed).radius) == {"audio"}
+    for given, narrow in ((params, set()), (mixed, {"radius/audio"})):
+        state = masam(LABELS).init(given)
+        assert {name for name in masam_metrics(state) if "radius" in name} == narrow
+        stacked = masam_metrics(jax.tree.map(lambda leaf: jnp.stack([leaf] * 3), state))
+        assert {name for name in stacked if "radius" in name} == narrow
+        assert all(stacked[name].shape == (3,) for name in narrow)
+
+
+@pytest.mark.parametrize("dtype", [*DTYPES, jnp.float32])
+def test_optax_maps_over_the_state_of_any_dtype(dtype: Any) -> None:
+    params = draws(dtype)[0]
+    tx = optax.chain(masam(LABELS), optax.adam(1e-3))
+    state = tx.init(params)
+    mapped = optax.tree_map_params(
+        tx, lambda leaf: leaf + 1, state, transform_non_params=lambda leaf: leaf
+    )
+    assert jax.tree.structure(mapped) == jax.tree.structure(state)
+    np.testing.assert_array_equal(np.asarray(mapped[1][0].mu["head"], np.float32), np.ones(3))
 
 
 def mean_loss(params: Any, x: jax.Array) -> Any:
@@ -189,6 +207,15 @@ def test_a_loss_that_takes_one_dtype_gets_it() -> None:
         updates, state = tx.update(grads, tx.init(params), params, **signals)
         assert all(leaf.dtype == jnp.bfloat16 for leaf in jax.tree.leaves(updates))
         assert masam_metrics(state)["dominant"] is not None
+
+    def checked(point: Any, inputs: jax.Array) -> Any:
+        assert point["audio"].dtype == jnp.bfloat16  # an AssertionError, as chex's are
+        return mean_loss(point, inputs)
+
+    _, _, asserting = multimodal_value_and_grad(checked)(params, x)
+    tx = masam(LABELS, rho=4.0)
+    same = tx.update(grads, tx.init(params), params, **asserting)[0]
+    chex.assert_trees_all_equal(same, tx.update(grads, tx.init(params), params, **signals)[0])
     strict = masam(LABELS, perturbed_dtype="float32")
     with pytest.raises((TypeError, ValueError), match="promotion"):
         strict.update(grads, strict.init(params), params, **signals)

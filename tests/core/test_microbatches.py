@@ -123,3 +123,48 @@ def test_a_loss_that_is_a_number_of_its_own(form, monkeypatch):
     )
     assert {m: float(loss) for m, loss in losses.unimodal.items()} == {"a": 0.0, "v": 2.0}
     assert not any(jnp.any(leaf) for leaf in jax.tree.leaves(signals["unimodal_grads"]))
+
+
+def test_a_batch_too_small_for_the_devices_of_its_type_is_refused():
+    mesh = jax.make_mesh((DEVICES,), ("d",), axis_types=(AxisType.Explicit,))
+    x = jax.device_put(INPUTS[:16], NamedSharding(mesh, PartitionSpec("d")))
+    params = jax.device_put(parameters(), NamedSharding(mesh, PartitionSpec()))
+    message = "8 microbatches of a batch of 16 have 2 samples each, which the 4 devices .* cannot"
+    with jax.set_mesh(mesh), pytest.raises(ValueError, match=message):
+        step(8)(params, x)
+
+
+def near_the_top(params, x):
+    """Gradients near float16's largest number, 65504: two of them have no sum there."""
+    loss = jnp.mean(x) * params
+    return loss, {"a": loss * jnp.float16(2**-10)}
+
+
+@pytest.mark.parametrize("form", ["unrolled", "scanned"])
+@pytest.mark.parametrize("traced", [True, False])
+def test_a_mean_of_parts_in_float16_is_finite(form, traced, monkeypatch):
+    monkeypatch.setattr(microbatches, "_unrolled", getattr(microbatches, f"_{form}"))
+    function = multimodal_value_and_grad(near_the_top, microbatches=4)
+
+    def run(params, x):
+        losses, grads, signals = function(params, x)
+        return losses.fusion, grads, signals["fusion_grad_fn"](params)
+
+    x = jnp.full((8,), 32768, jnp.float16)
+    loss, grads, perturbed = (jax.jit(run) if traced else run)(jnp.float16(1), x)
+    assert (loss, grads, perturbed) == (32768, 32768 + 32, 32768)
+    assert grads.dtype == jnp.float16
+
+
+def test_a_mean_over_devices_in_float16_is_finite():
+    mesh = jax.make_mesh((DEVICES,), ("d",), axis_types=(AxisType.Auto,))
+    function = multimodal_value_and_grad(near_the_top, axis_name="d")
+    run = jax.shard_map(
+        lambda params, x: function(params, x)[1],
+        mesh=mesh,
+        in_specs=(PartitionSpec(), PartitionSpec("d")),
+        out_specs=PartitionSpec(),
+    )
+    grads = jax.jit(run)(jnp.float16(1), jnp.full((8,), 32768, jnp.float16))
+    assert grads == 32768 + 32
+    assert grads.dtype == jnp.float16

@@ -150,6 +150,8 @@ def test_a_tree_of_strings_that_can_be_called_is_a_tree():
     labels = Callable({"a": "a", "v": "v"}, "other")
     partition = resolve_partition(labels, params, "other")
     assert partition.leaf_labels == ("a", "v", "other")
+    with pytest.raises(ValueError, match="labels must be strings, got 3 of type int"):
+        resolve_partition(Callable({"a": "a", "v": 3}, "other"), params, "other")
     # A function made of strings is a function.
     made = jax.tree_util.Partial(lambda how, _: {"a": how, "v": "v"}, "a")
     plain = {"a": jnp.ones(2), "v": jnp.ones(3)}

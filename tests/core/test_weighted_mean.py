@@ -281,6 +281,17 @@ def test_the_weight_is_not_differentiated_and_no_sample_is_zero():
         np.testing.assert_allclose(grads, 0.5 if parts == 1 else 0.25, rtol=1e-6)
 
 
+@pytest.mark.parametrize("parts", [1, 2])
+def test_a_weight_that_is_no_number_is_not_taken_for_no_sample(parts):
+    def loss_fn(params, x):
+        return jnp.sum(params * x), {"a": WeightedMean(params, jnp.sum(x) * jnp.nan)}
+
+    losses, _, _ = jax.jit(multimodal_value_and_grad(loss_fn, microbatches=parts))(
+        jnp.float32(2.0), jnp.ones(4)
+    )
+    assert np.isnan(losses.unimodal["a"])
+
+
 @pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16, jnp.float32])
 def test_a_count_is_exact_whatever_the_loss_s_dtype(dtype):
     mean = WeightedMean(jnp.asarray(2051, jnp.float32).astype(dtype), jnp.asarray(2051)).value()
@@ -302,6 +313,7 @@ def test_scaled_means():
         (WeightedMean(jnp.ones(()), 1j), "'a', its weight, .* complex"),
         (WeightedMean(jnp.int32(1), 1), "'a', its total, .* int32"),
         (WeightedMean(jnp.ones(()), None), "'a', its weight, must be a real scalar"),
+        (WeightedMean(jnp.ones(()), "x"), "'a', its weight, must be a real scalar, got 'x'"),
         ((jnp.ones(()), jnp.ones(())), "'a' must be a real scalar"),
     ],
 )

@@ -192,6 +192,11 @@ MUTANTS = (
             "default=lambda each: _scanned(",
             "default=lambda each: _unrolled(",
         ),
+        (
+            "float16 parts are added in float16",
+            'return jnp.dtype("float32") if is_narrow(dtype) else dtype',
+            "return dtype",
+        ),
     ),
     *in_file(
         "core/dependence.py",
@@ -235,8 +240,8 @@ MUTANTS = (
         TESTS,
         (
             "devices do not agree",
-            "return tree if axis_name is None else jax.lax.pmean(tree, axis_name)",
-            "return tree",
+            "means = jax.lax.pmean(wide, axis_name)",
+            "means = wide",
         ),
     ),
     *in_file(
