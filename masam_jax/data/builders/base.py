@@ -225,6 +225,11 @@ class PublishedBuilder(tfds.core.GeneratorBasedBuilder):
         """Samples left out when the data were prepared, and why."""
         return self._metadata()["damaged"]
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What was odd about the source when the data were prepared, a sentence each."""
+        return tuple(self._metadata().get("warnings", ()))
+
     def prepare(
         self,
         source: Path | None,
@@ -293,6 +298,7 @@ class PublishedBuilder(tfds.core.GeneratorBasedBuilder):
         metadata["provenance"] = dict(job.listing.provenance)
         metadata["options"] = dataclasses.asdict(self.options)
         metadata["damaged"] = {}
+        metadata["warnings"] = list(job.listing.warnings)
         metadata["index"] = {}
         splits = sorted({record.split for record in job.listing.records})
         return {split: self._generate_examples(split, job) for split in splits}

@@ -35,10 +35,12 @@ class Listing:
     Attributes:
       records: the samples.
       provenance: what says which sample is where: ``{"rule": words, file name: sha256, …}``.
+      warnings: what is odd about the source, a sentence each.
     """
 
     records: tuple[Record, ...]
     provenance: Mapping[str, str]
+    warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         seen: set[str] = set()
