@@ -36,6 +36,8 @@ def execute_train(command: Train | Compare, console: Console, line: list[str]) -
     problem = plan.problem
     if damaged := describe_damage(problem.opened):
         print_plain(console, damaged)
+    for warning in plan.warnings:
+        print_plain(console, f"warning: {warning}")
     print_plain(
         console,
         f"{problem.data.name}: {len(problem.modalities)} modalities,"

@@ -2,11 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 
 class DamagedMedia(Exception):
-    """A media file is missing or cannot be decoded; the message names it and says why."""
+    """A media file is missing or cannot be decoded; the message names it and says why.
+
+    Attributes:
+      instead: what is stored of the sample all the same, where a stand-in will do.
+      modality: which the stand-in is of.
+    """
+
+    def __init__(
+        self, message: str, *, instead: Mapping[str, Any] | None = None, modality: str = ""
+    ) -> None:
+        """An error.
+
+        Args:
+          message: in a line.
+          instead: what is stored all the same; None to leave the sample out.
+          modality: which is lost in it.
+        """
+        super().__init__(message)
+        self.instead = instead
+        self.modality = modality
 
 
 _LFS = b"version https://git-lfs.github.com/spec/"

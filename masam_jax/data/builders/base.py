@@ -22,6 +22,7 @@ from masam_jax.data.builders.source import Listing, Record
 from masam_jax.data.damaged_media import DamagedMedia
 from masam_jax.data.draws import Draws
 from masam_jax.data.modality import Modality
+from masam_jax.data.presence import lost_modalities
 from masam_jax.data.splits import Split, published_split
 
 quiet_tfds()
@@ -132,6 +133,11 @@ class PublishedBuilder(tfds.core.GeneratorBasedBuilder):
           draws: for random augmentation; None for none, as at test time.
         """
 
+    def lacks(self, found: Mapping[str, Any]) -> tuple[str, ...]:
+        """Modalities that a sample lacks, by what `encode` returned; see `has_missing`."""
+        del found
+        return ()
+
     def fit(self, examples: Callable[[], Iterator[Mapping[str, Any]]]) -> Any:
         """What `decode` needs to know of the training samples beside normalisation; None mostly.
 
@@ -230,6 +236,17 @@ class PublishedBuilder(tfds.core.GeneratorBasedBuilder):
         """What was odd about the source when the data were prepared, a sentence each."""
         return tuple(self._metadata().get("warnings", ()))
 
+    @property
+    def replaced(self) -> Mapping[str, str]:
+        """Samples of which a part could not be read and has a stand-in, and why."""
+        return self._metadata().get("replaced", {})
+
+    @property
+    def lacking(self) -> Mapping[str, frozenset[str]]:
+        """Modality -> names of the samples that lack it, or have a stand-in."""
+        found = self._metadata().get("lacking", {})
+        return {name: frozenset(keys) for name, keys in found.items()}
+
     def prepare(
         self,
         source: Path | None,
@@ -298,6 +315,8 @@ class PublishedBuilder(tfds.core.GeneratorBasedBuilder):
         metadata["provenance"] = dict(job.listing.provenance)
         metadata["options"] = dataclasses.asdict(self.options)
         metadata["damaged"] = {}
+        metadata["replaced"] = {}
+        metadata["lacking"] = {}
         metadata["warnings"] = list(job.listing.warnings)
         metadata["index"] = {}
         splits = sorted({record.split for record in job.listing.records})
@@ -311,17 +330,29 @@ class PublishedBuilder(tfds.core.GeneratorBasedBuilder):
 
     def _generate_examples(self, split: str, job: BuildJob) -> Iterator[tuple[int, dict[str, Any]]]:
         table: dict[str, list[Any]] = {"keys": [], "labels": [], "groups": []}
-        damaged = self.info.metadata["damaged"]
+        metadata = self.info.metadata
+        damaged, replaced, lacking = (metadata[name] for name in ("damaged", "replaced", "lacking"))
+        lost: dict[str, str] = {}
         self.info.metadata["index"][split] = table
         records = [record for record in job.listing.records if record.split == split]
         encode: Encode = EncodedCache(job.cache, self.encode) if self.CACHED else self.encode
-        for record, found in encode_in_order(records, encode, job.threads):
+        for record, read in encode_in_order(records, encode, job.threads):
             job.advance()
-            if isinstance(found, DamagedMedia):
+            found: Mapping[str, Any]
+            if not isinstance(read, DamagedMedia):
+                found = read
+            else:
                 if job.strict:
-                    raise ValueError(f"{self.name}: {record.key}: {found}")
-                damaged[record.key] = str(found)
-                continue
+                    raise ValueError(f"{self.name}: {record.key}: {read}")
+                lost[record.key] = str(read)
+                if read.instead is None:
+                    damaged[record.key] = str(read)
+                    continue
+                replaced[record.key] = str(read)
+                lacking.setdefault(read.modality, []).append(record.key)
+                found = read.instead
+            for modality in self.lacks(found):
+                lacking.setdefault(modality, []).append(record.key)
             label = record.label
             table["keys"].append(record.key)
             table["groups"].append(record.group)
@@ -335,6 +366,9 @@ class PublishedBuilder(tfds.core.GeneratorBasedBuilder):
                 f"{self.name}: no sample of the split {split!r} could be read; the first,"
                 f" {first[0]}: {first[1]}"
             )
+        metadata["warnings"] += lost_modalities(
+            self.name, split, sorted(self.modalities), table["keys"], lacking, lost
+        )
 
     def _metadata(self) -> Mapping[str, Any]:
         path = Path(self.data_dir) / "metadata.json"

@@ -305,8 +305,8 @@ def _missing_classes(
     records: Sequence[Record], clips: Clips, names: Sequence[str]
 ) -> tuple[str, ...]:
     """A sentence on the classes that no clip is there for, if there are such."""
-    present = {int(record.label) for record in records if record.source["clip"].is_file()}
-    listed = {int(record.label) for record in records}
+    present = {record.label for record in records if record.source["clip"].is_file()}
+    listed = {record.label for record in records}
     lost = [label for label in range(len(names)) if label in listed - present]
     warnings = []
     if lost:
