@@ -34,22 +34,23 @@ def lost_modalities(
     Raises:
       ValueError: no sample to train on has a modality.
     """
-    warnings = []
     first = "none is listed with it."
     if lost:
         key, reason = next(iter(lost.items()))
         first = f"{len(lost):,} could not be read, the first is {key}: {reason}"
-    for modality in modalities:
-        have = len(set(keys) - set(lacking.get(modality, ())))
-        if not have and split in ("train", "all"):
+    have = {m: len(set(keys) - set(lacking.get(m, ()))) for m in modalities}
+    for modality, count in have.items():
+        if not count and split not in ("validation", "test"):
             raise ValueError(
                 f"{name}: no sample of the split {split!r} has the modality {modality!r}: {first}"
             )
-        if len(lost) > have:
-            warnings.append(f"{split}: {have:,} samples have the modality {modality!r}; {first}")
-    if lost and len(warnings) == len(modalities):
+    if set(have.values()) == {len(keys)} and len(lost) > len(keys):
         return [f"{split}: {len(keys):,} samples could be read, {first}"]
-    return warnings
+    return [
+        f"{split}: {count:,} samples have the modality {modality!r}; {first}"
+        for modality, count in have.items()
+        if len(lost) > count
+    ]
 
 
 def scarce_modalities(data: Data, rows: np.ndarray) -> tuple[str, ...]:

@@ -386,10 +386,10 @@ class PublishedBuilder(tfds.core.GeneratorBasedBuilder):
     def _check_prepared_with(self, prepared: Mapping[str, Any]) -> None:
         for name in self.PREPARED_WITH:
             wanted = getattr(self.options, name)
-            if prepared[name] != wanted:
+            if prepared.get(name) != wanted:
                 raise ValueError(
-                    f"{self.name}: {self.data_dir} was prepared with {name}={prepared[name]}, and"
-                    f" {name}={wanted} is asked for; prepare it in another directory."
+                    f"{self.name}: {self.data_dir} was prepared with {name}={prepared.get(name)},"
+                    f" and {name}={wanted} is asked for; prepare it in another directory."
                 )
 
     def index_digest(self) -> str:

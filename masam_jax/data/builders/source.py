@@ -8,6 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+# TFDS keeps "all" for itself: the union of all splits.
+UNDIVIDED = "full"
+"""The split of samples that the source draws no line between."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Record:
@@ -15,7 +19,7 @@ class Record:
 
     Attributes:
       key: unique and stable, such as the file's stem; errors call it by this name.
-      split: ``"train"``, ``"validation"``, ``"test"``, or ``"all"`` where the source draws no line.
+      split: ``"train"``, ``"validation"``, ``"test"``, or `UNDIVIDED`.
       label: class in ``[0, C)``, or a tuple of K zeros and ones.
       source: what ``encode`` needs: paths, numbers, text.
       group: whose sample it is (patient, actor, video); a group stays on one side of a split.

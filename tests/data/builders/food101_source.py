@@ -30,7 +30,8 @@ def make_source(
     """``images/`` and ``texts/``; classes in turn; each class has a colour and a word of its own.
 
     With BERT's features of the titles, if they are asked for. The first images of the training list
-    are grey, CMYK, and a PNG with a palette and transparency, all named ``.jpg``, as some of the release are.
+    are grey, CMYK, and a PNG with a palette and transparency, all named ``.jpg``, as some of
+    the release are.
     """
     from PIL import Image
 
