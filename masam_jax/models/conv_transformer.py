@@ -22,7 +22,6 @@ from masam_jax.models.sequence_inputs import (
 )
 from masam_jax.models.transformer import TransformerStack, learned_vectors
 
-
 _POOLS = {"mean": masked_mean, "first": first_step, "last": last_step}
 
 

@@ -16,6 +16,7 @@ from masam_jax.data.builders.adni_table import (
     DIAGNOSTIC_SCORES,
     MRI,
     TABULAR,
+    is_tadpole,
     read_visits,
 )
 from masam_jax.data.builders.base import PublishedBuilder
@@ -137,6 +138,10 @@ ST101SV_UCSFFSX_11_02_15_UCSFFSX51_08_01_16. Missing values are empty or NA."""
     def listing(self, source: Path) -> Listing:
         """The visits of the CSV file that have a diagnosis and an MRI value, by RID and month."""
         files = sorted(source.glob("*.csv"))
+        challenge = [path for path in files if is_tadpole(path)]
+        if len(files) > 1 and challenge:
+            # Its archive holds several; the error of the first says what they are.
+            files = challenge[:1]
         if len(files) != 1:
             raise ValueError(
                 f"{source} holds {len(files)} .csv files; one is needed, the merged table:\n"

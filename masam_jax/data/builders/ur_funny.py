@@ -74,10 +74,11 @@ class UrFunny(PublishedBuilder):
        ``standardize="train"``: ``vision`` and ``audio``, each column by its mean and standard
        deviation over the training samples' words; ``text`` stays as it is.
 
-    Steps, from MultiBench's ``humor.pkl``, or ``URFUNNY_AGM_format.pkl``, which is the same, where zeros before a sample fill it to 50 words: words
-    before the first that has a text are cut off, in all modalities alike; samples without any text
-    are left out, and counted in the provenance's rule; then 3 to 5. Where a punchline begins is not
-    known there, so that ``context=False`` is refused. Labels of -1 are class 0.
+    Steps, from MultiBench's ``humor.pkl``, or ``URFUNNY_AGM_format.pkl``, which is the same, where
+    zeros before a sample fill it to 50 words: words before the first that has a text are cut off,
+    in all modalities alike; samples without any text are left out, and counted in the provenance's
+    rule; then 3 to 5. Where a punchline begins is not known there, so that ``context=False`` is
+    refused. Labels of -1 are class 0.
 
     What the MASAM paper does not state, and what was chosen: which of the files (either; the
     authors' release reads AGM's), T (50, as in MultiBench; the release keeps all words), and what
@@ -102,9 +103,10 @@ class UrFunny(PublishedBuilder):
                                              "context_features": [[words, 371], ...]}}
         covarep_features_sdk.pkl       the same, with 81 columns
 
-    or the one file of MultiBench, linked from https://github.com/pliang279/MultiBench:
+    or the one file of MultiBench, linked from https://github.com/pliang279/MultiBench, which AGM's
+    copy, URFUNNY_AGM_format.pkl, may stand for:
 
-        humor.pkl                      (or URFUNNY_AGM_format.pkl) {"train" | "valid" | "test": {"vision": [N, T, 371],
+        humor.pkl                      {"train" | "valid" | "test": {"vision": [N, T, 371],
                                        "audio": [N, T, 81], "text": [N, T, 300], "labels": [N, 1]}}
     """
     TITLE = "UR-FUNNY"
@@ -118,7 +120,7 @@ class UrFunny(PublishedBuilder):
       booktitle={EMNLP}, year={2019}, url={https://aclanthology.org/D19-1211/}}"""
     OPTIONS: ClassVar[type] = UrFunnyOptions
 
-    def _rule(self, name: str) -> NormalizationRule:
+    def _rule(self, name: str) -> Literal["none", "feature"]:
         by_sample = self.options.standardize == "sample"
         return "none" if by_sample or name == "text" else "feature"
 
