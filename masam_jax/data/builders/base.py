@@ -16,13 +16,13 @@ import tensorflow_datasets as tfds
 
 from masam_jax.data.builders.build_job import BuildJob, OnSample
 from masam_jax.data.builders.index import Index
+from masam_jax.data.builders.lost_modalities import lost_modalities
 from masam_jax.data.builders.parallel import Encode, EncodedCache, encode_in_order
 from masam_jax.data.builders.quiet_tfds import quiet_tfds
 from masam_jax.data.builders.source import Listing, Record
 from masam_jax.data.damaged_media import DamagedMedia
 from masam_jax.data.draws import Draws
 from masam_jax.data.modality import Modality
-from masam_jax.data.presence import lost_modalities
 from masam_jax.data.splits import Split, published_split
 
 quiet_tfds()

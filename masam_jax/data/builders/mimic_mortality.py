@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal
 
-from masam_jax.data.builders.mimic.builder import Labels, MimicBuilder, instructions
+from masam_jax.data.builders.mimic.builder import LabelColumns, MimicBuilder, instructions
 from masam_jax.data.builders.mimic.options import MimicOptions
 
 
@@ -51,8 +51,8 @@ class MimicMortality(MimicBuilder):
     options: MimicMortalityOptions
 
     @property
-    def labels(self) -> Labels:
+    def labels(self) -> LabelColumns:
         """By the option ``outcome``."""
         if self.options.outcome == "hospital":
-            return Labels(self.LABEL_COLUMNS, of_stays=False, given=("hospital_mortality",))
-        return Labels(("mortality_inunit",), of_stays=True, given=("icu_mortality",))
+            return LabelColumns(self.LABEL_COLUMNS, of_stays=False, given=("hospital_mortality",))
+        return LabelColumns(("mortality_inunit",), of_stays=True, given=("icu_mortality",))

@@ -25,8 +25,8 @@ from masam_jax.data.transforms.image_augmentation import (
 Pick = Literal["segments", "any"]
 Crop = Literal["clip", "frame"]
 
-IMAGE_ENDINGS = (".jpg", ".jpeg", ".png")
-"""Of frames that were extracted before."""
+# Of frames that were extracted before.
+_FRAME_ENDINGS = (".jpg", ".jpeg", ".png")
 
 # Containers round times, FLV to a millisecond.
 _ROUNDING_S = 1e-3
@@ -183,7 +183,7 @@ def read_frame_folder(folder: Path, *, limit: int = 10) -> list[np.ndarray]:
     from PIL import Image
 
     frames = []
-    names = [path for path in folder.iterdir() if path.suffix.lower() in IMAGE_ENDINGS]
+    names = [path for path in folder.iterdir() if path.suffix.lower() in _FRAME_ENDINGS]
     # Names may count without padding: frame_2 comes before frame_10.
     for path in sorted(names, key=lambda path: (_numbers(path.stem), path.name))[:limit]:
         try:
@@ -192,7 +192,7 @@ def read_frame_folder(folder: Path, *, limit: int = 10) -> list[np.ndarray]:
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             raise damaged(path, error) from error
     if not frames:
-        raise DamagedMedia(f"{folder}: it holds no frame ({', '.join(IMAGE_ENDINGS)}).")
+        raise DamagedMedia(f"{folder}: it holds no frame ({', '.join(_FRAME_ENDINGS)}).")
     return frames
 
 

@@ -72,7 +72,7 @@ create_{script} and, for val_listfile.csv, split_train_val.
 Of MIMIC-CXR-JPG, only the images of listed stays are read, a few thousand of 377,110."""
 
 
-class Labels(NamedTuple):
+class LabelColumns(NamedTuple):
     """Where labels are.
 
     Attributes:
@@ -302,9 +302,9 @@ class MimicBuilder(PublishedBuilder):
         return names, index.groups
 
     @property
-    def labels(self) -> Labels:
+    def labels(self) -> LabelColumns:
         """Where the labels are."""
-        return Labels(self.LABEL_COLUMNS, of_stays=False, given=self.LABEL_COLUMNS)
+        return LabelColumns(self.LABEL_COLUMNS, of_stays=False, given=self.LABEL_COLUMNS)
 
     @property
     def columns(self) -> tuple[str, ...]:
