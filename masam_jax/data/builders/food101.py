@@ -107,9 +107,9 @@ class Food101(PublishedBuilder):
     In the tables of titles a line is one image, whatever its quotes: titles from the web have inch
     marks, and quotes that are never closed.
 
-    Where this differs from the authors' release, and why: L (its features have 32 rows; here as many
-    as the files have, at most 64), the held-out tenth where there is no validation list (it has
-    lists of its own). The vocabulary without BERT's is chosen here.
+    Where this differs from the authors' release, and why: L (its features have 32 rows; here as
+    many as the files have, at most 64), the held-out tenth where there is no validation list (it
+    has lists of its own). The vocabulary without BERT's is chosen here.
     """
 
     MANUAL_DOWNLOAD_INSTRUCTIONS = """

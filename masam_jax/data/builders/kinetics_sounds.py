@@ -60,11 +60,12 @@ class KineticsSounds(PublishedBuilder):
     Published result: accuracy .740 with MASAM, .689 with AUG, .636 with late fusion.
 
     Classes are in alphabetical order, 0 "blowing nose" to 30 "tickling"; the released lists number
-    them so ("laughing" is 5, "stomping grapes" 26, and there is no "finger snapping"). Split: the lists of the OGM-GE release, 14,799 clips in train and 2,597 in test, or
-    others in their place. Those name no validation clips: a stratified tenth of train is held out;
-    a list ``val.txt`` is used where there is one. Without lists, the annotations of Kinetics-400
-    say what is train, validation and test; that is another split, with other numbers. A video of
-    YouTube whose clips are in two lists is an error, a class without any clip a warning.
+    them so ("laughing" is 5, "stomping grapes" 26, and there is no "finger snapping"). Split: the
+    lists of the OGM-GE release, 14,799 clips in train and 2,597 in test, or others in their place.
+    Those name no validation clips: a stratified tenth of train is held out; a list ``val.txt`` is
+    used where there is one. Without lists, the annotations of Kinetics-400 say what is train,
+    validation and test; that is another split, with other numbers. A video of YouTube whose clips
+    are in two lists is an error, a class without any clip a warning.
 
     Audio, in order:
 
