@@ -3,8 +3,9 @@
     .venv/bin/python -m experiments.benchmark_input --clips 48 --seconds 5
 
 A made CREMA-D of full-size media (16 kHz WAV and 480 × 360 FLV of 2.5 s) is prepared by its
-builder, and read back as ``masam train --dataset crema_d`` reads it: batches of 16, spectrograms of
-257 × 188, frames cropped at random to 224 × 224. The tables say how many samples/s
+builder, and read back as ``masam train --dataset
+crema_d:audio=stft,frames=1,pick=segments,crop=clip`` reads it: batches of 16, spectrograms of 257 ×
+188, a frame cropped at random to 224 × 224. The tables say how many samples/s
 
 - preparing, reading and decoding give, in one thread or two;
 - `training_batches` delivers with each number of workers and threads, as a run has it ("decoding
@@ -101,7 +102,9 @@ def measure_input(
     Raises:
       RuntimeError: batches depend on the number of workers or threads.
     """
-    options = CremaDOptions(image_size=settings.image_size)
+    options = CremaDOptions(
+        audio="stft", frames=1, pick="segments", crop="clip", image_size=settings.image_size
+    )
     test = settings.clips // 6
     with tempfile.TemporaryDirectory() as directory, console.status("") as status:
         place = Path(directory)

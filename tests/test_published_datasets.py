@@ -5,17 +5,20 @@ the data set; sizes of samples and batches and the numbers of steps and seeds al
 """
 
 import csv
+import dataclasses
 import json
 import subprocess
 import sys
 
 import pytest
 
+from masam_jax.config import InputConfig, ModelConfig, OptimizationConfig, SeedConfig
 from masam_jax.config.published import settings_of
 from masam_jax.data.builders.registry import BUILDERS, default_source
 from masam_jax.methods import parse_method
 from tests.data.builders.sources import fixture_spec, make_any_source
 from tests.quick_compilation import child_environment
+from tests.saved_runs import save_run
 
 PUBLISHED = sorted(set(BUILDERS) - {"av_digits"})
 
@@ -76,6 +79,28 @@ def test_from_raw_files_to_an_evaluated_checkpoint(name, tmp_path):
         for one, other in [(row["label"].split("|"), row["prediction"].split("|"))]
     ]
     assert sum(hits) / len(hits) == pytest.approx(result["test"]["accuracy"][0], abs=1e-9)
+
+
+def test_evaluate_prepares_the_data_where_they_are_not(tmp_path, capsys):
+    from masam_jax.cli.command_line import main
+
+    source, run, new = tmp_path / "source", tmp_path / "run", tmp_path / "new"
+    make_any_source("adni", source)
+    settings = settings_of("adni").experiment
+    experiment = dataclasses.replace(
+        settings,
+        model=ModelConfig(width=4, depth=1),
+        seeds=SeedConfig(1),
+        optimization=OptimizationConfig(steps=1, batch_size=4),
+    )
+    there = InputConfig(data_dir=str(tmp_path / "there"), source=str(source))
+    save_run(run, ["late_fusion"], experiment, there)
+    command = ["evaluate", str(run), "--data-dir", str(new)]
+    assert main(command) == 2
+    assert "not prepared in" in capsys.readouterr().err
+    assert main([*command, "--source", str(source)]) == 0
+    assert "late fusion" in capsys.readouterr().out.lower()
+    assert (new / "adni").is_dir()
 
 
 def test_without_its_files_a_data_set_says_what_is_needed(tmp_path, monkeypatch, capsys):

@@ -172,7 +172,7 @@ def default_command(kind: type, settings: PublishedSettings) -> "Train | Compare
         return Compare(methods=settings.compared, experiment=experiment)
     evaluation = {
         name: getattr(experiment.evaluation, name)
-        for name in ("log_every", "evaluate_every", "patience", "report")
+        for name in ("log_every", "evaluate_every", "patience", "min_epochs", "report")
     }
     return Tune(
         tune_seeds=experiment.seeds.seeds,

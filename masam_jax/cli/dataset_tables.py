@@ -61,14 +61,22 @@ def print_preparation(console: Console, found: Description, named: int) -> None:
     print_plain(console, f"prepared in {found.place}")
     counts = ", ".join(f"{split} {count:,}" for split, count in prepared.splits.items())
     print_plain(console, f"samples: {counts}")
-    if prepared.damaged:
-        print_plain(console, f"left out, damaged or missing: {len(prepared.damaged):,}")
-        for key, reason in list(prepared.damaged.items())[:named]:
+    kinds = {
+        "damaged": ("left out, damaged or missing", prepared.damaged),
+        "replaced": ("kept with a stand-in, damaged or missing", prepared.replaced),
+    }
+    for kind, (words, samples) in kinds.items():
+        if not samples:
+            continue
+        print_plain(console, f"{words}: {len(samples):,}")
+        for key, reason in list(samples.items())[:named]:
             print_plain(console, f"  {key}: {reason}")
-        if len(prepared.damaged) > named:
-            rest = len(prepared.damaged) - named
+        if len(samples) > named:
+            rest = len(samples) - named
             file = found.place / "metadata.json" if found.place else ""
-            print_plain(console, f'  … and {rest:,} more, under "damaged" in {file}')
+            print_plain(console, f'  … and {rest:,} more, under "{kind}" in {file}')
+    for warning in prepared.warnings:
+        print_plain(console, f"warning: {warning}")
 
 
 def print_description(console: Console, found: Description) -> None:

@@ -7,6 +7,7 @@ from rich.table import Table
 
 from masam_jax.analysis import formatting, summarize
 from masam_jax.cli.commands import Evaluate
+from masam_jax.cli.sample_progress import SampleProgress
 from masam_jax.training.classification_metrics import title
 from masam_jax.training.evaluate import evaluate_run
 from masam_jax.training.predictions_file import write_predictions
@@ -19,7 +20,11 @@ def execute_evaluate(command: Evaluate, console: Console) -> None:
       RunError: a mistake in what was asked.
       OSError: the predictions could not be written.
     """
-    evaluations = evaluate_run(Path(command.run), command.split, command.checkpoint, command.inputs)
+    run = Path(command.run)
+    with SampleProgress(console, f"preparing the data of {run}") as preparing:
+        evaluations = evaluate_run(
+            run, command.split, command.checkpoint, command.inputs, preparing.update
+        )
     table = Table(title=f"{command.run}: {command.split} split", title_justify="left")
     columns = {"accuracy": "Accuracy, %", "macro_f1": "Macro-F1, %"}
     for metric in {evaluation.metric for evaluation in evaluations}:

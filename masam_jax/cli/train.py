@@ -36,6 +36,11 @@ def execute_train(command: Train | Compare, console: Console, line: list[str]) -
     problem = plan.problem
     if damaged := describe_damage(problem.opened):
         print_plain(console, damaged)
+    for warning in plan.warnings:
+        print_plain(console, f"warning: {warning}")
+    settings = settings_of(command.experiment.data.dataset)
+    for lacking in settings.missing_weights(command.experiment.model) if settings else ():
+        print_plain(console, lacking)
     print_plain(
         console,
         f"{problem.data.name}: {len(problem.modalities)} modalities,"

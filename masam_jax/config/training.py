@@ -49,6 +49,8 @@ class EvaluationConfig(Options):
     """Steps between two checkpoints; None for an epoch."""
     patience: int | None = option(None, "[1, inf)")
     """Stop a seed after so many evaluations without a better validation score; None never."""
+    min_epochs: int = option(0, "[0, inf)")
+    """Passes through the training samples before which patience stops no seed."""
     report: Literal["last", "best"] = "last"
     """Parameters reported: after the last step, or each seed's best by validation score."""
     report_split: Literal["test", "validation"] = "test"

@@ -2,11 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 
 class DamagedMedia(Exception):
-    """A media file is missing or cannot be decoded; the message names it and says why."""
+    """A media file is missing or cannot be decoded; the message names it and says why.
+
+    Attributes:
+      instead: what is stored of the sample all the same, where a stand-in will do.
+      modality: which the stand-in is of.
+    """
+
+    def __init__(
+        self, message: str, *, instead: Mapping[str, Any] | None = None, modality: str = ""
+    ) -> None:
+        """An error.
+
+        Args:
+          message: in a line.
+          instead: what is stored all the same; None to leave the sample out.
+          modality: which is lost in it.
+        """
+        super().__init__(message)
+        self.instead = instead
+        self.modality = modality
+
+
+_LFS = b"version https://git-lfs.github.com/spec/"
+
+
+def is_lfs_pointer(path: Path) -> bool:
+    """Whether a file stands in the place of one that Git LFS has not fetched."""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_LFS)) == _LFS
+    except OSError:
+        return False
 
 
 def damaged(path: Path, error: Exception) -> DamagedMedia:
@@ -18,6 +51,10 @@ def damaged(path: Path, error: Exception) -> DamagedMedia:
     """
     if not path.is_file():
         return DamagedMedia(f"{path}: there is no such file.")
+    if is_lfs_pointer(path):
+        return DamagedMedia(
+            f"{path}: it is a Git LFS pointer, not the file itself; git lfs pull fetches that."
+        )
     # FFmpeg's and libsndfile's words without the path that they are wrapped in.
     words = getattr(error, "strerror", None) or getattr(error, "error_string", None) or str(error)
     return DamagedMedia(f"{path}: {words.rstrip('.')}.")

@@ -46,6 +46,8 @@ class PreparedCopy:
     Attributes:
       splits: split of the source -> number of samples, train first.
       damaged: samples that were left out -> why.
+      replaced: samples with a stand-in for what could not be read -> why.
+      warnings: what was odd about the source, a sentence each.
       provenance: rule and checksums of the lists they were made from.
       options: that they were prepared with, as specifications write them.
       digest: sha256 of names, splits, labels and groups.
@@ -53,6 +55,8 @@ class PreparedCopy:
 
     splits: Mapping[str, int]
     damaged: Mapping[str, str]
+    replaced: Mapping[str, str]
+    warnings: tuple[str, ...]
     provenance: Mapping[str, str]
     options: Mapping[str, str]
     digest: str
@@ -206,6 +210,8 @@ def _prepared_copy(builder: PublishedBuilder) -> PreparedCopy:
     return PreparedCopy(
         splits={split: counts[split] for split in order},
         damaged=builder.damaged,
+        replaced=builder.replaced,
+        warnings=builder.warnings,
         provenance=builder.provenance,
         options={name: write_value(value) for name, value in builder.prepared_options.items()},
         digest=index.digest(),

@@ -15,11 +15,14 @@ from masam_jax.models.sequence_inputs import (
     SequenceInputs,
     blank_padding,
     check_length,
+    first_step,
     last_step,
     masked_mean,
     split_mask,
 )
 from masam_jax.models.transformer import TransformerStack, learned_vectors
+
+_POOLS = {"mean": masked_mean, "first": first_step, "last": last_step}
 
 
 class ConvTransformer(nnx.Module):
@@ -37,7 +40,7 @@ class ConvTransformer(nnx.Module):
       max_length: the longest T, each of whose steps has a learned position; None for any length
         and no positions, as in the releases.
       dropout: rate inside the blocks and after the positions; at 0 all state is parameters.
-      pool: ``"mean"`` over the real steps, or ``"last"``, the last real step.
+      pool: ``"mean"`` over the real steps, or the ``"first"`` or ``"last"`` of them.
       dtype: dtype of the computation; None leaves it to inputs and parameters.
       param_dtype: dtype of the parameters.
       rngs: where initial parameters, and dropout, are drawn from.
@@ -66,16 +69,16 @@ class ConvTransformer(nnx.Module):
         max_length: int | None = 64,
         dropout: float = 0.1,
         *,
-        pool: Literal["mean", "last"] = "mean",
+        pool: Literal["mean", "first", "last"] = "mean",
         dtype: DTypeLike | None = None,
         param_dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ):
         check_sizes(in_features=in_features)
         check_optional_sizes(max_length=max_length)
-        check_choice("pool", pool, ("mean", "last"))
+        check_choice("pool", pool, tuple(_POOLS))
         self._max_length = max_length
-        self._pool = masked_mean if pool == "mean" else last_step
+        self._pool = _POOLS[pool]
         self.stack = TransformerStack(
             width,
             depth,

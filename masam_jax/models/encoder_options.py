@@ -46,12 +46,12 @@ class TransformerOptions:
 
     Attributes:
       heads: attention heads, which divide the width.
-      pool: how steps become features: their mean, the last one, or a learned first token
-        (``transformer`` has no ``last``, ``conv_transformer`` no ``cls``).
+      pool: how steps become features: their mean, the first or last one, or a learned first token
+        (``transformer`` has no ``first`` and ``last``, ``conv_transformer`` no ``cls``).
     """
 
     heads: int = 4
-    pool: Literal["mean", "last", "cls"] = "mean"
+    pool: Literal["mean", "first", "last", "cls"] = "mean"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -60,6 +60,13 @@ def masked_mean(values: jax.Array, mask: jax.Array) -> jax.Array:
     return blank_padding(values, mask).sum(axis=-2) / count
 
 
+def first_step(values: jax.Array, mask: jax.Array) -> jax.Array:
+    """The first real step ``[B, D]`` of ``[B, T, D]``; zeros where there is none."""
+    steps = jnp.broadcast_to(jnp.arange(mask.shape[-1]), mask.shape)
+    first = jnp.where(mask, steps, mask.shape[-1]).min(axis=-1, keepdims=True)
+    return blank_padding(values, mask & (steps == first)).sum(axis=-2)
+
+
 def last_step(values: jax.Array, mask: jax.Array) -> jax.Array:
     """The last real step ``[B, D]`` of ``[B, T, D]``; zeros where there is none."""
     steps = jnp.broadcast_to(jnp.arange(mask.shape[-1]), mask.shape)

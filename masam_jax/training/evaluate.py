@@ -8,9 +8,11 @@ import numpy as np
 
 from masam_jax.config import InputConfig, experiment_from_json
 from masam_jax.config.errors import RunError, user_errors
+from masam_jax.data.builders.build_job import OnSample
 from masam_jax.methods import BoundMethod, parse_method
 from masam_jax.training.distribution import make_placement
 from masam_jax.training.loop import reported_point
+from masam_jax.training.open_data import prepare_if_needed
 from masam_jax.training.predictions import Predictions, Predictors, measure
 from masam_jax.training.problem import Problem, build_problem
 from masam_jax.training.state import abstract_state
@@ -52,7 +54,11 @@ class Evaluation:
 
 
 def evaluate_run(
-    path: Path, split: SplitName, which: Which | None, inputs: InputConfig | None = None
+    path: Path,
+    split: SplitName,
+    which: Which | None,
+    inputs: InputConfig | None = None,
+    report: OnSample | None = None,
 ) -> list[Evaluation]:
     """Evaluates the checkpoint of a run, or of every method of a comparison.
 
@@ -62,7 +68,8 @@ def evaluate_run(
       split: the samples.
       which: parameters after the last step, or best by validation accuracy per seed; by default
         the ones that the run reported.
-      inputs: where data are, and how they are read.
+      inputs: where data are, and how they are read; they are prepared first from its source.
+      report: told how far data are that are prepared first.
 
     Raises:
       RunError: no run, no checkpoint, a damaged one, or data that differ from the run's.
@@ -73,6 +80,7 @@ def evaluate_run(
     root = run_root(path)
     with user_errors():
         experiment = experiment_from_json(config)
+        prepare_if_needed(experiment.data.dataset, inputs or InputConfig(), report)
         problem = build_problem(
             experiment,
             make_placement,

@@ -233,7 +233,8 @@ class _Course:
             self._log.write({"step": step, "split": "validation", **metrics})
         if self._on_evaluation is not None:
             self._on_evaluation(step, float(np.mean(metrics[metric])))
-        return record_evaluation(self._problem, state, metrics[metric], step)
+        least = self._evaluation.min_epochs * self._task.steps_per_epoch
+        return record_evaluation(self._problem, state, metrics[metric], step, least)
 
     def _score(self, state: TrainState) -> float:
         """Mean validation score over seeds at the last evaluation."""

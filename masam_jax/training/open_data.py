@@ -68,12 +68,17 @@ def prepare_if_needed(spec: str, inputs: InputConfig, report: OnSample | None = 
 
 
 def describe_damage(data: MultimodalData | PreparedData) -> str:
-    """A line on the samples that were left out when the data were prepared; empty for none."""
-    damaged = data.builder.damaged if isinstance(data, PreparedData) else {}
-    if not damaged:
+    """What was odd about the files when the data were prepared, a line each; empty for nothing."""
+    if not isinstance(data, PreparedData):
         return ""
-    key, reason = next(iter(damaged.items()))
-    return (
-        f"{data.name}: {len(damaged)} samples were left out, {key} for one: {reason}."
-        f" masam datasets info {data.name} names them all."
-    )
+    builder = data.builder
+    lines = [f"{data.name}: {warning}" for warning in builder.warnings]
+    kinds = {"left out": builder.damaged, "kept with a stand-in": builder.replaced}
+    for words, samples in kinds.items():
+        if samples:
+            key, reason = next(iter(samples.items()))
+            lines.append(
+                f"{data.name}: {len(samples)} samples were {words}, {key} for one:"
+                f" {reason.rstrip('.')}. masam datasets info {data.name} says where all are named."
+            )
+    return "\n".join(lines)

@@ -4,9 +4,12 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from masam_jax.config import DistributionConfig, Experiment, InputConfig, as_json
 from masam_jax.config.errors import RunError, user_errors
 from masam_jax.data.builders.build_job import OnSample
+from masam_jax.data.presence import scarce_modalities
 from masam_jax.methods import BoundMethod
 from masam_jax.training.distribution import initialize, make_placement
 from masam_jax.training.open_data import prepare_if_needed
@@ -25,11 +28,13 @@ class Plan:
       tasks: what is trained, in order: one for each method.
       baseline: the method that the others are tested against; None for a run of one method, which
         is not a comparison.
+      warnings: what is odd about the data, a sentence each.
     """
 
     problem: Problem
     tasks: tuple[Task, ...]
     baseline: BoundMethod | None
+    warnings: tuple[str, ...] = ()
 
     @property
     def methods(self) -> tuple[BoundMethod, ...]:
@@ -130,6 +135,7 @@ def _plan(
             prepare_if_needed(experiment.data.dataset, inputs, report)
         barrier("prepared data")
         problem = build_problem(experiment, make_placement, inputs=inputs)
+        warnings = scarce_modalities(problem.opened, np.unique(problem.indices("train")))
         tasks = tuple(Task(problem, method) for method in methods)
         for task in tasks:
             try:
@@ -137,4 +143,4 @@ def _plan(
                 task.check()
             except ValueError as error:
                 raise ValueError(f"method {task.method.spec!r}: {error}") from error
-    return Plan(problem, tasks, baseline)
+    return Plan(problem, tasks, baseline, warnings)

@@ -112,7 +112,7 @@ def keep_stopped(state: TrainState, method_state: Any) -> TrainState:
 
 
 def record_evaluation(
-    problem: Problem, state: TrainState, score: np.ndarray, step: int
+    problem: Problem, state: TrainState, score: np.ndarray, step: int, least: int = 0
 ) -> TrainState:
     """The state after an evaluation; seeds that have stopped stay as they are.
 
@@ -121,6 +121,7 @@ def record_evaluation(
       state: the state.
       score: ``[S]``, validation score; a seed whose score is NaN has not become better.
       step: steps done.
+      least: steps before which no seed stops.
     """
     placement = problem.placement
     placed = placement.put(score.astype(np.float32), placement.seeds)
@@ -130,15 +131,16 @@ def record_evaluation(
         placed,
         placement.put(np.int32(step), placement.replicated),
         patience=problem.experiment.evaluation.patience,
+        may_stop=step >= least,
     )
     return recorded._replace(
         params=state.params, statistics=state.statistics, opt_state=state.opt_state
     )
 
 
-@functools.partial(jax.jit, static_argnames="patience")
+@functools.partial(jax.jit, static_argnames=("patience", "may_stop"))
 def _record(
-    state: TrainState, score: jax.Array, step: jax.Array, patience: int | None
+    state: TrainState, score: jax.Array, step: jax.Array, patience: int | None, may_stop: bool
 ) -> TrainState:
     improved = (score > state.best_score) & ~state.stopped
 
@@ -154,5 +156,7 @@ def _record(
         best_step=jnp.where(improved, step, state.best_step),
         score=score,
         stale=jnp.where(state.stopped, state.stale, stale),
-        stopped=state.stopped if patience is None else state.stopped | (stale >= patience),
+        stopped=state.stopped
+        if patience is None or not may_stop
+        else state.stopped | (stale >= patience),
     )

@@ -270,7 +270,7 @@ def test_labels_are_counted_with_their_share(run, tmp_path):
     assert run("prepare", name, "--source", tmp_path / "source")[0] == 0
     code, output, _ = run("verify", name, "--samples", "8")
     assert code == 0
-    train = rows_of(output)["death in hospital"][0]
+    train = rows_of(output)["death"][0]
     count, share = re.fullmatch(r"(\d+) \(([\d.]+) %\)", train).groups()
     total = int(rows_of(output)["samples"][0])
     assert float(share) == pytest.approx(100 * int(count) / total, abs=0.05)

@@ -53,7 +53,7 @@ def test_every_data_set_is_described(name, tmp_path):
 
 def test_options_are_told_with_their_defaults(tmp_path):
     found = {option.name: option for option in described("crema_d:frames=3", tmp_path).options}
-    assert found["frames"][1:3] == ("3", "1")
+    assert found["frames"][1:3] == ("3", "2")
     assert found["split"][1:3] == ("published", "published")
     assert found["frames"].meaning == "of the video, 1 to 3."
     assert list(found) == [field.name for field in dataclasses.fields(CremaDOptions)]
@@ -83,7 +83,11 @@ def test_a_prepared_copy_is_described(tmp_path):
     assert list(found.prepared.splits.items()) == [("train", 24), ("validation", 8), ("test", 8)]
     assert found.prepared.digest == builder.index.digest()
     assert found.prepared.provenance == builder.provenance
-    assert found.prepared.options == {"max_steps": "50", "context": "true"}
+    assert found.prepared.options == {
+        "max_steps": "50",
+        "context": "true",
+        "standardize": "sample",
+    }
     assert found.prepared.damaged == {}
     assert found.instructions == inspect.cleandoc(builder.MANUAL_DOWNLOAD_INSTRUCTIONS)
 

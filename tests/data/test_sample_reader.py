@@ -13,7 +13,7 @@ from masam_jax.data.sample_reader import read_in_parts
 
 @pytest.fixture(scope="module")
 def food(prepared):
-    return prepared.open("food101")
+    return prepared.open("food101", text="tokens")
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ def _inputs(dtype=np.float32, mask=MASK):
     return {"values": jnp.asarray(values, dtype), "mask": jnp.asarray(mask)}
 
 
-@pytest.mark.parametrize("pool", ["mean", "last"])
+@pytest.mark.parametrize("pool", ["mean", "first", "last"])
 @pytest.mark.parametrize("max_length", [7, None])
 def test_is_a_convolution_positions_blocks_and_a_pool(x64, pool, max_length):
     encoder, params = reference.randomized(_make(pool, max_length, param_dtype=jnp.float64))
@@ -35,13 +35,15 @@ def test_is_a_convolution_positions_blocks_and_a_pool(x64, pool, max_length):
     outputs = reference.stack(params["stack"], steps, MASK, heads=3, pre_norm=False)
     if pool == "last":
         expected = np.stack([outputs[0, 3], outputs[1, 1], outputs[2, 0], outputs[3, 2]])
+    elif pool == "first":
+        expected = np.stack([o[real][0] for o, real in zip(outputs, MASK, strict=True)])
     else:
         expected = np.stack([o[real].mean(axis=0) for o, real in zip(outputs, MASK, strict=True)])
     features = run(encoder, _inputs(np.float64))
     np.testing.assert_allclose(features, expected, rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("pool", ["mean", "last"])
+@pytest.mark.parametrize("pool", ["mean", "first", "last"])
 def test_padding_changes_nothing(pool):
     """Neither what it holds nor how much there is of it."""
     encoder, _ = reference.randomized(_make(pool))
@@ -64,7 +66,7 @@ def test_without_positions_order_means_nothing_and_any_length_fits():
     assert jnp.abs(run(placed, values[:, ::-1]) - run(placed, values)).max() > 1e-2
 
 
-@pytest.mark.parametrize("pool", ["mean", "last"])
+@pytest.mark.parametrize("pool", ["mean", "first", "last"])
 def test_sequences_of_nothing_have_features_of_zeros_and_finite_gradients(pool):
     encoder, _ = reference.randomized(_make(pool))
     nothing = _inputs(mask=np.zeros_like(MASK))
@@ -83,7 +85,7 @@ def test_sequences_of_nothing_have_features_of_zeros_and_finite_gradients(pool):
         ({"width": 6}, "width is 6 and heads is 4"),
         ({"depth": 0}, "depth must be an integer >= 1, got 0"),
         ({"dropout": 1.0}, r"dropout must be a number in \[0, 1\), got 1.0"),
-        ({"pool": "cls"}, r"pool must be one of \['mean', 'last'\], got 'cls'"),
+        ({"pool": "cls"}, r"pool must be one of \['mean', 'first', 'last'\], got 'cls'"),
     ],
 )
 def test_bad_arguments_are_refused_by_name(arguments, message):

@@ -16,6 +16,7 @@ FILLED = jnp.asarray(np.where(MASK[..., None], VALUES, np.nan))
     "pool, expected",
     [
         (sequence_inputs.masked_mean, lambda real: real.mean(axis=0)),
+        (sequence_inputs.first_step, lambda real: real[0]),
         (sequence_inputs.last_step, lambda real: real[-1]),
     ],
 )

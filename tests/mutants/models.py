@@ -41,6 +41,15 @@ MUTANTS = (
         ),
     ),
     *in_file(
+        "models/sequence_inputs.py",
+        ("tests/models/test_sequence_inputs.py",),
+        (
+            "the first step may be padding",
+            "first = jnp.where(mask, steps, mask.shape[-1]).min(axis=-1, keepdims=True)",
+            "first = jnp.zeros_like(steps[..., :1])",
+        ),
+    ),
+    *in_file(
         "models/film_fusion.py",
         FUSION,
         ("γ is learnt, not 1 + Δγ", "(1 + change) *", "change *"),

@@ -90,6 +90,32 @@ def test_stopped_seeds_stand_still(make_problem):
     assert not any(seed_1 for _, seed_1 in moved)
 
 
+def test_no_seed_stops_before_the_least_number_of_steps(make_problem):
+    problem = make_problem(2, patience=2)
+    state = init_state(_task(problem, "late_fusion"))
+    for step, scores in enumerate([[0.5, 0.5], [0.4, 0.4], [0.4, 0.4], [0.4, 0.6]], start=1):
+        state = record_evaluation(problem, state, np.array(scores), step=step, least=4)
+        # Evaluations count all the same: seed 0 stops as soon as it may.
+        assert state.stopped.tolist() == ([False, False] if step < 4 else [True, False])
+    assert state.stale.tolist() == [3, 0]
+
+
+def test_the_loop_counts_the_least_in_epochs(make_problem):
+    stops = []
+    for epochs in (0, 3):
+        problem = make_problem(1, steps=12, patience=1, min_epochs=epochs, evaluate_every=2)
+        task = _task(problem, "late_fusion")
+        assert task.steps_per_epoch == 2
+        state = init_state(task)
+        for step in range(2, 13, 2):
+            least = problem.experiment.evaluation.min_epochs * task.steps_per_epoch
+            state = record_evaluation(problem, state, np.array([0.5]), step=step, least=least)
+            if state.stopped.all():
+                stops.append(step)
+                break
+    assert stops == [4, 6]
+
+
 def test_without_patience_no_seed_stops(make_problem):
     problem = make_problem(1)
     state = init_state(_task(problem, "late_fusion"))

@@ -112,7 +112,7 @@ def test_batches_and_statistics_are_the_same(prepared, name, options, corruption
 def test_going_on_is_the_same_bit_for_bit(prepared):
     """With augmentation and dropout; what went before leaves no trace but the state."""
     model = ModelConfig(width=4, depth=1, encoders=("text=text_transformer:heads=2",), dropout=0.2)
-    problem = prepared_problem(prepared, "food101", model=model)
+    problem = prepared_problem(prepared, "food101", options={"text": "tokens"}, model=model)
     assert problem.network("concat").is_random
     task = _task(problem)
     step = SeedStep(task)

@@ -12,8 +12,7 @@ MDPS), .689 (SAM only).
 Cost: as many steps an epoch as there are training clips left on the web (some 15,000), over 16,
 each as one of CREMA-D, whose cost ``make bench`` measures. It was not run here on the real data.
 
-Not stated where it was published, and chosen here: weight decay 0.01, and no schedule of the
-learning rate.
+docs/datasets.md lists what differs from the authors' release, and why.
 """
 
 from masam_jax.config import ModelConfig

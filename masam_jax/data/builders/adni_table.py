@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -127,11 +127,35 @@ def _read(path: Path) -> pd.DataFrame:
             raise ValueError(f"{path}: {name} is there as {candidates}; one column is needed.")
         found.update(dict.fromkeys(candidates, name))
     lacking = sorted({"RID", "VISCODE", "DX", *TABULAR, *MRI} - set(found.values()))
+    if lacking and ({"D1", "D2"} <= set(header) or is_tadpole(path)):
+        raise ValueError(_tadpole(path, header, lacking))
     if lacking:
         shown = ", ".join(lacking[:8]) + (", …" if len(lacking) > 8 else "")
         raise ValueError(f"{path} lacks {len(lacking)} columns: {shown}.")
     table = pd.read_csv(path, usecols=list(found), dtype=str, keep_default_na=False)
     return table.rename(columns=found).apply(lambda column: column.str.strip())
+
+
+def is_tadpole(path: Path) -> bool:
+    """Whether a file has the name of one of the TADPOLE challenge."""
+    return path.name.upper().startswith("TADPOLE")
+
+
+def _tadpole(path: Path, header: Collection[str], lacking: Sequence[str]) -> str:
+    """What a table of the TADPOLE challenge is, and what it lacks."""
+    tabular = sorted(set(lacking) & set(TABULAR))
+    mri = len(set(lacking) & set(MRI))
+    parts = [f"{mri} of {len(MRI)} columns of MRI"] if mri else []
+    parts += [f"of ADNIMERGE {', '.join(tabular)}"] if tabular else []
+    parts += [name for name in ("RID", "VISCODE", "DX") if name in lacking]
+    longitudinal = any("UCSFFSL" in column for column in header)
+    return (
+        f"{path} is a table of the TADPOLE challenge, made of ADNIMERGE in 2017; it lacks"
+        f" {'; '.join(parts)}."
+        + (" Its UCSFFSL columns are the longitudinal ones." if longitudinal else "")
+        + " ADNIMERGE joined with UCSF's cross-sectional FreeSurfer tables is needed:"
+        " masam datasets info adni says how."
+    )
 
 
 def _visits(path: Path, table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:

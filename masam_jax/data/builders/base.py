@@ -16,6 +16,7 @@ import tensorflow_datasets as tfds
 
 from masam_jax.data.builders.build_job import BuildJob, OnSample
 from masam_jax.data.builders.index import Index
+from masam_jax.data.builders.lost_modalities import lost_modalities
 from masam_jax.data.builders.parallel import Encode, EncodedCache, encode_in_order
 from masam_jax.data.builders.quiet_tfds import quiet_tfds
 from masam_jax.data.builders.source import Listing, Record
@@ -132,6 +133,11 @@ class PublishedBuilder(tfds.core.GeneratorBasedBuilder):
           draws: for random augmentation; None for none, as at test time.
         """
 
+    def lacks(self, found: Mapping[str, Any]) -> tuple[str, ...]:
+        """Modalities that a sample lacks, by what `encode` returned; see `has_missing`."""
+        del found
+        return ()
+
     def fit(self, examples: Callable[[], Iterator[Mapping[str, Any]]]) -> Any:
         """What `decode` needs to know of the training samples beside normalisation; None mostly.
 
@@ -225,6 +231,22 @@ class PublishedBuilder(tfds.core.GeneratorBasedBuilder):
         """Samples left out when the data were prepared, and why."""
         return self._metadata()["damaged"]
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What was odd about the source when the data were prepared, a sentence each."""
+        return tuple(self._metadata().get("warnings", ()))
+
+    @property
+    def replaced(self) -> Mapping[str, str]:
+        """Samples of which a part could not be read and has a stand-in, and why."""
+        return self._metadata().get("replaced", {})
+
+    @property
+    def lacking(self) -> Mapping[str, frozenset[str]]:
+        """Modality -> names of the samples that lack it, or have a stand-in."""
+        found = self._metadata().get("lacking", {})
+        return {name: frozenset(keys) for name, keys in found.items()}
+
     def prepare(
         self,
         source: Path | None,
@@ -293,6 +315,9 @@ class PublishedBuilder(tfds.core.GeneratorBasedBuilder):
         metadata["provenance"] = dict(job.listing.provenance)
         metadata["options"] = dataclasses.asdict(self.options)
         metadata["damaged"] = {}
+        metadata["replaced"] = {}
+        metadata["lacking"] = {}
+        metadata["warnings"] = list(job.listing.warnings)
         metadata["index"] = {}
         splits = sorted({record.split for record in job.listing.records})
         return {split: self._generate_examples(split, job) for split in splits}
@@ -305,17 +330,29 @@ class PublishedBuilder(tfds.core.GeneratorBasedBuilder):
 
     def _generate_examples(self, split: str, job: BuildJob) -> Iterator[tuple[int, dict[str, Any]]]:
         table: dict[str, list[Any]] = {"keys": [], "labels": [], "groups": []}
-        damaged = self.info.metadata["damaged"]
+        metadata = self.info.metadata
+        damaged, replaced, lacking = (metadata[name] for name in ("damaged", "replaced", "lacking"))
+        lost: dict[str, str] = {}
         self.info.metadata["index"][split] = table
         records = [record for record in job.listing.records if record.split == split]
         encode: Encode = EncodedCache(job.cache, self.encode) if self.CACHED else self.encode
-        for record, found in encode_in_order(records, encode, job.threads):
+        for record, read in encode_in_order(records, encode, job.threads):
             job.advance()
-            if isinstance(found, DamagedMedia):
+            found: Mapping[str, Any]
+            if not isinstance(read, DamagedMedia):
+                found = read
+            else:
                 if job.strict:
-                    raise ValueError(f"{self.name}: {record.key}: {found}")
-                damaged[record.key] = str(found)
-                continue
+                    raise ValueError(f"{self.name}: {record.key}: {read}")
+                lost[record.key] = str(read)
+                if read.instead is None:
+                    damaged[record.key] = str(read)
+                    continue
+                replaced[record.key] = str(read)
+                lacking.setdefault(read.modality, []).append(record.key)
+                found = read.instead
+            for modality in self.lacks(found):
+                lacking.setdefault(modality, []).append(record.key)
             label = record.label
             table["keys"].append(record.key)
             table["groups"].append(record.group)
@@ -329,6 +366,9 @@ class PublishedBuilder(tfds.core.GeneratorBasedBuilder):
                 f"{self.name}: no sample of the split {split!r} could be read; the first,"
                 f" {first[0]}: {first[1]}"
             )
+        metadata["warnings"] += lost_modalities(
+            self.name, split, sorted(self.modalities), table["keys"], lacking, lost
+        )
 
     def _metadata(self) -> Mapping[str, Any]:
         path = Path(self.data_dir) / "metadata.json"
@@ -346,10 +386,10 @@ class PublishedBuilder(tfds.core.GeneratorBasedBuilder):
     def _check_prepared_with(self, prepared: Mapping[str, Any]) -> None:
         for name in self.PREPARED_WITH:
             wanted = getattr(self.options, name)
-            if prepared[name] != wanted:
+            if prepared.get(name) != wanted:
                 raise ValueError(
-                    f"{self.name}: {self.data_dir} was prepared with {name}={prepared[name]}, and"
-                    f" {name}={wanted} is asked for; prepare it in another directory."
+                    f"{self.name}: {self.data_dir} was prepared with {name}={prepared.get(name)},"
+                    f" and {name}={wanted} is asked for; prepare it in another directory."
                 )
 
     def index_digest(self) -> str:

@@ -14,22 +14,23 @@ import tensorflow_datasets as tfds
 
 from masam_jax.core.specs import Options, option
 from masam_jax.data.builders.base import PublishedBuilder
-from masam_jax.data.builders.food101_lists import read_lists
+from masam_jax.data.builders.food101_lists import features_folder, read_lists
 from masam_jax.data.builders.source import Listing, Record, file_digest
-from masam_jax.data.damaged_media import DamagedMedia
+from masam_jax.data.damaged_media import DamagedMedia, damaged
 from masam_jax.data.draws import Draws
 from masam_jax.data.modality import IMAGENET, Modality, Normalization
 from masam_jax.data.transforms.image_augmentation import (
-    center_crop,
     horizontal_flip,
     random_resized_crop,
-    resize_shorter,
+    resize,
 )
 from masam_jax.data.transforms.tokens import Tokenizer, count_words, pad_tokens, read_vocabulary
 
 _BERT_WIDTH = 768
-_VOCABULARY, _FEATURES = "vocab.txt", "features"
+_VOCABULARY = "vocab.txt"
 _JPEG_QUALITY = 95
+# What stands in for an image that cannot be decoded, as the authors' release has it.
+_GREY, _GREY_SIZE = 128, 224
 
 _NAMES = """
 apple_pie baby_back_ribs baklava beef_carpaccio beef_tartare beet_salad beignets bibimbap
@@ -53,16 +54,18 @@ class Food101Options(Options):
     """Variants of Food-101.
 
     Attributes:
-      text: ``"tokens"``, the title's tokens, or ``"bert"``, features that BERT gave of them.
+      text: ``"bert"``, features that BERT gave of the title, or ``"tokens"``, the title's tokens.
       length: L, the tokens or features that are kept of a title; at least 2.
       image_size: side of the images, in pixels.
       vocabulary_size: of the tokens; BERT's by default, and most words of a counted vocabulary.
+      damaged: an image that cannot be decoded becomes ``"grey"``, or the sample is ``"left_out"``.
     """
 
-    text: Literal["tokens", "bert"] = "tokens"
+    text: Literal["tokens", "bert"] = "bert"
     length: int = option(64, "[2, inf)")
     image_size: int = option(224, "[1, inf)")
     vocabulary_size: int = option(30522, "[5, inf)")
+    damaged: Literal["grey", "left_out"] = "grey"
 
 
 class Food101(PublishedBuilder):
@@ -71,26 +74,28 @@ class Food101(PublishedBuilder):
     Modalities: ``image``, uint8 ``[224, 224, 3]``, and ``text``, the page's title. Metric:
     accuracy. Published, mean of 4 seeds: late fusion .907, best previous .928 (MLA), MASAM .935.
 
-    Splits: train and test are the published ones; there is no validation (unless a ``dev`` list is
-    given), so that a tenth of the training samples, stratified by class, is held out. No groups are
-    known: a page has one image.
+    Splits: train and test are the published ones; there is no validation (unless a ``dev`` or
+    ``val`` list is given, or ``split.json`` names one), so that a tenth of the training samples,
+    stratified by class, is held out. No groups are known: a page has one image.
 
     Images, in order:
 
-    1. The file is decoded once, to see that it can be; what cannot is left out and reported. A JPEG
-       in RGB is stored as it is; anything else (grey, CMYK, palette, PNG and GIF with a name in
+    1. The file is decoded once, to see that it can be; what cannot becomes a grey image (value 128)
+       and is reported, a file that is missing is left out (``damaged=left_out``: both). A JPEG in
+       RGB is stored as it is; anything else (grey, CMYK, palette, PNG and GIF with a name in
        ``.jpg``) is brought to RGB, without its transparency, and stored as JPEG of quality 95.
        Orientation tags are ignored.
     2. Training: RandomResizedCrop to 224 (area .08 to 1, shape 3/4 to 4/3, bilinear), then left and
-       right exchanged with chance 1/2. Test: shorter side to 256 (in proportion for other sizes,
-       bilinear), middle 224.
+       right exchanged with chance 1/2. Test: the whole image made 224 × 224, whatever its shape.
     3. ImageNet's mean and standard deviation of each channel, on the device.
 
-    Titles, in order:
+    Titles: BERT's features, which were made beforehand, ``[n, 768]`` of each, of which the first L
+    are kept; they are not standardised. With ``text="tokens"``, in order:
 
-    1. Lists with ``text_tokens`` have tokens already, which are taken as they are; zeros at their
-       end are padding. Otherwise a title is cut into words as uncased BERT does: control characters
-       and accents go, letters become small, punctuation marks are words.
+    1. Lists whose ``text_tokens`` are numbers have tokens already, which are taken as they are;
+       zeros at their end are padding. Words are joined to a title. A title is cut into words as
+       uncased BERT does: control characters and accents go, letters become small, punctuation
+       marks are words.
     2. With a ``vocab.txt`` of BERT in the source directory, words become its word pieces. Without,
        words are numbered by how often the published training titles have them (equally frequent
        ones alphabetically; at most ``vocabulary_size`` numbers), the others are ``[UNK]``; 0 is
@@ -99,12 +104,12 @@ class Food101(PublishedBuilder):
     3. The first L = 64 tokens are kept; shorter titles have zeros after their end, and a mask.
        There is no augmentation.
 
-    ``text="bert"``: features that BERT gave beforehand, ``[n, 768]`` of each title, of which the
-    first L are kept; they are not standardised.
+    In the tables of titles a line is one image, whatever its quotes: titles from the web have inch
+    marks, and quotes that are never closed.
 
-    What the MASAM paper does not state, and what was chosen: the test transform (torchvision's
-    usual one), L, the held-out tenth, the vocabulary without BERT's, and that damaged images are
-    left out.
+    Where this differs from the authors' release, and why: L (its features have 32 rows; here as
+    many as the files have, at most 64), the held-out tenth where there is no validation list (it
+    has lists of its own). The vocabulary without BERT's is chosen here.
     """
 
     MANUAL_DOWNLOAD_INSTRUCTIONS = """
@@ -118,15 +123,23 @@ class Food101(PublishedBuilder):
     or, in place of texts/, lists train.json, test.json and, if there is one, dev.json or val.json
     (one list, or with the ending .jsonl an entry a line):
 
-        {"id": ..., "img_path": path below this directory, "text_tokens": [number, ...],
+        {"id": ..., "img_path": path below this directory, "text_tokens": [number or word, ...],
          "label": class or its number}
 
-    where "img" may stand for "img_path", and "text", a title, for "text_tokens". Optional:
+    where "img" may stand for "img_path", and "text", a title, for "text_tokens"; of an absolute
+    path the end that is below this directory counts. Beside texts/ there may be
+
+        split.json                     {"train": [image, ...], "val": [...], "test": [...]}
+
+    And BERT's features of each title, [n, 768] (not needed with the option text=tokens):
+
+        bert_features/<list>/<id>.npy  or features/, such as bert_features/train/apple_pie_0.npy
+                                       (the image's name may stand for the id); if the folder is
+                                       there, it must hold the features of all samples
+
+    Optional, for tokens:
 
         vocab.txt                      of a BERT model; titles become its word pieces
-        features/<list>/<image>.npy    [n, 768] of each title, such as
-                                       features/train/apple_pie_0.npy; if the folder is there, it
-                                       must hold the features of all samples
     """
     TITLE = "UPMC Food-101"
     CLASS_NAMES = tuple(_NAMES.split())
@@ -139,7 +152,11 @@ class Food101(PublishedBuilder):
       booktitle={IEEE International Conference on Multimedia and Expo Workshops}, year={2015}}"""
     OPTIONS: ClassVar[type] = Food101Options
     CACHED = True
-    PREPARED_WITH = ("vocabulary_size",)
+    VERSION = tfds.core.Version("1.1.0")
+    RELEASE_NOTES: ClassVar[Mapping[str, str]] = {
+        "1.1.0": "One image a line of the titles, whatever their quotes; grey for damaged images.",
+    }
+    PREPARED_WITH = ("vocabulary_size", "damaged")
 
     _vocabulary: tuple[str, ...] = ()
     _pieces = False
@@ -164,10 +181,15 @@ class Food101(PublishedBuilder):
 
     def listing(self, source: Path) -> Listing:
         """Samples in the order of the lists' splits, those of a split by name."""
-        rows, files = read_lists(source, {name: i for i, name in enumerate(self.CLASS_NAMES)})
-        has_features = (source / _FEATURES).is_dir()
+        classes = {name: number for number, name in enumerate(self.CLASS_NAMES)}
+        rows, files, warnings = read_lists(source, classes)
+        folder = features_folder(source)
+        has_features = folder.is_dir()
         if self.options.text == "bert" and not has_features:
-            raise ValueError(f"text is 'bert', but {source / _FEATURES} is no directory.")
+            raise ValueError(
+                f"text is 'bert', but {folder} is no directory: BERT's features of the titles are"
+                " needed there, <list>/<image>.npy, or the option text=tokens."
+            )
         rule = "The published lists."
         if (source / _VOCABULARY).exists():
             files.append(source / _VOCABULARY)
@@ -194,7 +216,7 @@ class Food101(PublishedBuilder):
             media["features"] = row.features if has_features else None
             records.append(Record(row.key, row.split, row.label, media))
         provenance = {file.relative_to(source).as_posix(): file_digest(file) for file in files}
-        return Listing(tuple(records), {"rule": rule, **provenance})
+        return Listing(tuple(records), {"rule": rule, **provenance}, warnings)
 
     def encode(self, record: Record) -> dict[str, Any]:
         """The image as JPEG in RGB, tokens and features."""
@@ -202,18 +224,22 @@ class Food101(PublishedBuilder):
         if not len(tokens):
             raise DamagedMedia(f"{record.source['image']}: its list gives it no token")
         features = np.zeros((0, _BERT_WIDTH), np.float32) if path is None else _read_features(path)
-        return {
-            "image": _read_jpeg(record.source["image"]),
-            "tokens": tokens,
-            "features": features,
-        }
+        stored = {"image": b"", "tokens": tokens, "features": features}
+        path = record.source["image"]
+        try:
+            return {**stored, "image": _read_jpeg(path)}
+        except DamagedMedia as error:
+            if self.options.damaged == "left_out" or not path.is_file():
+                raise
+            grey = {**stored, "image": _grey_jpeg()}
+            raise DamagedMedia(str(error), instead=grey, modality="image") from error
 
     def decode(self, example: Mapping[str, Any], draws: Draws | None) -> dict[str, Any]:
         """The image, augmented if there are draws, and the first tokens or features."""
         size, length = self.options.image_size, self.options.length
         image = example["image"]
         if draws is None:
-            image = center_crop(resize_shorter(image, round(size * 256 / 224)), size)
+            image = resize(image, size)
         else:
             image = horizontal_flip(random_resized_crop(image, size, draws), draws)
         if self.options.text == "tokens":
@@ -266,7 +292,16 @@ def _read_jpeg(path: Path) -> bytes:
             return written.getvalue()
     except Exception as error:
         # Each of Pillow's decoders has its own kinds of error.
-        raise DamagedMedia(f"{path}: {error}") from error
+        raise damaged(path, error) from error
+
+
+def _grey_jpeg() -> bytes:
+    from PIL import Image
+
+    file = io.BytesIO()
+    size = (_GREY_SIZE, _GREY_SIZE)
+    Image.new("RGB", size, (_GREY,) * 3).save(file, "JPEG", quality=_JPEG_QUALITY)
+    return file.getvalue()
 
 
 def _read_features(path: Path) -> np.ndarray:
@@ -274,7 +309,9 @@ def _read_features(path: Path) -> np.ndarray:
     try:
         features = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise DamagedMedia(f"{path}: {error}") from error
+        raise damaged(path, error) from error
+    if np.ndim(features) == 3 and len(features) == 1:
+        features = features[0]
     shape = np.shape(features)
     if len(shape) != 2 or shape[1] != _BERT_WIDTH or not shape[0]:
         raise DamagedMedia(f"{path}: shape {shape}; [n, {_BERT_WIDTH}] is needed")

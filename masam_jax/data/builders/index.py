@@ -17,7 +17,7 @@ class Index:
 
     Attributes:
       keys: names of the samples.
-      splits: ``"train"``, ``"validation"``, ``"test"`` or ``"all"``.
+      splits: ``"train"``, ``"validation"``, ``"test"`` or ``"full"`` (`UNDIVIDED`).
       labels: int32 ``[N]``, or ``[N, K]`` of zeros and ones.
       groups: whose sample it is; ``""`` where that is not known.
     """

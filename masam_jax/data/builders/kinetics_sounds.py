@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import tensorflow_datasets as tfds
 
 from masam_jax.core.specs import Options, option
 from masam_jax.data.builders.base import PublishedBuilder
+from masam_jax.data.builders.kinetics_clips import (
+    ENDINGS,
+    Clips,
+    find_annotations,
+    read_annotations,
+    video_of,
+)
 from masam_jax.data.builders.source import Listing, Record, file_digest
 from masam_jax.data.damaged_media import DamagedMedia
 from masam_jax.data.draws import Draws
@@ -29,9 +35,6 @@ _LISTS = {
     "validation": ("val.txt",),
     "test": ("test.txt", "my_test.txt"),
 }
-_ENDINGS = (".mp4", ".avi", ".mkv", ".webm")
-# What a clip is called: YouTube's name of the video, and where in it the clip begins (and ends).
-_CLIP_NAME = re.compile(r"(?P<video>.{11})_(?P<begin>\d+)(_\d+)?")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,10 +43,14 @@ class KineticsSoundsOptions(Options):
 
     Attributes:
       frames: of the video, 1 to 10.
+      pick: frames in training, ``"any"`` of the clip, or one of each of equal ``"segments"``.
+      crop: whether a random part is drawn for each ``"frame"``, or one for all of a ``"clip"``.
       image_size: side of a frame, in pixels.
     """
 
-    frames: int = option(3, f"[1, {_MOST_FRAMES}]")
+    frames: int = option(2, f"[1, {_MOST_FRAMES}]")
+    pick: video_frames.Pick = "any"
+    crop: video_frames.Crop = "frame"
     image_size: int = option(224, "[1, inf)")
 
 
@@ -52,10 +59,13 @@ class KineticsSounds(PublishedBuilder):
 
     Published result: accuracy .740 with MASAM, .689 with AUG, .636 with late fusion.
 
-    Classes are in alphabetical order. Split: the lists of the OGM-GE release, 14,799 clips in train
-    and 2,597 in test, or others in their place. Those name no validation clips: a stratified tenth
-    of train is held out; a list ``val.txt`` is used where there is one. A video of YouTube whose
-    clips are in two lists is an error.
+    Classes are in alphabetical order, 0 "blowing nose" to 30 "tickling"; the released lists number
+    them so ("laughing" is 5, "stomping grapes" 26, and there is no "finger snapping"). Split: the
+    lists of the OGM-GE release, 14,799 clips in train and 2,597 in test, or others in their place.
+    Those name no validation clips: a stratified tenth of train is held out; a list ``val.txt`` is
+    used where there is one. Without lists, the annotations of Kinetics-400 say what is train,
+    validation and test; that is another split, with other numbers. A video of YouTube whose clips
+    are in two lists is an error, a class without any clip a warning.
 
     Audio, in order:
 
@@ -77,18 +87,18 @@ class KineticsSounds(PublishedBuilder):
 
     1. Of the clip, the frame at each whole second from the first one on, at most ten.
     2. They are stored as JPEG of quality 95, the shorter side at most 256 pixels.
-    3. The clip is cut into three equal segments (as many as frames are wanted). At test time, the
-       middle frame of each; in training, any frame of each.
-    4. In training, a random part of 8 to 100 % of the area, of shape 3:4 to 4:3, the same for all
-       frames, is resized to 224 × 224 (bilinear), and all frames are flipped with chance 1/2. At
-       test time the whole frame is resized to 224 × 224, whatever its shape.
+    3. In training, two different frames, drawn at random, in their order; ``pick=segments``, one of
+       each of equal segments. At test time the middle frame of each half.
+    4. In training, a random part of 8 to 100 % of the area, of shape 3:4 to 4:3, is resized to 224
+       × 224 (bilinear) and flipped with chance 1/2, each frame by itself; ``crop=clip``, all frames
+       alike. At test time the whole frame is resized to 224 × 224, whatever its shape.
     5. ImageNet's mean and standard deviation.
 
-    What is not stated where it was published, and what is done here: names behind the released
-    lists' numbers (alphabetical here; the number of dribbling basketball, 4, was found to agree),
-    the crop (per frame in releases, per clip here), validation clips (releases choose the epoch on
-    the test clips). Rotation flags of videos are not applied. YouTube has lost clips since: those
-    missing are counted and left out.
+    Where this differs from the authors' release, and why: at test time, it draws frames at random
+    too, so that a score is not the same twice, and here it is; its filterbank at 16 kHz has empty
+    filters (see above). It has a validation list of its own, which is not public; OGM-GE's choose
+    the epoch on the test clips, here they stay apart. Rotation flags of videos are not applied.
+    YouTube has lost clips since: those missing are counted and left out.
     """
 
     TITLE = "Kinetics-Sounds"
@@ -98,7 +108,6 @@ class KineticsSounds(PublishedBuilder):
         "bowling",
         "chopping wood",
         "dribbling basketball",
-        "finger snapping",
         "laughing",
         "mowing lawn",
         "playing accordion",
@@ -120,6 +129,7 @@ class KineticsSounds(PublishedBuilder):
         "shoveling snow",
         "shuffling cards",
         "singing",
+        "stomping grapes",
         "tap dancing",
         "tapping guitar",
         "tapping pen",
@@ -135,6 +145,10 @@ class KineticsSounds(PublishedBuilder):
 }"""
     OPTIONS = KineticsSoundsOptions
     CACHED = True
+    VERSION = tfds.core.Version("2.0.0")
+    RELEASE_NOTES: ClassVar[Mapping[str, str]] = {
+        "2.0.0": "Classes numbered as the released lists number them; 22 of 31 were not.",
+    }
     MANUAL_DOWNLOAD_INSTRUCTIONS = """\
 Clips of Kinetics-400 (https://github.com/cvdfoundation/kinetics-dataset), in a folder for each of
 the 31 classes, at the top or below train/, val/ and test/, with spaces or underscores in its name:
@@ -146,6 +160,11 @@ whose lines are "playing_accordion/--abcdefghi_000012_000022.mp4" (the ending ma
 "--abcdefghi_000012_000022,10,8" (name, seconds, number of the class in alphabetical order), as in
 my_train.txt and my_test.txt of the OGM-GE release
 (https://github.com/GeWu-Lab/OGM-GE_CVPR2022, folder data/KineticSound), which may keep their names.
+
+Kinetics-400 as it extracts will do too: clips in train/, val/, test/ and
+replacement/replacement_for_corrupted_k400/, without folders of classes, and either the lists above
+or its own tables, at the top or in annotations/:
+  train.csv, test.csv, and val.csv     label,youtube_id,time_start,time_end,...
 """
 
     options: KineticsSoundsOptions
@@ -169,26 +188,40 @@ my_train.txt and my_test.txt of the OGM-GE release
 
     def listing(self, source: Path) -> Listing:
         """Clips of the lists, in their order."""
-        folders = self._class_folders(source)
-        records: list[Record] = []
+        clips = Clips(source, self.CLASS_NAMES)
+        listed: list[tuple[str, str, int]] = []
         digests: dict[str, str] = {}
-        for split, names in _LISTS.items():
-            lists = [source / name for name in names if (source / name).is_file()]
-            if len(lists) > 1:
-                raise ValueError(f"{source} has both {' and '.join(names)}; one must go.")
-            if not lists and split != "validation":
-                raise ValueError(f"{source / names[0]} does not exist; a list of clips is needed.")
-            for path in lists:
-                records += self._listed(path, split, folders)
+        lists = {split: _one_of(source, names) for split, names in _LISTS.items()}
+        annotations = {} if lists["train"] or lists["test"] else find_annotations(source)
+        for split, path in lists.items():
+            if path is not None:
+                listed += self._listed(path, split)
                 digests[path.name] = file_digest(path)
+            elif split != "validation" and not annotations:
+                raise ValueError(
+                    f"{source / _LISTS[split][0]} does not exist; a list of clips is needed, or"
+                    " annotations/train.csv and annotations/test.csv of Kinetics-400."
+                )
+        for split, path in annotations.items():
+            rows = read_annotations(path, self.CLASS_NAMES)
+            listed += [(name, split, label) for name, label in rows]
+            digests[path.relative_to(source).as_posix()] = file_digest(path)
+        records = []
+        for name, split, label in listed:
+            clip = clips.find(name, label)
+            wave = clip.with_suffix(".wav")
+            media = {"clip": clip, "sound": wave if wave.is_file() else clip}
+            records.append(Record(name, split, label, media, video_of(name)))
         _check_groups(records)
         counts = {name: sum(record.split == name for record in records) for name in _LISTS}
         found = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
         whose = (
             "the published counts" if counts == _PUBLISHED_COUNTS else "not the published counts"
         )
-        rule = f"the lists, {found} clips, which are {whose} (14799 train, 2597 test)"
-        return Listing(tuple(records), {"rule": rule, **digests})
+        what = "Kinetics-400's own annotations" if annotations else "the lists"
+        rule = f"{what}, {found} clips, which are {whose} (14799 train, 2597 test)"
+        warnings = _missing_classes(records, clips, self.CLASS_NAMES)
+        return Listing(tuple(records), {"rule": rule, **digests}, warnings)
 
     def encode(self, record: Record) -> dict[str, Any]:
         """The waveform at 22,050 Hz in 16 bits, and a frame of each second."""
@@ -209,26 +242,17 @@ my_train.txt and my_test.txt of the OGM-GE release
         features = fbank.filterbank(audio_clip.as_float(example["waveform"]), rate=_RATE)
         audio = np.ascontiguousarray(fbank.fit_frames(features, _FBANK_FRAMES).T)
         video = video_frames.prepare_frames(
-            example["frames"], self.options.frames, self.options.image_size, draws
+            example["frames"],
+            self.options.frames,
+            self.options.image_size,
+            draws,
+            pick=self.options.pick,
+            crop=self.options.crop,
         )
         return {"audio": audio[..., np.newaxis], "video": video}
 
-    def _class_folders(self, source: Path) -> list[list[Path]]:
-        """Folders with clips of each class, or where one was looked for first."""
-        places = [source, *(source / name for name in ("train", "val", "test"))]
-        wanted = [
-            [place / spelling for place in places for spelling in (name.replace(" ", "_"), name)]
-            for name in self.CLASS_NAMES
-        ]
-        found = [[folder for folder in folders if folder.is_dir()] for folders in wanted]
-        if not any(found):
-            raise ValueError(
-                f"{source} has no folder of a class, such as {source / 'playing_accordion'}."
-            )
-        return [there or folders[:1] for there, folders in zip(found, wanted, strict=True)]
-
-    def _listed(self, path: Path, split: str, folders: list[list[Path]]) -> list[Record]:
-        records = []
+    def _listed(self, path: Path, split: str) -> Iterator[tuple[str, str, int]]:
+        """Name, split and class of each line."""
         with path.open(encoding="utf-8-sig", newline="") as file:
             for line, row in enumerate(csv.reader(file), start=1):
                 if not row:
@@ -237,11 +261,7 @@ my_train.txt and my_test.txt of the OGM-GE release
                     name, label = self._clip_of([part.strip() for part in row])
                 except ValueError as error:
                     raise ValueError(f"{path}, line {line}: {','.join(row)!r}: {error}") from None
-                clip = _find_clip(name, folders[label])
-                wave = clip.with_suffix(".wav")
-                media = {"clip": clip, "sound": wave if wave.is_file() else clip}
-                records.append(Record(name, split, label, media, _video_of(name)))
-        return records
+                yield name, split, label
 
     def _clip_of(self, row: list[str]) -> tuple[str, int]:
         """Name and class of a line."""
@@ -258,29 +278,7 @@ my_train.txt and my_test.txt of the OGM-GE release
 
 def _without_ending(name: str) -> str:
     ending = Path(name).suffix
-    return name.removesuffix(ending) if ending in _ENDINGS else name
-
-
-def _video_of(name: str) -> str:
-    match = _CLIP_NAME.fullmatch(name)
-    return match["video"] if match else name
-
-
-def _find_clip(name: str, folders: list[Path]) -> Path:
-    """Where the clip is, or where it was looked for first."""
-    names = [name]
-    match = _CLIP_NAME.fullmatch(name)
-    if match:
-        # Kinetics pads times to six digits, the released test list does not.
-        begin = int(match["begin"])
-        names.append(f"{match['video']}_{begin:06d}_{begin + 10:06d}")
-    tried = [
-        folder / f"{spelling}{ending}"
-        for folder in folders
-        for spelling in names
-        for ending in _ENDINGS
-    ]
-    return next((path for path in tried if path.is_file()), tried[0])
+    return name.removesuffix(ending) if ending in ENDINGS else name
 
 
 def _check_groups(records: list[Record]) -> None:
@@ -292,3 +290,35 @@ def _check_groups(records: list[Record]) -> None:
                 f"clips of the video {record.group!r} are listed for {split} and for"
                 f" {record.split}; a video must be on one side."
             )
+
+
+def _one_of(source: Path, names: Sequence[str]) -> Path | None:
+    lists = [source / name for name in names if (source / name).is_file()]
+    if len(lists) > 1:
+        raise ValueError(
+            f"{source} has both {' and '.join(path.name for path in lists)}; one must go."
+        )
+    return lists[0] if lists else None
+
+
+def _missing_classes(
+    records: Sequence[Record], clips: Clips, names: Sequence[str]
+) -> tuple[str, ...]:
+    """A sentence on the classes that no clip is there for, if there are such."""
+    present = {record.label for record in records if record.source["clip"].is_file()}
+    listed = {record.label for record in records}
+    lost = [label for label in range(len(names)) if label in listed - present]
+    warnings = []
+    if lost:
+        count = sum(record.label in lost for record in records)
+        shown = ", ".join(names[label] for label in lost)
+        warnings.append(
+            f"{len(lost)} of {len(names)} classes have no clip, {count} clips listed: {shown};"
+            f" {clips.expected(lost[0])} is where the first was looked for."
+        )
+    unlisted = [name for label, name in enumerate(names) if label not in listed]
+    if unlisted:
+        warnings.append(
+            f"{len(unlisted)} of {len(names)} classes are in no list: {', '.join(unlisted)}."
+        )
+    return tuple(warnings)

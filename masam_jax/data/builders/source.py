@@ -8,6 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+# TFDS keeps "all" for itself: the union of all splits.
+UNDIVIDED = "full"
+"""The split of samples that the source draws no line between."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Record:
@@ -15,7 +19,7 @@ class Record:
 
     Attributes:
       key: unique and stable, such as the file's stem; errors call it by this name.
-      split: ``"train"``, ``"validation"``, ``"test"``, or ``"all"`` where the source draws no line.
+      split: ``"train"``, ``"validation"``, ``"test"``, or `UNDIVIDED`.
       label: class in ``[0, C)``, or a tuple of K zeros and ones.
       source: what ``encode`` needs: paths, numbers, text.
       group: whose sample it is (patient, actor, video); a group stays on one side of a split.
@@ -35,10 +39,12 @@ class Listing:
     Attributes:
       records: the samples.
       provenance: what says which sample is where: ``{"rule": words, file name: sha256, …}``.
+      warnings: what is odd about the source, a sentence each.
     """
 
     records: tuple[Record, ...]
     provenance: Mapping[str, str]
+    warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         seen: set[str] = set()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -21,7 +21,8 @@ from masam_jax.data.modality import Modality, Normalization
 _WIDTHS = {"audio": 81, "text": 300, "vision": 371}
 _PUNCHLINE_STEPS = "punchline_steps"
 
-_PACKED = "humor.pkl"
+# The same content; MultiBench's name, and that of AGM's copy, which the authors' release reads.
+_PACKED_NAMES = ("humor.pkl", "URFUNNY_AGM_format.pkl")
 _PACKED_SPLITS = {"train": "train", "valid": "validation", "test": "test"}
 
 # The release's pickles; the list of words has one of two names.
@@ -39,10 +40,13 @@ class UrFunnyOptions(Options):
     Attributes:
       max_steps: T, the words that are kept of a sample, counted from its end; at least 1.
       context: whether the sentences before the punchline are part of a sample.
+      standardize: each ``"sample"`` by itself, text too; or sound and vision by columns, from the
+        ``"train"`` samples.
     """
 
     max_steps: int = option(50, "[1, inf)")
     context: bool = True
+    standardize: Literal["sample", "train"] = "sample"
 
 
 class UrFunny(PublishedBuilder):
@@ -65,17 +69,20 @@ class UrFunny(PublishedBuilder):
     4. Of each modality, the last T = 50 words are kept, so that the punchline stays; shorter
        samples have zeros after their end, and a mask. If a sample's modalities differ in their
        number of words, each keeps its own.
-    5. ``vision`` and ``audio`` are standardised, each column by its mean and standard deviation
-       over the training samples' words; ``text`` stays as it is.
+    5. Each sample by itself, each modality by itself, text too, before 4 cuts it: ``(x - mean) /
+       std``, the mean of each column over the sample's words, the deviation of all its values.
+       ``standardize="train"``: ``vision`` and ``audio``, each column by its mean and standard
+       deviation over the training samples' words; ``text`` stays as it is.
 
-    Steps, from MultiBench's ``humor.pkl``, where zeros before a sample fill it to 50 words: words
-    before the first that has a text are cut off, in all modalities alike; samples without any text
-    are left out, and counted in the provenance's rule; then 3 to 5. Where a punchline begins is not
-    known there, so that ``context=False`` is refused. Labels of -1 are class 0.
+    Steps, from MultiBench's ``humor.pkl``, or ``URFUNNY_AGM_format.pkl``, which is the same, where
+    zeros before a sample fill it to 50 words: words before the first that has a text are cut off,
+    in all modalities alike; samples without any text are left out, and counted in the provenance's
+    rule; then 3 to 5. Where a punchline begins is not known there, so that ``context=False`` is
+    refused. Labels of -1 are class 0.
 
-    What the MASAM paper does not state, and what was chosen: which of the two files (either), T
-    (50, as in MultiBench), what is cut from longer samples (their start), and normalisation (by
-    column, from training samples; MultiBench can standardise each sample by itself instead).
+    What the MASAM paper does not state, and what was chosen: which of the files (either; the
+    authors' release reads AGM's), T (50, as in MultiBench; the release keeps all words), and what
+    is cut from longer samples (their start).
 
     All pickles are read by an unpickler that admits arrays and containers of them, and nothing else
     (`load_arrays`). They are held in memory while the data are prepared, which takes a few times
@@ -96,7 +103,8 @@ class UrFunny(PublishedBuilder):
                                              "context_features": [[words, 371], ...]}}
         covarep_features_sdk.pkl       the same, with 81 columns
 
-    or the one file of MultiBench, linked from https://github.com/pliang279/MultiBench:
+    or the one file of MultiBench, linked from https://github.com/pliang279/MultiBench, which AGM's
+    copy, URFUNNY_AGM_format.pkl, may stand for:
 
         humor.pkl                      {"train" | "valid" | "test": {"vision": [N, T, 371],
                                        "audio": [N, T, 81], "text": [N, T, 300], "labels": [N, 1]}}
@@ -112,6 +120,10 @@ class UrFunny(PublishedBuilder):
       booktitle={EMNLP}, year={2019}, url={https://aclanthology.org/D19-1211/}}"""
     OPTIONS: ClassVar[type] = UrFunnyOptions
 
+    def _rule(self, name: str) -> Literal["none", "feature"]:
+        by_sample = self.options.standardize == "sample"
+        return "none" if by_sample or name == "text" else "feature"
+
     @property
     def modalities(self) -> Mapping[str, Modality]:
         """``audio``, ``text`` and ``vision``: words' features, each with a mask."""
@@ -120,7 +132,7 @@ class UrFunny(PublishedBuilder):
             name: Modality(
                 "sequence",
                 (steps, width),
-                normalization=Normalization("none" if name == "text" else "feature"),
+                normalization=Normalization(self._rule(name)),
             )
             for name, width in _WIDTHS.items()
         }
@@ -136,11 +148,16 @@ class UrFunny(PublishedBuilder):
 
     def listing(self, source: Path) -> Listing:
         """Samples in the order of the splits, those of a split by id, or by row."""
-        packed = source / _PACKED
+        both = [source / name for name in _PACKED_NAMES]
+        if all(path.exists() for path in both):
+            raise ValueError(f"{source} holds {' and '.join(_PACKED_NAMES)}; one must go.")
+        packed = next((path for path in both if path.exists()), both[0])
         places = (source, source / "sdk_features")
         folder = next((place for place in places if (place / _FOLDS).exists()), None)
         if folder is not None and packed.exists():
-            raise ValueError(f"{source} holds {_PACKED} and {_FOLDS}; leave the one that is meant.")
+            raise ValueError(
+                f"{source} holds {packed.name} and {_FOLDS}; leave the one that is meant."
+            )
         if folder is not None:
             return _list_release(folder)
         need(packed, f"this file, or {_FOLDS} and what belongs to it,")
@@ -166,7 +183,7 @@ class UrFunny(PublishedBuilder):
                 raise DamagedMedia(f"{what}: {error}") from error
             if not len(tables[-1]):
                 raise DamagedMedia(f"{what} has a punchline without words")
-            is_known = record.source["files"][name] != _PACKED
+            is_known = record.source["files"][name] not in _PACKED_NAMES
             punchline_steps.append(len(tables[-1]) if is_known else 0)
             found[name] = np.concatenate(tables)
         return {**found, _PUNCHLINE_STEPS: np.array(punchline_steps, np.int32)}
@@ -181,12 +198,15 @@ class UrFunny(PublishedBuilder):
         length = self.options.max_steps
         if not self.options.context and not example[_PUNCHLINE_STEPS].all():
             raise ValueError(
-                f"context is False, but the data were prepared from {_PACKED}, which does not say"
+                f"context is False, but the data were prepared from {_PACKED_NAMES[0]}, which does"
+                " not say"
                 " where punchlines begin."
             )
         sample = {}
         for name, punchline in zip(_WIDTHS, example[_PUNCHLINE_STEPS], strict=True):
             rows = example[name] if self.options.context else example[name][-int(punchline) :]
+            if self.options.standardize == "sample":
+                rows = _standardized(rows)
             rows = rows[-length:]
             values = np.zeros((length, _WIDTHS[name]), np.float32)
             values[: len(rows)] = rows
@@ -250,8 +270,8 @@ def _list_packed(path: Path) -> Listing:
             for name in _WIDTHS:
                 source[name] = [table[name][row][real[0] :]]
             records.append(Record(key, split, _class(label, f"{path}: {key}"), source))
-    rule = f"The splits of {_PACKED}; {left_out} samples without any text are left out."
-    return Listing(tuple(records), {"rule": rule, _PACKED: file_digest(path)})
+    rule = f"The splits of {path.name}; {left_out} samples without any text are left out."
+    return Listing(tuple(records), {"rule": rule, path.name: file_digest(path)})
 
 
 def _load_dict(path: Path) -> dict[Any, Any]:
@@ -294,6 +314,13 @@ def _table(block: Any, width: int) -> np.ndarray:
     if rows.ndim != 2 or rows.shape[1] != width:
         raise ValueError(f"an array has shape {rows.shape}; [words, {width}] is needed.")
     return np.nan_to_num(rows, nan=0.0, posinf=0.0, neginf=0.0)
+
+
+def _standardized(rows: np.ndarray) -> np.ndarray:
+    """A sample's words ``[n, D]``: less each column's mean, by the deviation of all its values."""
+    values = rows.astype(np.float64)
+    deviation = values.std(ddof=1) if values.size > 1 else 0.0
+    return ((values - values.mean(axis=0)) / (deviation + 1e-8)).astype(np.float32)
 
 
 def _look_up(embeddings: np.ndarray, indices: Sequence[int]) -> np.ndarray:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import itertools
+import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -14,10 +16,17 @@ from masam_jax.data.draws import Draws
 from masam_jax.data.transforms.image_augmentation import (
     horizontal_flip,
     random_box,
+    random_resized_crop,
     resize,
     resize_shorter,
     resized_crop,
 )
+
+Pick = Literal["segments", "any"]
+Crop = Literal["clip", "frame"]
+
+# Of frames that were extracted before.
+_FRAME_ENDINGS = (".jpg", ".jpeg", ".png")
 
 # Containers round times, FLV to a millisecond.
 _ROUNDING_S = 1e-3
@@ -104,26 +113,88 @@ def choose_frames(count: int, wanted: int, draws: Draws | None) -> list[int]:
     return chosen
 
 
+def draw_frames(count: int, wanted: int, draws: Draws | None) -> list[int]:
+    """Different frames of a whole clip, any with the same chance, in order.
+
+    Args:
+      count: frames there are, at least 1.
+      wanted: frames to take, at least 1; with fewer frames than that, they are those that
+        `choose_frames` takes, some of them more than once.
+      draws: one number is taken for each frame; None takes the middle ones of equal segments.
+    """
+    if draws is None or count < wanted:
+        return choose_frames(count, wanted, None)
+    left = list(range(count))
+    return sorted(left.pop(draws.integer(len(left))) for _ in range(wanted))
+
+
 def prepare_frames(
-    frames: Sequence[np.ndarray] | np.ndarray, wanted: int, size: int, draws: Draws | None
+    frames: Sequence[np.ndarray] | np.ndarray,
+    wanted: int,
+    size: int,
+    draws: Draws | None,
+    *,
+    pick: Pick = "segments",
+    crop: Crop = "clip",
 ) -> np.ndarray:
     """What a network sees of a clip.
 
-    With draws: frames by `choose_frames`, one random part for all of them (`random_box`), all
-    flipped or none. Without: the middle frames, the whole image made square.
+    With draws: frames, random parts of them (`random_box`), flipped with chance 1/2. Without: the
+    middle frame of each of ``wanted`` segments, the whole image made square.
 
     Args:
       frames: F >= 1 of them, each uint8 ``[H, W, 3]``; only those that are chosen are looked at.
       wanted: number of frames.
       size: side of the result.
       draws: for augmentation; None for none.
+      pick: frames that draws take: ``"any"`` of the clip (`draw_frames`), or one of each of equal
+        ``"segments"`` (`choose_frames`).
+      crop: whether one part is drawn for all frames of the ``"clip"``, which are flipped together,
+        or one for each ``"frame"``.
 
     Returns:
       uint8 ``[wanted, size, size, 3]``.
     """
-    chosen = [np.asarray(frames[index]) for index in choose_frames(len(frames), wanted, draws)]
+    choose = draw_frames if pick == "any" else choose_frames
+    chosen = [np.asarray(frames[index]) for index in choose(len(frames), wanted, draws)]
     if draws is None:
         return np.stack([resize(frame, size) for frame in chosen])
+    if crop == "frame":
+        drawn = [random_resized_crop(frame, size, draws) for frame in chosen]
+        return np.stack([horizontal_flip(frame, draws) for frame in drawn])
     height, width = chosen[0].shape[:2]
     box = random_box(height, width, draws)
     return horizontal_flip(np.stack([resized_crop(frame, box, size) for frame in chosen]), draws)
+
+
+def read_frame_folder(folder: Path, *, limit: int = 10) -> list[np.ndarray]:
+    """Frames that were extracted before, one image file each, in the order of their names.
+
+    Args:
+      folder: of JPEG or PNG files; others are ignored.
+      limit: most frames.
+
+    Returns:
+      uint8 ``[H, W, 3]``, RGB, at least one.
+
+    Raises:
+      DamagedMedia: there is no image, or one is damaged.
+    """
+    from PIL import Image
+
+    frames = []
+    names = [path for path in folder.iterdir() if path.suffix.lower() in _FRAME_ENDINGS]
+    # Names may count without padding: frame_2 comes before frame_10.
+    for path in sorted(names, key=lambda path: (_numbers(path.stem), path.name))[:limit]:
+        try:
+            with Image.open(path) as image:
+                frames.append(np.asarray(image.convert("RGB")))
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            raise damaged(path, error) from error
+    if not frames:
+        raise DamagedMedia(f"{folder}: it holds no frame ({', '.join(_FRAME_ENDINGS)}).")
+    return frames
+
+
+def _numbers(name: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", name)]

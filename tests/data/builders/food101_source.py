@@ -20,12 +20,18 @@ _TITLES = {
 
 
 def make_source(
-    directory: Path, *, train: int = 24, test: int = 8, classes: tuple[str, ...] = CLASSES
+    directory: Path,
+    *,
+    train: int = 24,
+    test: int = 8,
+    classes: tuple[str, ...] = CLASSES,
+    features: bool = False,
 ) -> None:
     """``images/`` and ``texts/``; classes in turn; each class has a colour and a word of its own.
 
-    The first images of the training list are grey, CMYK, and a PNG with a palette and transparency,
-    all named ``.jpg``, as some of the release are.
+    With BERT's features of the titles, if they are asked for. The first images of the training list
+    are grey, CMYK, and a PNG with a palette and transparency, all named ``.jpg``, as some of
+    the release are.
     """
     from PIL import Image
 
@@ -51,6 +57,8 @@ def make_source(
         with (texts / f"{split}_titles.csv").open("w", encoding="utf-8", newline="") as file:
             # As in the release, lists are in no order.
             csv.writer(file).writerows(lines[::-1])
+    if features:
+        add_features(directory)
 
 
 def make_json_source(directory: Path, *, train: int = 24, test: int = 8) -> None:
@@ -78,10 +86,10 @@ def add_vocabulary(directory: Path) -> None:
 
 
 def add_features(directory: Path) -> None:
-    """``features/<list>/<image>.npy``, float16 or float32, of 2 to 5 tokens."""
+    """``bert_features/<list>/<image>.npy``, float16 or float32, of 2 to 5 tokens."""
     random = np.random.default_rng(0)
     for split in ("train", "test"):
-        folder = directory / "features" / split
+        folder = directory / "bert_features" / split
         folder.mkdir(parents=True)
         for number, (name, _, _) in enumerate(read_titles(directory, split)):
             features = random.normal(size=(2 + number % 4, 768))

@@ -202,6 +202,7 @@ def _write_lists(folder: Path, task: str, stays: list[MadeStay], validation: boo
 def _write_times(path: Path, stays: list[MadeStay]) -> None:
     """The table of stays, with one that is in no list and was never discharged."""
     columns = ["subject_id", "hadm_id", "stay_id", "last_careunit", "intime", "outtime", "los"]
+    columns += ["mortality_inunit"]
     rows = [
         {
             "subject_id": stay.subject,
@@ -211,6 +212,7 @@ def _write_times(path: Path, stays: list[MadeStay]) -> None:
             "intime": str(stay.begin),
             "outtime": str(stay.begin + datetime.timedelta(hours=max(stay.period, 49.0))),
             "los": "",
+            "mortality_inunit": str(stay.labels[MORTALITY][0]),
         }
         for stay in stays
     ]
@@ -260,3 +262,67 @@ def _name(text: str) -> str:
     """A name as the release gives images: five words of eight hexadecimal digits."""
     digits = hashlib.sha256(text.encode()).hexdigest()
     return "-".join(digits[8 * i : 8 * i + 8] for i in range(5))
+
+
+FEATURES = ("vitalsign_hr", "lab_ph", "gcs_eyes")
+_PARTS = ("test", "val", "train", "train", "train")
+
+
+def given_part(stay: MadeStay, fold: int) -> str:
+    """Which list of a fold, 0 to 4, names a stay."""
+    return _PARTS[((int(stay.subject) - 10000032) // 390007 + fold) % 5]
+
+
+def given_values(stay: MadeStay) -> np.ndarray:
+    """A stay's features, float64 ``[50, 3]``, NaN where there is no value."""
+    random = np.random.default_rng(stay.stay_id)
+    values = random.normal((80, 7.4, 3), (10, 0.1, 1), (50, 3)).round(3)
+    values[random.random((50, 3)) < 0.4] = np.nan
+    values[0, 0] = 80.0 + 40 * stay.labels[MORTALITY][0]
+    return values
+
+
+def make_given_source(directory: Path, *, patients: int = 20) -> None:
+    """``splits/fold1`` to ``fold5``, ``time_series/`` and ``mimic_cxr_resized/<dicom>.jpg``."""
+    from PIL import Image as Pillow
+
+    stays = make_stays(patients)
+    (directory / "time_series").mkdir(parents=True)
+    (directory / "mimic_cxr_resized").mkdir()
+    rows = {}
+    for stay in stays:
+        masks = [f"{name}_mask" for name in FEATURES]
+        table = [
+            {"time_step": str(hour), "stay_id": str(stay.stay_id)}
+            | {n: "" if np.isnan(v) else str(v) for n, v in zip(FEATURES, values, strict=True)}
+            | {n: str(int(np.isnan(v))) for n, v in zip(masks, values, strict=True)}
+            for hour, values in enumerate(given_values(stay))
+        ]
+        columns = ["time_step", "stay_id", *FEATURES, *masks]
+        _write(directory / "time_series" / f"{stay.stay_id}.csv", columns, table)
+        # The last two that are AP, in time, with some days' distance in how they are written.
+        images = sorted(image for image in stay.images if image.view == "AP")[:2]
+        if len(stay.images) == 2:
+            images = []
+        for number, image in enumerate(images):
+            picture = Pillow.fromarray(make_pixels(stay, number))
+            picture.save(directory / "mimic_cxr_resized" / f"{image.dicom}.jpg", "JPEG")
+        pairs = ", ".join(
+            f"('{image.dicom}', Timestamp('2130-01-0{n + 1} 10:00:00'))"
+            for n, image in enumerate(images)
+        )
+        rows[stay.stay_id] = {
+            "stay_id": str(stay.stay_id),
+            "subject_id": stay.subject,
+            "valid_cxrs": f"[{pairs}]",
+            "icu_mortality": str(stay.labels[MORTALITY][0]),
+            **dict(zip(LABELS[PHENOTYPES], map(str, stay.labels[PHENOTYPES]), strict=True)),
+        }
+    for fold in range(5):
+        folder = directory / "splits" / f"fold{fold + 1}"
+        folder.mkdir(parents=True)
+        for part in ("train", "val", "test"):
+            listed = [rows[s.stay_id] for s in stays if given_part(s, fold) == part]
+            _write(folder / f"stays_{part}.csv", list(listed[0]), listed)
+        text = "".join(f"{name}:\n  iqr: 1.0\n  median: 0.0\n" for name in FEATURES)
+        (folder / "train_stats.yaml").write_text(text)

@@ -10,6 +10,7 @@ from masam_jax.data.dataset_spec import DatasetSpec, options_of, write_dataset
 _SIZES: dict[str, dict[str, object]] = {
     "adni": {"visits": 1},
     "crema_d": {"seconds": 1.2},
+    "food101": {"features": True},
     "kinetics_sounds": {"seconds": 1.2},
     "mimic_mortality": {"task": "in-hospital-mortality"},
     "mimic_phenotype": {"task": "phenotyping"},

@@ -256,6 +256,28 @@ def test_columns_that_lack_or_are_there_twice_are_told(tmp_path):
         Adni(data_dir=tmp_path).listing(tmp_path)
 
 
+@pytest.mark.parametrize("others", [(), ("TADPOLE_D3.csv", "TADPOLE_D1_D2_Dict.csv")])
+def test_a_tadpole_table_is_told_from_the_merged_one(tmp_path, others):
+    rows = make_rows(subjects=3, visits=1)
+    for row in rows:
+        for name in ("ADASQ4", "DIGITSCOR", "LDELTOTAL", "TRABSCOR", "mPACCdigit", "mPACCtrailsB"):
+            del row[name]
+        row.update(D1="1", D2="0", ST101SV_UCSFFSL_02_01_16_UCSFFSL51ALL_08_01_16="")
+        for name in ("ABETA", "TAU", "PTAU"):
+            row[f"{name}_UPENNBIOMK9_04_19_17"] = row.pop(name)
+        del row["ST29SV"]
+    write_rows(tmp_path / "TADPOLE_D1_D2.csv", rows)
+    for name in others:
+        (tmp_path / name).write_text("RID\n")
+    with pytest.raises(ValueError, match="is a table of the TADPOLE challenge") as found:
+        Adni(data_dir=tmp_path).listing(tmp_path)
+    message = str(found.value)
+    assert "1 of 185 columns of MRI" in message
+    assert "of ADNIMERGE ABETA, ADASQ4, DIGITSCOR, LDELTOTAL, PTAU, TAU, TRABSCOR" in message
+    assert "UCSFFSL columns are the longitudinal ones" in message
+    assert "masam datasets info adni" in message
+
+
 def test_one_table_is_needed(tmp_path):
     (tmp_path / "readme.txt").write_text("no table")
     with pytest.raises(ValueError, match=r"holds 0 \.csv files.*\n.*One CSV file"):

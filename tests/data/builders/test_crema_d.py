@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from masam_jax.data.builders.crema_d import CremaD, CremaDOptions
 from masam_jax.data.builders.index import Index
@@ -82,8 +83,9 @@ def test_the_waveform_is_that_of_the_file(builder):
 
 def test_the_tone_is_in_its_row(builder):
     data = builder.as_data_source(split="train")
+    stft = with_options(builder, audio="stft")
     for row in range(6):
-        audio = builder.decode(data[row], None)["audio"][..., 0]
+        audio = stft.decode(data[row], None)["audio"][..., 0]
         frequency = audio.mean(axis=1).argmax() * 22050 / 512
         assert abs(frequency - (300 + 200 * row)) < 22050 / 512
         assert audio.min() >= np.float32(np.log(1e-7))
@@ -116,14 +118,19 @@ def test_fbank(builder):
         audio = other.decode(data[row], None)["audio"]
         check_sample("audio", other.modalities["audio"], audio)
         peaks.append(int(audio[..., 0].mean(axis=1).argmax()))
+        frames = 1 + (len(data[row]["waveform"]) - 551) // 220
+        assert (audio[:, frames:] == 0).all()
+        assert (audio[:, :frames] != 0).any(axis=0).all()
     assert peaks == sorted(set(peaks))
+    assert other.modalities["audio"].shape == (128, 1024, 1)
     assert other.modalities["audio"].normalization.rule == "scalar"
-    assert builder.modalities["audio"].normalization.rule == "none"
+    stft = with_options(builder, audio="stft")
+    assert stft.modalities["audio"].normalization.rule == "none"
 
 
 def test_augmentation_is_a_function_of_its_draws(builder):
     example = builder.as_data_source(split="train")[0]
-    other = with_options(builder, frames=2)
+    other = with_options(builder, frames=2, pick="segments", crop="clip")
     video = [other.decode(example, Draws(0, key))["video"] for key in range(20)]
     again = [other.decode(example, Draws(0, key))["video"] for key in range(20)]
     np.testing.assert_array_equal(video, again)
@@ -193,6 +200,83 @@ def test_damaged_and_missing_media_are_counted(own_source, tmp_path):
         CremaD(data_dir=tmp_path / "strict").prepare(own_source, strict=True)
 
 
+WORDS = ("Neutral", "Happy", "Sad", "Fear", "Disgust", "Anger")
+
+
+def _as_mla(source):
+    """The lists in the place of others, and the media as MLA's preparation leaves them."""
+    for split in ("train", "test"):
+        old = source / f"{split}.csv"
+        names = [line.split(",")[0] for line in old.read_text("utf-8-sig").split()]
+        old.unlink()
+        lines = [f"{n}.flv {WORDS[CremaD.CODES.index(n.split('_')[2])]}\n" for n in names]
+        (source / f"my_{split}_cre.txt").write_text("".join(lines))
+        for name in names:
+            frames = source / "visual" / f"{split}_imgs" / "Image-01-FPS" / f"{name}.flv"
+            frames.mkdir(parents=True)
+            for number, colour in enumerate(COLOURS):
+                picture = Image.fromarray(np.full((48, 64, 3), colour, np.uint8))
+                picture.save(frames / f"{30 * number:05d}.jpg", quality=95)
+            sound = source / "audio" / split / f"{name}.wav"
+            sound.parent.mkdir(parents=True, exist_ok=True)
+            (source / "AudioWAV" / f"{name}.wav").rename(sound)
+    for path in (source / "VideoFlash").iterdir():
+        path.unlink()
+    (source / "VideoFlash").rmdir()
+    (source / "AudioWAV").rmdir()
+
+
+def test_the_other_draw_and_frames_that_were_extracted(source, builder, own_source, tmp_path):
+    _as_mla(own_source)
+    other = CremaD(data_dir=tmp_path / "prepared")
+    other.prepare(own_source)
+    assert other.damaged == {}
+    index = other.index
+    assert [int((index.splits == s).sum()) for s in ("train", "test")] == [12, 2]
+    named = [CremaD.CODES.index(key.split("_")[2]) for key in index.keys]
+    np.testing.assert_array_equal(index.labels, named)
+    rule = other.provenance["rule"]
+    assert "my_train_cre.txt and my_test_cre.txt (MLA's draw), 12 train" in rule
+    assert "train.csv and test.csv (OGM-GE's draw)" in builder.provenance["rule"]
+    frames = other.as_data_source(split="train")[0]["frames"]
+    for frame, colour in zip(frames, COLOURS, strict=True):
+        assert np.abs(frame.astype(int) - colour).max() < 12
+    by_actor = CremaD(data_dir=tmp_path / "b", options=CremaDOptions(split="actor"))
+    assert len(by_actor.listing(own_source).records) == 14
+    # Lists of two draws must not be mixed.
+    (own_source / "train.csv").write_text("")
+    with pytest.raises(ValueError, match=r"both train\.csv and my_train_cre\.txt"):
+        other.listing(own_source)
+    (own_source / "my_train_cre.txt").unlink()
+    (own_source / "train.csv").write_text("1001_DFA_ANG_XX,ANG\n")
+    with pytest.raises(ValueError, match="lists of two kinds, of different draws"):
+        other.listing(own_source)
+
+
+def test_git_lfs_pointers_are_named_as_such(own_source, tmp_path):
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 90000\n"
+    names = sorted(path.stem for path in (own_source / "AudioWAV").iterdir())
+    (own_source / "AudioWAV" / f"{names[0]}.wav").write_text(pointer)
+    (own_source / "VideoFlash" / f"{names[1]}.flv").write_text(pointer)
+    builder = CremaD(data_dir=tmp_path / "prepared")
+    builder.prepare(own_source)
+    assert set(builder.damaged) == set(names[:2])
+    for reason in builder.damaged.values():
+        assert "is a Git LFS pointer, not the file itself; git lfs pull" in reason
+    for path in (own_source / "AudioWAV").iterdir():
+        path.write_text(pointer)
+    with pytest.raises(ValueError, match=r"no sample .* could be read; .*Git LFS pointer"):
+        CremaD(data_dir=tmp_path / "none").prepare(own_source)
+
+
+def test_known_damaged_clips_and_the_two_draws_are_told():
+    text = " ".join(str(CremaD.__doc__).split())
+    for name in ("1076_MTI_NEU_XX", "1076_MTI_SAD_XX", "1064_TIE_SAD_XX", "1064_IEO_DIS_MD"):
+        assert name in text
+    assert "share 71 of 744 clips" in text
+    assert "not comparable" in text
+
+
 def test_wrong_layouts(own_source, tmp_path):
     builder = CremaD(data_dir=tmp_path / "prepared")
     with (own_source / "test.csv").open("ab") as file:
@@ -226,8 +310,10 @@ def test_options_are_checked(options, message):
 def test_the_default_is_the_published_setting():
     assert dataclasses.asdict(CremaDOptions()) == {
         "split": "published",
-        "audio": "stft",
-        "frames": 1,
+        "audio": "fbank",
+        "frames": 2,
+        "pick": "any",
+        "crop": "frame",
         "image_size": 224,
     }
 

@@ -11,10 +11,9 @@ from masam_jax.data.builders.food101 import Food101, Food101Options
 from masam_jax.data.draws import Draws
 from masam_jax.data.modality import check_sample
 from masam_jax.data.transforms.image_augmentation import (
-    center_crop,
     horizontal_flip,
     random_resized_crop,
-    resize_shorter,
+    resize,
 )
 from tests.data.builders.food101_source import (
     BERT_TOKENS,
@@ -27,7 +26,8 @@ from tests.data.builders.food101_source import (
 
 
 def _prepared(tmp_path, source, name="prepared", **options):
-    builder = Food101(data_dir=tmp_path / name, options=Food101Options(**options))
+    options = Food101Options(**{"text": "tokens", **options})
+    builder = Food101(data_dir=tmp_path / name, options=options)
     if not builder.is_prepared:
         builder.prepare(source)
     return builder
@@ -99,8 +99,7 @@ def test_decoding_without_draws_is_the_test_transform(release):
         sample = builder.decode(example, None)
         for name, modality in builder.modalities.items():
             check_sample(name, modality, sample[name])
-        # 16 * 256 / 224 = 18.3
-        expected = center_crop(resize_shorter(example["image"], 18), 16)
+        expected = resize(example["image"], 16)
         np.testing.assert_array_equal(sample["image"], expected)
     assert Food101(data_dir=builder._data_dir_root).modalities["image"].shape == (224, 224, 3)
 
@@ -155,7 +154,8 @@ def test_titles_are_cut_to_length(release):
     assert found["mask"].all()
     with pytest.raises(ValueError, match=r"vocabulary_size=4 is out of range: .* >= 5"):
         Food101Options(vocabulary_size=4)
-    few = Food101(data_dir=place / "few", options=Food101Options(vocabulary_size=6))
+    options = Food101Options(text="tokens", vocabulary_size=6)
+    few = Food101(data_dir=place / "few", options=options)
     rows = few.listing(place / "source").records
     assert max(max(row.source["tokens"]) for row in rows) == 5
     # The numbers of a larger vocabulary are not taken for those of a smaller one.
@@ -174,7 +174,8 @@ def test_word_pieces_of_a_bert_vocabulary(tmp_path):
     assert "vocab.txt" in builder.provenance
     new = builder.tokenize("Pie")
     assert [BERT_TOKENS[t] for t in new["tokens"][new["mask"]]] == ["[CLS]", "pie", "[SEP]"]
-    small = Food101(data_dir=tmp_path / "small", options=Food101Options(vocabulary_size=12))
+    options = Food101Options(text="tokens", vocabulary_size=12)
+    small = Food101(data_dir=tmp_path / "small", options=options)
     with pytest.raises(ValueError, match=r"titles\.csv:\d+: a token is .* must be greater"):
         small.prepare(tmp_path / "source")
 
@@ -192,7 +193,7 @@ def test_bert_features_are_a_sequence(tmp_path):
     builder = _prepared(tmp_path, source, text="bert", length=4, image_size=16)
     assert builder.modalities["text"].kind == "sequence"
     for key, example in _examples(builder).items():
-        features = np.load(source / "features" / f"{key}.npy").astype(np.float32)[:4]
+        features = np.load(source / "bert_features" / f"{key}.npy").astype(np.float32)[:4]
         sample = builder.decode(example, None)
         for name, modality in builder.modalities.items():
             check_sample(name, modality, sample[name])
@@ -226,19 +227,36 @@ def test_damaged_and_missing_images_are_left_out_and_counted(tmp_path):
     (folder / "waffles" / "waffles_5.jpg").unlink()
     (folder / "waffles" / "waffles_8.jpg").write_text("<html>404</html>")
     (folder / "waffles" / "waffles_11.jpg").write_bytes(b"")
-    np.save(source / "features" / "train" / "waffles_14.npy", np.zeros((3, 767)))
-    np.save(source / "features" / "train" / "waffles_17.npy", np.full((3, 768), np.nan))
-    (source / "features" / "train" / "waffles_20.npy").unlink()
-    builder = _prepared(tmp_path, source)
+    np.save(source / "bert_features" / "train" / "waffles_14.npy", np.zeros((3, 767)))
+    np.save(source / "bert_features" / "train" / "waffles_17.npy", np.full((3, 768), np.nan))
+    (source / "bert_features" / "train" / "waffles_20.npy").unlink()
+    builder = _prepared(tmp_path, source, damaged="left_out")
     stems = ("apple_pie_3", *(f"waffles_{n}" for n in (5, 8, 11, 14, 17, 20)))
     assert sorted(builder.damaged) == sorted(f"train/{stem}" for stem in stems)
     for key, why in builder.damaged.items():
         assert key.partition("/")[2] in why
     assert "truncated" in builder.damaged["train/apple_pie_3"]
     assert len(builder.index.keys) == 32 - 7
+    # By default a grey image stands in for those that are there and cannot be decoded.
+    grey = _prepared(tmp_path, source, "grey", image_size=16)
+    undecodable = ("apple_pie_3", "waffles_8", "waffles_11")
+    assert sorted(grey.replaced) == sorted(f"train/{stem}" for stem in undecodable)
+    assert grey.lacking == {"image": frozenset(grey.replaced)}
+    assert sorted(grey.damaged) == sorted(f"train/waffles_{n}" for n in (5, 14, 17, 20))
+    found = grey.decode(_examples(grey)["train/waffles_8"], None)["image"]
+    assert (found == 128).all()
     strict = Food101(data_dir=tmp_path / "strict")
     with pytest.raises(ValueError, match=r"train/apple_pie_3: .*apple_pie_3\.jpg: .*truncated"):
         strict.prepare(source, strict=True)
+
+
+def test_images_that_are_all_damaged_are_refused(tmp_path):
+    source = tmp_path / "source"
+    make_source(source, train=4, test=3)
+    for path in (source / "images" / "train").rglob("*.jpg"):
+        path.write_text("<html>404</html>")
+    with pytest.raises(ValueError, match=r"'train' has the modality 'image': 4 could not be read"):
+        _prepared(tmp_path, source)
 
 
 def test_options_are_checked():

@@ -46,6 +46,91 @@ def test_there_are_31_classes_in_alphabetical_order():
     }
 
 
+def test_classes_have_the_numbers_of_the_released_lists():
+    # Facts of the lists: no finger snapping, the others of the paper that Kinetics-400 has.
+    names = KineticsSounds.CLASS_NAMES
+    assert "finger snapping" not in names
+    found = {name: number for number, name in enumerate(names)}
+    assert (found["laughing"], found["stomping grapes"]) == (5, 26)
+    assert (found["dribbling basketball"], found["tap dancing"], found["tickling"]) == (4, 27, 30)
+
+
+def test_numbers_and_folders_agree(builder):
+    # The lists name numbers; a clip is looked for in the folder of that class, so that none is lost
+    # only where both agree.
+    assert not builder.damaged
+    label = dict(zip(builder.index.keys, builder.index.labels, strict=True))
+    assert label[clip_name(1)] == KineticsSounds.CLASS_NAMES.index("singing") == 25
+
+
+def test_classes_without_a_clip_are_a_warning(own_source, tmp_path):
+    import shutil
+
+    builder = KineticsSounds(data_dir=tmp_path / "prepared")
+    (unlisted,) = builder.listing(own_source).warnings
+    assert unlisted.startswith("28 of 31 classes are in no list: blowing nose, ")
+    shutil.rmtree(own_source / "singing")
+    builder.prepare(own_source)
+    lost, _ = builder.warnings
+    assert "1 of 31 classes have no clip, 4 clips listed: singing;" in lost
+    assert str(own_source / "singing") in lost
+    assert len(builder.damaged) == 4
+
+
+def _flatten(source):
+    """Moves all clips out of their classes' folders, as Kinetics-400 extracts."""
+    (source / "train").mkdir()
+    for path in source.glob("*/*.*"):
+        path.rename(source / "train" / path.name)
+
+
+def test_clips_without_folders_of_classes(own_source, tmp_path):
+    _flatten(own_source)
+    builder = KineticsSounds(data_dir=tmp_path / "prepared")
+    builder.prepare(own_source)
+    assert not builder.damaged
+    assert len(builder.index.keys) == 12
+
+
+@pytest.mark.parametrize("folder", ["annotations", "."])
+def test_annotations_in_the_place_of_lists(own_source, tmp_path, folder):
+    _flatten(own_source)
+    for name in ("train", "test"):
+        (own_source / f"{name}.txt").unlink()
+    corrected = own_source / "replacement" / "replacement_for_corrupted_k400"
+    corrected.mkdir(parents=True)
+    clip = f"{clip_name(8)}.mp4"
+    (own_source / "train" / clip).rename(corrected / clip)
+    parts = {"train": range(6), "val": (6, 7, 8), "test": (9, 10, 11)}
+    (own_source / folder).mkdir(exist_ok=True)
+    for part, numbers in parts.items():
+        rows = [
+            "label,youtube_id,time_start,time_end,split,is_cc",
+            '"air drumming",x,40,50,train,0',
+        ]
+        rows += [
+            f"{list(CLASSES)[n % 3].replace('_', ' ')},vid{n:08d},12,22,{part},0" for n in numbers
+        ]
+        (own_source / folder / f"{part}.csv").write_text("\n".join(rows) + "\n")
+    builder = KineticsSounds(data_dir=tmp_path / "prepared")
+    builder.prepare(own_source)
+    assert not builder.damaged
+    label_of = {clip_name(n): list(CLASSES.values())[n % 3] for n in range(12)}
+    assert dict(zip(builder.index.keys, builder.index.labels, strict=True)) == label_of
+    assert (builder.index.splits == "validation").sum() == 3
+    assert "Kinetics-400's own annotations, 6 train" in builder.provenance["rule"]
+    bad = own_source / folder / "val.csv"
+    bad.write_text(bad.read_text() + "singing,vid00000050,x,22,val,0\n")
+    with pytest.raises(ValueError, match=r"val\.csv, line 6: time_start and time_end are 'x'"):
+        builder.listing(own_source)
+    bad.write_text("label,youtube_id\n")
+    with pytest.raises(ValueError, match=r"val\.csv, line 1: there is no column 'time_start'"):
+        builder.listing(own_source)
+    (own_source / folder / "k400_val.csv").write_text("")
+    with pytest.raises(ValueError, match=r"val\.csv and .*val\.csv; one must go"):
+        builder.listing(own_source)
+
+
 def test_counts_and_labels(builder):
     index = builder.index
     assert (index.splits == "train").sum() == 24
@@ -124,8 +209,12 @@ def test_augmentation_is_a_function_of_its_draws(builder):
     again = [builder.decode(example, Draws(0, key))["video"] for key in range(4)]
     np.testing.assert_array_equal(video, again)
     assert not np.array_equal(video[0], video[1])
-    # The same part of the same picture: all frames are alike.
-    np.testing.assert_array_equal(video[0][0], video[0][2])
+    # Another part for each frame of the same picture, unless one is asked for.
+    assert not np.array_equal(video[0][0], video[0][1])
+    place = Path(builder.data_dir).parents[1]
+    alike = KineticsSounds(data_dir=place, options=KineticsSoundsOptions(crop="clip"))
+    video = alike.decode(example, Draws(0, 0))["video"]
+    np.testing.assert_array_equal(video[0], video[1])
 
 
 def test_prepared_twice_is_the_same(source, builder, tmp_path):
@@ -196,7 +285,7 @@ def test_wrong_layouts(own_source, tmp_path):
     builder = KineticsSounds(data_dir=tmp_path / "prepared")
     # Another clip of a video that is in train.
     with (own_source / "test.txt").open("a") as file:
-        file.write("vid00000000_50,10,8\n")
+        file.write("vid00000000_50,10,7\n")
     with pytest.raises(ValueError, match="'vid00000000' are listed for train and for test"):
         builder.listing(own_source)
     (own_source / "my_train.txt").write_text("")
@@ -218,4 +307,4 @@ def test_options_are_checked(frames):
         KineticsSoundsOptions(frames=frames)
     with pytest.raises(ValueError, match="image_size=0 is out of range: expected an integer >= 1"):
         KineticsSoundsOptions(image_size=0)
-    assert KineticsSoundsOptions().frames == 3
+    assert KineticsSoundsOptions().frames == 2

@@ -19,6 +19,7 @@ def test_the_default_is_the_published_setting():
         "limit": 10.0,
         "image_size": 224,
         "channels": 3,
+        "outcome": "icu",
     }
 
 

@@ -15,7 +15,9 @@ from tests.data.builders.ur_funny_source import (
 
 
 def _prepared(tmp_path, source, name="prepared", **options):
-    builder = UrFunny(data_dir=tmp_path / name, options=UrFunnyOptions(**options))
+    # Values as they are stored are easier to look for.
+    options = UrFunnyOptions(**{"standardize": "train", **options})
+    builder = UrFunny(data_dir=tmp_path / name, options=options)
     if not builder.is_prepared:
         builder.prepare(source)
     return builder
@@ -140,6 +142,54 @@ def test_the_packed_file_loses_its_padding(packed):
             table = np.where(np.isfinite(table), table, 0)
             np.testing.assert_array_equal(sample[name]["values"][: len(table)], table)
             np.testing.assert_array_equal(sample[name]["mask"], np.arange(50) < real.sum())
+
+
+def test_the_copy_of_agm_is_the_same_file(packed, tmp_path):
+    place, builder = packed
+    (tmp_path / "source").mkdir()
+    content = (place / "source" / "humor.pkl").read_bytes()
+    (tmp_path / "source" / "URFUNNY_AGM_format.pkl").write_bytes(content)
+    again = _prepared(tmp_path, tmp_path / "source")
+    assert again.index_digest() == builder.index_digest()
+    assert "URFUNNY_AGM_format.pkl" in again.provenance
+    other = UrFunny(data_dir=again._data_dir_root, options=UrFunnyOptions(context=False))
+    with pytest.raises(ValueError, match="does not say where punchlines begin"):
+        other.decode(again.as_data_source(split="train")[0], None)
+    (tmp_path / "source" / "humor.pkl").write_bytes(content)
+    with pytest.raises(ValueError, match=r"humor\.pkl and URFUNNY_AGM_format\.pkl; one must go"):
+        again.listing(tmp_path / "source")
+
+
+def test_each_sample_is_standardised_by_itself(packed):
+    place, builder = packed
+    options = UrFunnyOptions(max_steps=6)
+    assert options.standardize == "sample"
+    own = UrFunny(data_dir=builder._data_dir_root, options=options)
+    assert {m.normalization.rule for m in own.modalities.values()} == {"none"}
+    found = read(place / "source" / "humor.pkl")["test"]
+    for row, example in enumerate(builder.as_data_source(split="test")):
+        sample = own.decode(example, None)
+        real = found["text"][row].any(axis=1)
+        for name in WIDTHS:
+            whole = found[name][row][real].astype(np.float64)
+            whole = np.where(np.isfinite(whole), whole, 0.0)
+            centred = whole - whole.mean(axis=0)
+            deviation = np.sqrt(((whole - whole.mean()) ** 2).sum() / (whole.size - 1))
+            expected = (centred / (deviation + 1e-8))[-6:]
+            values = sample[name]["values"]
+            np.testing.assert_allclose(values[: len(expected)], expected, rtol=1e-4, atol=1e-5)
+            assert not values[len(expected) :].any()
+
+
+def test_a_sample_of_one_word_is_zeros(packed):
+    _, builder = packed
+    own = UrFunny(data_dir=builder._data_dir_root, options=UrFunnyOptions())
+    example = dict(builder.as_data_source(split="test")[0])
+    for name in WIDTHS:
+        example[name] = np.asarray(example[name])[:1]
+    for name, sample in own.decode(example, None).items():
+        assert np.isfinite(sample["values"]).all(), name
+        assert not sample["values"].any()
 
 
 def test_the_packed_file_has_no_punchlines(packed, tmp_path):

@@ -14,8 +14,10 @@ from masam_jax.data.transforms.image_augmentation import (
 )
 from masam_jax.data.transforms.video_frames import (
     choose_frames,
+    draw_frames,
     jpeg_bytes,
     prepare_frames,
+    read_frame_folder,
     read_frames,
 )
 from tests.data.builders.video_files import tone, write_video
@@ -100,6 +102,48 @@ def test_any_frame_of_each_segment(count, wanted):
     for index in range(wanted):
         begin, end = index * count // wanted, (index + 1) * count // wanted
         assert set(drawn[:, index].tolist()) == set(range(begin, max(end, begin + 1)))
+
+
+def test_frames_of_a_whole_clip_are_different_and_in_order():
+    drawn = np.array([draw_frames(5, 2, Draws(0, key)) for key in range(400)])
+    assert (drawn[:, 0] < drawn[:, 1]).all()
+    pairs, counts = np.unique(drawn, axis=0, return_counts=True)
+    # Each of the ten pairs with the same chance.
+    assert len(pairs) == 10
+    assert counts.min() > 20
+    assert draw_frames(5, 2, None) == choose_frames(5, 2, None)
+    assert draw_frames(1, 2, Draws(0, 1)) == [0, 0]
+
+
+def test_a_crop_for_each_frame():
+    frames = np.random.default_rng(0).integers(0, 256, (4, 12, 16, 3), np.uint8)
+    found = prepare_frames(frames, 2, 8, Draws(0, 5), pick="any", crop="frame")
+    draws = Draws(0, 5)
+    chosen = [frames[index] for index in draw_frames(4, 2, draws)]
+    parts = [resized_crop(frame, random_box(12, 16, draws), 8) for frame in chosen]
+    np.testing.assert_array_equal(found, [horizontal_flip(part, draws) for part in parts])
+
+
+def test_extracted_frames_come_in_the_order_of_their_numbers(tmp_path):
+    for number in (0, 2, 10):
+        Image.fromarray(np.full((4, 6, 3), number, np.uint8)).save(tmp_path / f"frame_{number}.png")
+    (tmp_path / "notes.txt").write_text("")
+    found = read_frame_folder(tmp_path)
+    assert [int(frame[0, 0, 0]) for frame in found] == [0, 2, 10]
+    assert len(read_frame_folder(tmp_path, limit=2)) == 2
+    (tmp_path / "frame_2.png").write_bytes(b"no image")
+    with pytest.raises(DamagedMedia, match=r"frame_2\.png: cannot identify"):
+        read_frame_folder(tmp_path)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DamagedMedia, match="empty: it holds no frame"):
+        read_frame_folder(tmp_path / "empty")
+
+
+def test_a_git_lfs_pointer_is_named_as_such(tmp_path):
+    path = tmp_path / "a.flv"
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    with pytest.raises(DamagedMedia, match=r"a\.flv: it is a Git LFS pointer.*git lfs pull"):
+        read_frames(path)
 
 
 def test_prepared_frames():

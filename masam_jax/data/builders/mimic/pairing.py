@@ -40,12 +40,14 @@ class Xray(NamedTuple):
         return xrays / patient / f"s{self.study}" / f"{self.dicom}.jpg"
 
 
-def read_xrays(path: Path, view: View, subjects: Collection[str]) -> dict[str, list[Xray]]:
+def read_xrays(
+    path: Path, view: View | Literal["any"], subjects: Collection[str]
+) -> dict[str, list[Xray]]:
     """Images of some patients.
 
     Args:
       path: the release's table of images, plain or gzipped.
-      view: the only one that counts, by ``ViewPosition``; ``"frontal"`` is AP or PA.
+      view: the only one that counts, by ``ViewPosition``; ``"frontal"`` is AP or PA, ``"any"`` all.
       subjects: the patients.
 
     Returns:
@@ -62,7 +64,8 @@ def read_xrays(path: Path, view: View, subjects: Collection[str]) -> dict[str, l
             if lacking:
                 raise ValueError(f"{path}, line 1: there is no column {lacking[0]!r}.")
             for row in table:
-                if row["subject_id"] in subjects and row["ViewPosition"] in _VIEWS[view]:
+                wanted = view == "any" or row["ViewPosition"] in _VIEWS[view]
+                if row["subject_id"] in subjects and wanted:
                     taken = _moment(f"{path}, line {table.line_num}", row)
                     xray = Xray(taken, row["dicom_id"], row["study_id"], row["subject_id"])
                     found[xray.subject].append(xray)

@@ -41,14 +41,15 @@ class Stay(NamedTuple):
 
 
 def read_stays(
-    extraction: Path, task: str, label_columns: Sequence[str]
+    extraction: Path, task: str, label_columns: Sequence[str], *, of_stays: bool = False
 ) -> tuple[list[Stay], dict[str, str]]:
     """All stays of a task: by split, then by name.
 
     Args:
       extraction: its folder.
       task: the folder of the task in it.
-      label_columns: K columns of the lists.
+      label_columns: K columns of the lists, or of the table of stays.
+      of_stays: whether they are in the table of stays.
 
     Returns:
       The stays, and list -> sha256.
@@ -57,7 +58,7 @@ def read_stays(
       ValueError: a list is missing, or a line of it is not as expected.
     """
     times_path = need(extraction / "root" / "all_stays.csv", "the extraction's table of stays")
-    times = _read_times(times_path)
+    times = _read_times(times_path, label_columns if of_stays else ())
     lists = {split: extraction / task / split / "listfile.csv" for split in ("train", "test")}
     held_out = extraction / task / "val_listfile.csv"
     validation: set[str] = set()
@@ -69,8 +70,9 @@ def read_stays(
     for split, path in lists.items():
         need(path, f"the extraction's list of {task}")
         digests[_name(extraction, path)] = file_digest(path)
-        for at, row in _read(path, ("stay", "stay_id", *label_columns)):
-            stay = _stay(at, row, path.parent, split, label_columns, times)
+        needed = () if of_stays else label_columns
+        for at, row in _read(path, ("stay", "stay_id", *needed)):
+            stay = _stay(at, row, path.parent, split, label_columns, times, of_stays)
             if split == "train" and row["stay"] in validation:
                 stay = stay._replace(split="validation")
             stays.append(stay)
@@ -91,6 +93,7 @@ def _stay(
     split: str,
     label_columns: Sequence[str],
     times: Mapping[int, _Times],
+    of_stays: bool,
 ) -> Stay:
     matched = _NAME.fullmatch(row["stay"])
     if matched is None:
@@ -104,10 +107,11 @@ def _stay(
     period = _number(at, row, "period_length") if "period_length" in row else 0.0
     if period < 0:
         raise ValueError(f"{at}: period_length is {period}; it must be >= 0.")
-    labels = [_number(at, row, name) for name in label_columns]
+    labelled, there = (times[stay_id].row, times[stay_id].at) if of_stays else (row, at)
+    labels = [_number(there, labelled, name) for name in label_columns]
     for name, label in zip(label_columns, labels, strict=True):
         if label not in (0, 1):
-            raise ValueError(f"{at}: {name} is {row[name]!r}; 0 or 1 is needed.")
+            raise ValueError(f"{there}: {name} is {labelled[name]!r}; 0 or 1 is needed.")
     return Stay(
         name=row["stay"].removesuffix("_timeseries.csv"),
         series=folder / row["stay"],
@@ -128,10 +132,10 @@ class _Times(NamedTuple):
     row: Mapping[str, str]
 
 
-def _read_times(path: Path) -> dict[int, _Times]:
+def _read_times(path: Path, label_columns: Sequence[str]) -> dict[int, _Times]:
     """stay_id -> its line."""
     found = {}
-    for at, row in _read(path, ("subject_id", "stay_id", "intime", "outtime")):
+    for at, row in _read(path, ("subject_id", "stay_id", "intime", "outtime", *label_columns)):
         subject = str(int(_number(at, row, "subject_id")))
         found[int(_number(at, row, "stay_id"))] = _Times(at, subject, row)
     return found

@@ -7,7 +7,6 @@ import pytest
 from PIL import Image
 
 from masam_jax.data.builders.mimic.ehr_series import column_statistics
-from masam_jax.data.builders.mimic.options import MimicOptions
 from masam_jax.data.builders.mimic.variables import EHR_COLUMNS, VARIABLES
 from masam_jax.data.builders.mimic_mortality import MimicMortality
 from masam_jax.data.builders.mimic_phenotype import MimicPhenotype
@@ -51,7 +50,7 @@ def prepared(request, tmp_path_factory):
 
 def _with(builder, **options):
     """The same prepared data, read in another way; with statistics of all of them."""
-    found = type(builder)(data_dir=builder._data_dir_root, options=MimicOptions(**options))
+    found = type(builder)(data_dir=builder._data_dir_root, options=builder.OPTIONS(**options))
     found.fitted = builder.fit(lambda: iter(_examples(builder)))
     return found
 
@@ -279,7 +278,7 @@ def test_other_xrays_can_be_asked_for(prepared, tmp_path, options, hours, views)
     task, _ = prepared
     source = tmp_path / "source"
     make_source(source, task=task, patients=10)
-    other = KINDS[task](data_dir=tmp_path / "data", options=MimicOptions(**options))
+    other = KINDS[task](data_dir=tmp_path / "data", options=KINDS[task].OPTIONS(**options))
     found = {record.key: record for record in other.listing(source).records}
     expected = {}
     for stay in make_stays(10):
@@ -324,6 +323,71 @@ def test_damaged_files_are_left_out_and_named(tmp_path):
     assert set(builder.index.keys) == set(keys[4:])
     with pytest.raises(ValueError, match=f"mimic_mortality: .*{stays[0].name}"):
         MimicMortality(data_dir=tmp_path / "strict").prepare(source, strict=True)
+
+
+@pytest.mark.parametrize("pairs", ["paired", "partial"])
+def test_data_without_any_xray_are_refused(tmp_path, pairs):
+    source = tmp_path / "source"
+    make_source(source, task=MORTALITY, patients=20)
+    for path in (source / "mimic-cxr-jpg" / "files").rglob("*.jpg"):
+        path.unlink()
+    builder = MimicMortality(
+        data_dir=tmp_path / "data", options=MimicMortality.OPTIONS(pairs=pairs)
+    )
+    with pytest.raises(ValueError, match=r"'cxr': \d+ could not be read, the first is .*no such"):
+        builder.prepare(source)
+    assert not builder.is_prepared
+
+
+def test_most_xrays_missing_is_a_warning(tmp_path):
+    source = tmp_path / "source"
+    make_source(source, task=MORTALITY, patients=10)
+    stays = [stay for stay in make_stays(10) if stay.split == "train" and len(stay.images) > 2]
+    for stay in stays[1:]:
+        image_path(source, stay, stay.images[_paired(stay)]).unlink()
+    builder = MimicMortality(data_dir=tmp_path / "data")
+    builder.prepare(source)
+    warning = builder.warnings[0]
+    assert f"train: 1 samples have the modality 'cxr'; {len(stays) - 1} could not be" in warning
+
+
+@pytest.mark.parametrize("folder", ["mimic-cxr-jpg/2.0.0", "mimic-cxr-jpg", "."])
+def test_xrays_resized_into_one_folder(tmp_path, folder):
+    source = tmp_path / "source"
+    make_source(source, patients=10)
+    release = source / "mimic-cxr-jpg"
+    table = release / "mimic-cxr-2.0.0-metadata.csv.gz"
+    resized = source / folder / ("mimic_cxr_resized" if folder == "." else "resized")
+    resized.mkdir(parents=True)
+    for path in (release / "files").rglob("*.jpg"):
+        path.rename(resized / path.name)
+    if folder.endswith("2.0.0"):
+        table.rename(source / folder / table.name)
+    builder = MimicPhenotype(data_dir=tmp_path / "data")
+    builder.prepare(source)
+    assert builder.damaged == {}
+    assert sum("+" in key for key in builder.index.keys) == 16
+
+
+def test_death_in_intensive_care_or_in_hospital(tmp_path):
+    source = tmp_path / "source"
+    make_source(source, task=MORTALITY, patients=10)
+    path = source / "mimic-iv-extracted" / "root" / "all_stays.csv"
+    kept = path.read_text().splitlines()
+    # Of those who die in hospital, some do not in intensive care.
+    path.write_text("\n".join([kept[0], *(f"{line[:-1]}0" for line in kept[1:9]), *kept[9:]]))
+    builder = MimicMortality(data_dir=tmp_path / "data")
+    found = {record.key: record.label for record in builder.listing(source).records}
+    options = MimicMortality.OPTIONS(outcome="hospital")
+    hospital = MimicMortality(data_dir=tmp_path / "data", options=options).listing(source)
+    expected = {record.key: record.label for record in hospital.records}
+    for number, stay in enumerate(make_stays(10)):
+        key = _key(stay, _paired(stay))
+        assert expected[key] == stay.labels[MORTALITY]
+        assert found[key] == ((0,) if number < 8 else stay.labels[MORTALITY])
+    path.write_text("\n".join(kept).replace("mortality_inunit", "other"))
+    with pytest.raises(ValueError, match=r"stays\.csv, line 1: there is no column 'mortality_i"):
+        builder.listing(source)
 
 
 def test_wrong_layouts_say_what_is_needed(tmp_path):
