@@ -1,0 +1,286 @@
+"""Damaged and hostile files, given to whatever reads them: ``python -m tests.hostile_files``.
+
+Each must be refused with an error of the kind that its reader promises, which names the file; or be
+read as what it was before it was altered, where the altered bytes mean nothing. ``--seed`` and
+``--times`` choose other files and more of them.
+"""
+
+import argparse
+import collections
+import io
+import json
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from masam_jax.config.errors import RunError
+from masam_jax.data import load_mfeat
+from masam_jax.training.storage.data_facts import read_facts, write_facts
+from masam_jax.training.storage.surroundings import read_statistics, write_statistics
+
+
+class Case(NamedTuple):
+    """A file, and who reads it.
+
+    Attributes:
+      name: what is wrong with it.
+      path: where it lies.
+      content: its bytes.
+      read: reads it; what it returns is compared with ``whole``.
+      whole: what an unharmed file gives; None where nothing is to be accepted.
+      error: the kind of error that is promised.
+    """
+
+    name: str
+    path: Path
+    content: bytes
+    read: Callable[[], Any]
+    whole: Any = None
+    error: type[Exception] = ValueError
+
+
+def outcome(case: Case) -> str:
+    """``"refused"``, ``"harmless"``, or what went wrong."""
+    case.path.write_bytes(case.content)
+    try:
+        found = case.read()
+    except case.error as error:
+        words = str(error)
+        named = case.path.name in words and len(words) < 2000
+        return "refused" if named else f"an error without the file's name: {words[:300]}"
+    # What a reader did not foresee is what is looked for.
+    except (Exception, MemoryError) as error:
+        return f"{type(error).__name__}: {str(error)[:300]}"
+    if case.whole is not None and equal(found, case.whole):
+        return "harmless"
+    return "accepted"
+
+
+def equal(one: Any, other: Any) -> bool:
+    """Whether two trees of arrays and plain values are the same, names and order included."""
+    if type(one) is not type(other) and not isinstance(one, np.ndarray):
+        return False
+    if isinstance(one, dict):
+        return list(one) == list(other) and all(equal(one[k], other[k]) for k in one)
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(equal, one, other))
+    if isinstance(one, np.ndarray):
+        return one.dtype == other.dtype and np.array_equal(one, other)
+    return bool(one == other)
+
+
+def flipped(content: bytes, generator: np.random.Generator, times: int) -> Iterator[bytes]:
+    """The content with one bit turned, at places of which none is left out if there is time."""
+    places = generator.permutation(8 * len(content))[:times]
+    for place in places.tolist():
+        altered = bytearray(content)
+        altered[place // 8] ^= 1 << place % 8
+        yield bytes(altered)
+
+
+def cut(content: bytes, generator: np.random.Generator, times: int) -> Iterator[bytes]:
+    """The content's first bytes."""
+    for length in generator.permutation(len(content))[:times].tolist():
+        yield content[:length]
+
+
+def statistics_files(place: Path, generator: np.random.Generator, times: int) -> Iterator[Case]:
+    """``statistics.npz`` of a run."""
+    data, path = load_mfeat().select(["mor", "zer"]), place / "statistics.npz"
+    write_facts(place, data)
+    widths = {"mor": 6, "zer": 47}
+    whole = {
+        m: tuple(generator.uniform(0.5, 2, (3, width)).astype(np.float32) for _ in range(2))
+        for m, width in widths.items()
+    }
+    write_statistics(place, whole)
+    content = path.read_bytes()
+
+    def case(name: str, altered: bytes) -> Case:
+        return Case(name, path, altered, lambda: read_statistics(place), whole, RunError)
+
+    yield from (case("a bit", altered) for altered in flipped(content, generator, 20 * times))
+    yield from (case("cut off", altered) for altered in cut(content, generator, 2 * times))
+    yield case("more", content + b"\0" * 80)
+    arrays = {
+        f"{part}/{m}": x for m, pair in whole.items() for part, x in zip(("mean", "std"), pair)
+    }
+    for name, altered in _hostile_arrays(arrays):
+        yield case(name, altered)._replace(whole=None)
+    for member in list(arrays):
+        for header in HOSTILE_HEADERS:
+            yield case(header, _archive({**arrays, member: npy(header)}))._replace(whole=None)
+        yield case("twice", _archive(arrays, twice=member))._replace(whole=None)
+    yield case("zipped", _archive(arrays, zipfile.ZIP_DEFLATED))._replace(whole=None)
+
+
+def _hostile_arrays(arrays: dict[str, np.ndarray]) -> Iterator[tuple[str, bytes]]:
+    less = {name: x for name, x in arrays.items() if not name.endswith("mor")}
+    half = {name: x for name, x in arrays.items() if name != "std/mor"}
+    renamed = {name.replace("mor", "moR"): x for name, x in arrays.items()}
+    yield "a modality less", _archive(less)
+    yield "half a modality", _archive(half)
+    yield "another name", _archive(renamed)
+    yield "nothing", _archive({})
+    for name, value in (
+        ("NaN", np.full((3, 6), np.nan, np.float32)),
+        ("zero std", np.zeros((3, 6), np.float32)),
+        ("another width", np.ones((3, 7), np.float32)),
+        ("other seeds", np.ones((2, 6), np.float32)),
+        ("float64", np.ones((3, 6))),
+        ("a number", np.float32(1)),
+        ("objects", np.array([[1.0, "a"]], object)),
+    ):
+        yield name, _archive({**arrays, "std/mor": value})
+
+
+HOSTILE_HEADERS = (
+    "{'descr': '<f4', 'fortran_order': False, 'shape': (1125899906842624,), }",
+    "{'descr': '<f4', 'fortran_order': False, 'shape': (3, -6), }",
+    "{'descr': '<f4', 'fortran_order': False, 'shape': (4294967296, 4294967296), }",
+    "{'descr': '<f4', 'fortran_order': False, 'shape': (9223372036854775807, 0), }",
+    "{'descr': '|O', 'fortran_order': False, 'shape': (3, 6), }",
+    "{'descr': [('a', '|O')], 'fortran_order': False, 'shape': (3, 6), }",
+    "{'descr': '<f4', 'fortran_order': False, 'shape': (True, 6), }",
+    "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 6, 1" + "," + "1," * 80 + "), }",
+    "{'descr': '<f4'}",
+    "(" * 5000 + ")" * 5000,
+    "__import__('os').system('true')",
+)
+
+
+def npy(header: str, content: bytes = bytes(72)) -> bytes:
+    """A ``.npy`` file with a header of one's choice."""
+    text = header.encode() + b"\n"
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + content
+
+
+def _archive(
+    arrays: dict[str, Any], compression: int = zipfile.ZIP_STORED, twice: str | None = None
+) -> bytes:
+    """An ``.npz`` file without a digest, of arrays and of bytes that are taken as they are."""
+    import warnings
+
+    stream = io.BytesIO()
+    names = [*arrays] + ([twice] if twice else [])
+    with warnings.catch_warnings(), zipfile.ZipFile(stream, "w", compression) as archive:
+        warnings.simplefilter("ignore")
+        for name in names:
+            value = arrays[name]
+            if not isinstance(value, bytes):
+                buffer = io.BytesIO()
+                np.save(buffer, value, allow_pickle=True)
+                value = buffer.getvalue()
+            archive.writestr(f"{name}.npy", value)
+    return stream.getvalue()
+
+
+def facts_files(place: Path, generator: np.random.Generator, times: int) -> Iterator[Case]:
+    """``data.json`` of a run."""
+    path = place / "data.json"
+    write_facts(place, load_mfeat().select(["mor", "zer"]))
+    whole, content = read_facts(place), path.read_bytes()
+    plain = json.loads(content)
+    plain.pop("sha256", None)
+
+    def case(name: str, altered: bytes) -> Case:
+        return Case(name, path, altered, lambda: read_facts(place), whole, RunError)
+
+    yield from (case("a bit", altered) for altered in flipped(content, generator, 4 * times))
+    yield from (case("cut off", altered) for altered in cut(content, generator, times))
+    for name, change in _HOSTILE_FACTS:
+        altered = json.loads(json.dumps(plain))
+        change(altered)
+        yield case(name, json.dumps(altered).encode())._replace(whole=None)
+    for name, text in (
+        ("nested", "[" * 100_000 + "]" * 100_000),
+        ("nested objects", '{"a":' * 100_000 + "1" + "}" * 100_000),
+        ("a long number", '{"name": ' + "1" * 100_000 + "}"),
+        ("a list", "[]"),
+    ):
+        yield case(name, text.encode())._replace(whole=None)
+
+
+def _of_mor(**fields: Any) -> Callable[[dict[str, Any]], None]:
+    return lambda facts: facts["modalities"]["mor"].update(fields)
+
+
+_HOSTILE_FACTS: tuple[tuple[str, Callable[[dict[str, Any]], None]], ...] = (
+    ("objects", _of_mor(dtype="O")),
+    ("text", _of_mor(dtype="U5")),
+    ("complex", _of_mor(dtype="complex64")),
+    ("records", _of_mor(dtype="f4,f4")),
+    ("no dtype", _of_mor(dtype=None)),
+    ("a negative side", _of_mor(shape=[-6])),
+    ("no side", _of_mor(shape=[])),
+    ("half a side", _of_mor(shape=[1.5])),
+    ("a side in words", _of_mor(shape=["6"])),
+    ("a huge side", _of_mor(shape=[1 << 50])),
+    ("a side of a googol", _of_mor(shape=[10**100])),
+    ("sides of images", _of_mor(shape=[2, 3])),
+    ("a kind that is a list", _of_mor(kind=["vector"])),
+    ("a rule of its own", _of_mor(normalization={"rule": "odd", "mean": [], "std": []})),
+    ("a std of zero", _of_mor(normalization={"rule": "fixed", "mean": [0], "std": [0]})),
+    ("a mean in words", _of_mor(normalization={"rule": "fixed", "mean": ["0"], "std": [1]})),
+    ("means missing", _of_mor(normalization={"rule": "fixed", "mean": [], "std": []})),
+    ("a vocabulary of words", _of_mor(vocabulary_size="many")),
+    ("no modality", lambda facts: facts.update(modalities={})),
+    ("modalities in a list", lambda facts: facts.update(modalities=[])),
+    ("classes in a number", lambda facts: facts.update(classes=3)),
+    ("classes that are numbers", lambda facts: facts.update(classes=[1, 2])),
+    ("no class", lambda facts: facts.update(classes=[])),
+    ("a name that is a list", lambda facts: facts.update(name=["mfeat"])),
+    ("more than it should hold", lambda facts: facts.update(colour=1)),
+    ("less than it should hold", lambda facts: facts.pop("metric")),
+    ("a truth that is a number", lambda facts: facts.update(multi_label=2)),
+)
+
+FAMILIES: dict[str, Callable[[Path, np.random.Generator, int], Iterator[Case]]] = {
+    "statistics.npz": statistics_files,
+    "data.json": facts_files,
+}
+
+
+def attack(family: str, place: Path, seed: int, times: int) -> tuple[int, int, list[str]]:
+    """Gives the family's files to their reader.
+
+    Returns:
+      How many were refused, how many were made that had to be, and what went wrong.
+    """
+    place.mkdir(parents=True, exist_ok=True)
+    found: collections.Counter[str] = collections.Counter()
+    wrong = []
+    for case in FAMILIES[family](place, np.random.default_rng(seed), times):
+        result = outcome(case)
+        found[result if result in ("refused", "harmless") else "wrong"] += 1
+        if result not in ("refused", "harmless"):
+            wrong.append(f"{family}: {case.name}: {result}")
+    return found["refused"], found["refused"] + found["wrong"], wrong
+
+
+def main() -> int:
+    """Prints how many files were refused, of how many."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--times", type=int, default=200, help="how many files are damaged at random"
+    )
+    parser.add_argument("--only", choices=sorted(FAMILIES), help="one family of files")
+    given = parser.parse_args()
+    total, made, wrong = 0, 0, []
+    with tempfile.TemporaryDirectory() as place:
+        for number, family in enumerate([given.only] if given.only else FAMILIES):
+            refused, of, faults = attack(family, Path(place) / str(number), given.seed, given.times)
+            print(f"{family}: hostile files refused / made: {refused} / {of}", flush=True)
+            total, made, wrong = total + refused, made + of, [*wrong, *faults]
+    print(f"in all: hostile files refused / made: {total} / {made}")
+    print("\n".join(wrong))
+    return bool(wrong)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
