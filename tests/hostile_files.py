@@ -285,7 +285,7 @@ PICKLE_BOMBS: dict[str, bytes] = {
     "one long tuple as many keys": _PROTOCOL
     + b"}("
     + b"N" * 9999
-    + b"tq\x00"
+    + b"tq\x000"
     + b"h\x00Ns" * 9999
     + b".",
     "keys of one hash": _PROTOCOL
