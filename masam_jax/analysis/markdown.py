@@ -7,13 +7,13 @@ _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 _MARKS = frozenset("\\`*|~$")
 
 
-def escape(text: str) -> str:
+def escape_markdown(text: str) -> str:
     r"""One line that shows the text: no markup, no HTML, no cell or line of its own.
 
     Examples:
-      >>> print(escape("MASAM <b>|ρ| = 12</b>"))
+      >>> print(escape_markdown("MASAM <b>|ρ| = 12</b>"))
       MASAM &lt;b&gt;\|ρ\| = 12&lt;/b&gt;
-      >>> print(escape("late_fusion, _emphasis_"))
+      >>> print(escape_markdown("late_fusion, _emphasis_"))
       late_fusion, \_emphasis\_
     """
     escaped = "".join(_ENTITIES.get(c, f"\\{c}" if c in _MARKS else c) for c in one_line(text))
@@ -21,11 +21,11 @@ def escape(text: str) -> str:
     return re.sub(r"(?<!\w)_|_(?!\w)|\](?=\()", r"\\\g<0>", escaped)
 
 
-def code(text: str) -> str:
+def code_span(text: str) -> str:
     r"""A span of code, in a fence longer than any within it.
 
     Examples:
-      >>> print(code("a`b|c"))
+      >>> print(code_span("a`b|c"))
       ``a`b\|c``
     """
     line = one_line(text)

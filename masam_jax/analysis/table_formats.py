@@ -6,7 +6,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from masam_jax.analysis.markdown import escape
+from masam_jax.analysis.markdown import escape_markdown
 from masam_jax.analysis.rows import Row, Rows, is_emphasized, shown_cells
 from masam_jax.training.classification_metrics import phrase
 from masam_jax.training.storage.csv_text import csv_text
@@ -22,10 +22,10 @@ def to_markdown(rows: Rows) -> str:
     if not rows:
         return ""
     shown = shown_cells([row.cells() for row in rows])
-    headings = list(map(escape, shown[0]))
+    headings = list(map(escape_markdown, shown[0]))
     lines = [_markdown_line(headings), _markdown_line([":--", *["--:"] * (len(headings) - 1)])]
     for row, line in zip(rows, shown, strict=True):
-        cells = list(map(escape, line.values()))
+        cells = list(map(escape_markdown, line.values()))
         if is_emphasized(row, rows):
             cells[1] = f"**{cells[1]}**"
         lines.append(_markdown_line(cells))

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from masam_jax.analysis.markdown import code, escape, one_line
+from masam_jax.analysis.markdown import code_span, escape_markdown, one_line
 from masam_jax.analysis.plots import save_plots
 from masam_jax.analysis.report import save_tables, write_report
 from masam_jax.analysis.table_formats import to_rich
@@ -97,6 +97,6 @@ def test_a_slug_is_no_path(run, tmp_path, slug):
 
 def test_one_line_and_code():
     assert one_line("a\n\tb\x00\u200b") == "a b"
-    assert escape("a_b _c_ d_") == "a_b \\_c\\_ d\\_"
-    assert code("``x`") == "``` ``x` ```"
-    assert code("masam:rho=1\n| x") == "`masam:rho=1 \\| x`"
+    assert escape_markdown("a_b _c_ d_") == "a_b \\_c\\_ d\\_"
+    assert code_span("``x`") == "``` ``x` ```"
+    assert code_span("masam:rho=1\n| x") == "`masam:rho=1 \\| x`"

@@ -18,7 +18,7 @@ from masam_jax.data.builders.build_job import BuildJob, OnSample
 from masam_jax.data.builders.index import Index
 from masam_jax.data.builders.parallel import Encode, EncodedCache, encode_in_order
 from masam_jax.data.builders.quiet_tfds import quiet_tfds
-from masam_jax.data.builders.source import Listing, Record
+from masam_jax.data.builders.source import Listing, Record, check_places
 from masam_jax.data.damaged_media import DamagedMedia
 from masam_jax.data.draws import Draws
 from masam_jax.data.modality import Modality
@@ -255,6 +255,7 @@ class PublishedBuilder(tfds.core.GeneratorBasedBuilder):
                 f"{self.MANUAL_DOWNLOAD_INSTRUCTIONS}"
             )
         listing = self.listing(source)
+        check_places(source, listing)
         if not listing.records:
             raise ValueError(f"{self.name}: {source} lists no sample.")
         place = Path(self.data_dir)

@@ -13,10 +13,11 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from masam_jax.core.specs import Options, option
+from masam_jax.data.array_files import read_npy
 from masam_jax.data.builders.base import PublishedBuilder
 from masam_jax.data.builders.food101_lists import read_lists
 from masam_jax.data.builders.source import Listing, Record, file_digest
-from masam_jax.data.damaged_media import DamagedMedia
+from masam_jax.data.damaged_media import DamagedMedia, require_file
 from masam_jax.data.draws import Draws
 from masam_jax.data.modality import IMAGENET, Modality, Normalization
 from masam_jax.data.transforms.image_augmentation import (
@@ -25,11 +26,14 @@ from masam_jax.data.transforms.image_augmentation import (
     random_resized_crop,
     resize_shorter,
 )
+from masam_jax.data.transforms.image_file import image_bytes, opened_image
 from masam_jax.data.transforms.tokens import Tokenizer, count_words, pad_tokens, read_vocabulary
 
 _BERT_WIDTH = 768
 _VOCABULARY, _FEATURES = "vocab.txt", "features"
 _JPEG_QUALITY = 95
+# Of BERT's features of one title.
+_MOST_FEATURE_BYTES = 2**26
 
 _NAMES = """
 apple_pie baby_back_ribs baklava beef_carpaccio beef_tartare beet_salad beignets bibimbap
@@ -251,11 +255,9 @@ class Food101(PublishedBuilder):
 
 def _read_jpeg(path: Path) -> bytes:
     """The file's content as JPEG in RGB, decoded once to see that it can be."""
-    from PIL import Image
-
     try:
-        content = path.read_bytes()
-        with Image.open(io.BytesIO(content)) as image:
+        content = image_bytes(path)
+        with opened_image(content) as image:
             image.load()
             if image.format in ("JPEG", "MPO") and image.mode == "RGB":
                 return content
@@ -264,6 +266,8 @@ def _read_jpeg(path: Path) -> bytes:
             written = io.BytesIO()
             opaque.convert("RGB").save(written, "JPEG", quality=_JPEG_QUALITY, subsampling=0)
             return written.getvalue()
+    except DamagedMedia:
+        raise
     except Exception as error:
         # Each of Pillow's decoders has its own kinds of error.
         raise DamagedMedia(f"{path}: {error}") from error
@@ -272,8 +276,9 @@ def _read_jpeg(path: Path) -> bytes:
 def _read_features(path: Path) -> np.ndarray:
     """BERT's features of a title, float32 ``[n, 768]``."""
     try:
-        features = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        require_file(path, _MOST_FEATURE_BYTES)
+        features = read_npy(path)
+    except (OSError, ValueError) as error:
         raise DamagedMedia(f"{path}: {error}") from error
     shape = np.shape(features)
     if len(shape) != 2 or shape[1] != _BERT_WIDTH or not shape[0]:
