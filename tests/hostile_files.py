@@ -10,17 +10,29 @@ import collections
 import io
 import json
 import pickle
+import struct
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import av
 import numpy as np
+import soundfile
+from PIL import Image
 
 from masam_jax.config.errors import RunError
 from masam_jax.data import load_mfeat
 from masam_jax.data.builders.array_unpickler import load_arrays
+from masam_jax.data.builders.food101 import _read_features, _read_jpeg
+from masam_jax.data.builders.source import Listing, Record, check_places
+from masam_jax.data.damaged_media import DamagedMedia
+from masam_jax.data.transforms.audio_clip import read_audio_track, read_wave
+from masam_jax.data.transforms.chest_xray import read_xray
+from masam_jax.data.transforms.video_frames import read_frames
+from masam_jax.models.weights.safetensors_file import read_safetensors, take
 from masam_jax.training.storage.data_facts import read_facts, write_facts
 from masam_jax.training.storage.surroundings import read_statistics, write_statistics
 
@@ -49,7 +61,8 @@ class Case(NamedTuple):
 
 def outcome(case: Case) -> str:
     """``"refused"``, ``"harmless"``, or what went wrong."""
-    case.path.write_bytes(case.content)
+    if not case.path.is_dir():
+        case.path.write_bytes(case.content)
     try:
         found = case.read()
     except case.error as error:
@@ -382,10 +395,224 @@ PICKLE_BOMBS: dict[str, bytes] = {
     "an unknown opcode": b"\xff.",
 }
 
+
+def weights(place: Path, generator: np.random.Generator, times: int) -> Iterator[Case]:
+    """``.safetensors`` files."""
+    del generator, times
+    path = place / "weights.safetensors"
+
+    def read() -> Any:
+        tensors = read_safetensors(path)
+        # The names of tensors are what a reader of the weights sees of the file.
+        try:
+            return take(tensors, "a", (2,))
+        except ValueError as error:
+            raise ValueError(f"{path.name}: {error}") from error
+
+    def case(name: str, header: Any, content: bytes = bytes(8), length: int | None = None) -> Case:
+        text = header if isinstance(header, bytes) else json.dumps(header).encode()
+        start = struct.pack("<Q", len(text) if length is None else length)
+        return Case(name, path, start + text + content, read)
+
+    def tensor(dtype: str = "F32", shape: Any = (2,), offsets: Any = (0, 8)) -> dict[str, Any]:
+        return {"dtype": dtype, "shape": list(shape), "data_offsets": list(offsets)}
+
+    yield case("a header of 2 ** 60 bytes", {"a": tensor()}, length=1 << 60)
+    yield case("a header of 100 MB", {"a": tensor()}, length=99_999_999)
+    yield case("parts that overlap", {"a": tensor(), "b": tensor(offsets=(4, 12))}, bytes(12))
+    yield case("parts that are the same", {"a": tensor(), "b": tensor()})
+    yield case("cut off", {"a": tensor()}, bytes(4))
+    yield case("longer", {"a": tensor()}, bytes(9))
+    yield case("a hole", {"a": tensor(offsets=(4, 12))}, bytes(12))
+    yield case("offsets the other way", {"a": tensor(offsets=(8, 0))})
+    for dtype in (
+        "F13",
+        "F8_E4M3",
+        "F8_E5M2",
+        "F4",
+        "F6_E2M3",
+        "E8M0",
+        "U64",
+        "C64",
+        "BOOL",
+        3,
+        None,
+    ):
+        for count in (1, 2, 8, 16):
+            yield case(f"dtype {dtype} [{count}]", {"a": tensor(dtype, (count,))})
+    yield case("integers", {"a": tensor("I32")})
+    yield case("a side below zero", {"a": tensor(shape=(-2,))})
+    yield case("sides of 2 ** 40", {"a": tensor(shape=(1 << 40, 1 << 40))})
+    yield case("2 ** 62 times nothing", {"a": tensor(shape=(1 << 62, 0), offsets=(0, 0))}, b"")
+    yield case("5001 axes", {"a": tensor(shape=[1] * 5000 + [2])})
+    yield case("another shape", {"a": tensor(shape=(1, 2))})
+    yield case("a number", {"a": tensor(shape=())})
+    yield case("not finite", {"a": tensor()}, b"\xff" * 8)
+    yield case("no tensor", {}, b"")
+    yield case("a list", [])
+    yield case("nested", b'{"a":' * 100_000 + b"1" + b"}" * 100_000)
+    yield case("metadata of numbers", {"__metadata__": {"a": 1}, "a": tensor()})
+    for content in (b"", b"abc", b"PK\x03\x04" * 50, b"\x89PNG\r\n\x1a\n"):
+        yield Case("another file", path, content, read)
+
+
+def media(place: Path, generator: np.random.Generator, times: int) -> Iterator[Case]:
+    """Images, sounds and videos, as the builders read them."""
+    pixels = generator.integers(0, 256, (16, 12, 3), np.uint8)
+    readers: dict[str, Callable[[Path], Any]] = {
+        "xray": read_xray,
+        "photograph": _read_jpeg,
+        "sound": read_wave,
+        "clip": read_frames,
+        "track": read_audio_track,
+        "features": _read_features,
+    }
+
+    def case(kind: str, name: str, content: bytes, may_differ: bool = False) -> Case:
+        path = place / f"{kind}.bin"
+        read = readers[kind]
+        return Case(name, path, content, lambda: read(path), None, DamagedMedia, may_differ)
+
+    for form in ("PNG", "JPEG", "GIF", "BMP", "TIFF"):
+        stream = io.BytesIO()
+        Image.fromarray(pixels).save(stream, form)
+        for altered in flipped(stream.getvalue(), generator, times // 4):
+            yield case("xray", f"a bit of {form}", altered, True)
+            yield case("photograph", f"a bit of {form}", altered, True)
+        for altered in cut(stream.getvalue(), generator, times // 10):
+            yield case("xray", f"{form} cut off", altered, True)
+    for width, height in (
+        (1 << 30, 1 << 30),
+        (50_000, 50_000),
+        (9_000, 9_000),
+        (60_000, 1),
+        (0, 5),
+    ):
+        for kind in ("xray", "photograph"):
+            yield case(kind, f"a PNG of {width} x {height}", png(width, height))
+            yield case(kind, f"a GIF of {width} x {height}", _gif(width & 65535, height & 65535))
+            yield case(kind, f"a BMP of {width} x {height}", _bmp(width, height))
+    for frames, rate, channels in (
+        (1 << 31, 16_000, 1),
+        (4, 1, 1),
+        (4, (1 << 32) - 1, 1),
+        (4, 2_000_003, 1),
+        (0, 16_000, 1),
+        (4, 16_000, 0),
+        (4, 16_000, 65_535),
+    ):
+        whole = wav(frames, rate, channels)
+        # libsndfile goes by the file's length where it can.
+        yield case("sound", f"a WAV of {frames} at {rate} Hz", whole, frames == 1 << 31)
+    yield case("sound", "a FLAC of 2 ** 36 samples", _flac((1 << 36) - 1))
+    stream = io.BytesIO()
+    soundfile.write(stream, generator.normal(size=400), 16_000, format="WAV")
+    for altered in flipped(stream.getvalue()[:64], generator, times):
+        yield case("sound", "a bit of a WAV's header", altered + stream.getvalue()[64:], True)
+        yield case("track", "a bit of a WAV's header", altered + stream.getvalue()[64:], True)
+    video = stored_clip(place)
+    for kind in ("clip", "track"):
+        for altered in flipped(video[:2000], generator, times // 4):
+            yield case(kind, "a bit of a video's header", altered + video[2000:], True)
+        for altered in cut(video, generator, times // 10):
+            yield case(kind, "a video cut off", altered, True)
+        yield case(kind, "a playlist", b"#EXTM3U\n#EXTINF:1,\n/etc/passwd\n#EXT-X-ENDLIST\n")
+        yield case(kind, "an address", b"ffconcat version 1.0\nfile /etc/passwd\n")
+        yield case(kind, "an image", png(12, 16))
+    for header in HOSTILE_HEADERS:
+        yield case("features", header, npy(header))
+    for kind in readers:
+        yield case(kind, "nothing", b"")
+        yield case(kind, "text", b"no media\n" * 50)
+
+
+def _chunk(name: bytes, content: bytes) -> bytes:
+    check = zlib.crc32(name + content)
+    return len(content).to_bytes(4, "big") + name + content + check.to_bytes(4, "big")
+
+
+def png(width: int, height: int) -> bytes:
+    """A PNG file whose header says so, and which has one row."""
+    header = struct.pack(">IIBBBBB", width & 0x7FFFFFFF, height & 0x7FFFFFFF, 8, 0, 0, 0, 0)
+    row = zlib.compress(bytes(min(width, 1 << 20) + 1))
+    parts = ((b"IHDR", header), (b"IDAT", row), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(*part) for part in parts)
+
+
+def _gif(width: int, height: int) -> bytes:
+    size = struct.pack("<HH", width, height)
+    return b"GIF89a" + size + b"\x80\0\0" + bytes(6) + b"," + bytes(4) + size + b"\0\x02\x01\0\0;"
+
+
+def _bmp(width: int, height: int) -> bytes:
+    header = struct.pack("<IiiHHIIiiII", 40, width & 0x7FFFFFFF, height, 1, 24, 0, 0, 0, 0, 0, 0)
+    return b"BM" + struct.pack("<IHHI", 54, 0, 0, 54) + header
+
+
+def wav(frames: int, rate: int, channels: int) -> bytes:
+    """A WAV file of 16 bits whose header says so, and which has at most four samples."""
+    size = frames * 2 * channels & 0xFFFFFFFF
+    block = 2 * channels & 0xFFFF
+    form = struct.pack("<HHIIHH", 1, channels, rate, rate * block & 0xFFFFFFFF, block, 16)
+    parts = b"fmt " + struct.pack("<I", 16) + form + b"data" + struct.pack("<I", size)
+    content = parts + bytes(min(frames, 4) * 2 * min(channels, 2))
+    return b"RIFF" + struct.pack("<I", len(content) + 4) + b"WAVE" + content
+
+
+def _flac(samples: int) -> bytes:
+    info = struct.pack(">HH", 4096, 4096) + bytes(6)
+    info += (16_000 << 44 | 0 << 41 | 15 << 36 | samples).to_bytes(8, "big") + bytes(16)
+    return b"fLaC\x80" + len(info).to_bytes(3, "big") + info
+
+
+def stored_clip(place: Path) -> bytes:
+    """A short video without sound."""
+    path = place / "whole.avi"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=5)
+        stream.width, stream.height, stream.pix_fmt = 32, 16, "yuv420p"
+        for number in range(8):
+            picture = np.full((16, 32, 3), 25 * number, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+    content = path.read_bytes()
+    path.unlink()
+    return content
+
+
+def lists(place: Path, generator: np.random.Generator, times: int) -> Iterator[Case]:
+    """Lists that name files outside of the source."""
+    del generator, times
+    for name in OUTSIDE:
+        path = place / "train.csv"
+
+        def read(name: str = name) -> None:
+            source = {"image": place / name, "more": (place / "a.png", [place / name])}
+            record = Record("sample", "train", 0, source)
+            check_places(place, Listing((record,), {}))
+
+        yield Case(name, path, name.encode(), read)._replace(path=place)
+
+
+OUTSIDE = (
+    "../../etc/passwd",
+    "/etc/passwd",
+    "a/../../x",
+    "a/b/../../../x",
+    "..",
+    "../",
+    "a\0b",
+    "//etc/passwd",
+    "./../x",
+)
+
 FAMILIES: dict[str, Callable[[Path, np.random.Generator, int], Iterator[Case]]] = {
     "statistics.npz": statistics_files,
     "data.json": facts_files,
     "pickles": pickles,
+    "weights": weights,
+    "media": media,
+    "lists": lists,
 }
 
 

@@ -13,6 +13,7 @@ from masam_jax.data.transforms.media_container import open_media
 _FULL_SCALE = 32768.0
 _RATES = (1_000, 400_000)
 _MOST_SAMPLES = 2**27
+_MOST_CHANNELS = 8
 
 
 def read_wave(path: Path) -> tuple[np.ndarray, int]:
@@ -67,12 +68,18 @@ def read_audio_track(path: Path) -> tuple[np.ndarray, int]:
             _check_sound(path, rate, 0)
             planar = av.AudioResampler(format="fltp")
             for frame in container.decode(audio=0):
+                # PyAV reads beyond the planes that it has room for.
+                if frame.layout.nb_channels > _MOST_CHANNELS:
+                    raise DamagedMedia(f"{path}: it has {frame.layout.nb_channels} channels.")
                 read = [part.to_ndarray() for part in planar.resample(frame)]
                 parts += read
                 held += sum(part.size for part in read)
                 _check_sound(path, rate, held)
             parts += [part.to_ndarray() for part in planar.resample(None)] if parts else []
-    except (OSError, av.FFmpegError, ValueError) as error:
+    except DamagedMedia:
+        raise
+    # FFmpeg's errors, and PyAV's of a track without a codec.
+    except Exception as error:
         raise damaged(path, error) from error
     channels = np.concatenate(parts, axis=1) if parts else np.zeros((1, 0), np.float32)
     return _mono(channels, path), rate

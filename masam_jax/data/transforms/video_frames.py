@@ -43,8 +43,6 @@ def read_frames(path: Path, *, rate: float = 1.0, limit: int = 10) -> list[np.nd
       DamagedMedia: the file is missing or damaged, has no video, or its frames have more than 32
         million pixels, or sides of which one is 50 times the other.
     """
-    import av
-
     require_file(path)
     frames: list[np.ndarray] = []
     start = None
@@ -68,7 +66,10 @@ def read_frames(path: Path, *, rate: float = 1.0, limit: int = 10) -> list[np.nd
                 frames.append(frame.to_ndarray(format="rgb24"))
                 if len(frames) == limit:
                     break
-    except (OSError, av.FFmpegError, ValueError) as error:
+    except DamagedMedia:
+        raise
+    # FFmpeg's errors, and PyAV's of a track without a codec.
+    except Exception as error:
         raise damaged(path, error) from error
     if not frames:
         raise DamagedMedia(f"{path}: it holds no frame.")
