@@ -25,6 +25,7 @@ from masam_jax.cli.sample_progress import SampleProgress
 from masam_jax.cli.terminable import terminable
 from masam_jax.cli.words import DATASETS, typed
 from masam_jax.config.errors import RunError, user_errors
+from masam_jax.core.extras import install_extras
 from masam_jax.data.dataset_spec import (
     DatasetSpec,
     MissingPackage,
@@ -144,7 +145,7 @@ def _verify(dataset: DatasetSpec, command: VerifyDataset, console: Console, erro
         from masam_jax.analysis.contact_sheet import check_sheet_path, write_contact_sheet
     except ModuleNotFoundError as error:
         raise RunError(
-            f"masam datasets verify needs {error.name}: pip install 'masam_jax[analysis]'"
+            f"masam datasets verify needs {error.name}: {install_extras('analysis')}"
         ) from error
 
     name = write_dataset(dataset)

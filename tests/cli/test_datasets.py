@@ -15,6 +15,7 @@ from rich.console import Console
 
 from masam_jax.cli import command_line as cli
 from masam_jax.cli.sample_progress import SampleProgress
+from masam_jax.core.extras import install_extras
 from masam_jax.data.builders.adni import Adni
 from masam_jax.data.builders.registry import BUILDERS, default_source
 from masam_jax.data.damaged_media import DamagedMedia
@@ -89,7 +90,7 @@ def test_without_the_extra_the_list_says_what_to_install(run, monkeypatch):
     assert rows["mfeat"][0] == "UCI Multiple Features"
     assert rows["crema_d"] == ["emotion (6) from speech and face", *["—"] * 4]
     names = ", ".join(sorted(BUILDERS))
-    need = "needs the package tensorflow_datasets: pip install 'masam_jax[data]'"
+    need = f"needs the package tensorflow_datasets: {install_extras('data')}"
     assert f"{names}: {need}" in output
     code, _, errors = run("prepare", "crema_d")
     assert code == 2

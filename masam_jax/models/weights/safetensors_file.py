@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 import jax.numpy as jnp
 import numpy as np
 
+from masam_jax.core.extras import install_extras
 from masam_jax.core.specs import nearest
 
 
@@ -29,8 +30,7 @@ def read_safetensors(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
         from safetensors.numpy import load_file
     except ImportError as error:
         raise ImportError(
-            "reading .safetensors files needs the package safetensors:"
-            " pip install 'masam_jax[weights]'"
+            f"reading .safetensors files needs the package safetensors: {install_extras('weights')}"
         ) from error
     if not os.path.isfile(path):
         raise ValueError(f"{os.fspath(path)} is missing; a .safetensors file is needed.")

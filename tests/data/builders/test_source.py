@@ -34,5 +34,5 @@ def test_a_published_list_that_leads_out_is_refused(tmp_path):
     for name in ("train", "test"):
         (source / f"{name}.csv").write_text(f"../../../{name},ANG\n")
     builder = CremaD(data_dir=tmp_path / "data")
-    with pytest.raises(ValueError, match=r"name the file .*\.\./\.\./\.\./train\.wav.*lies elsewhere"):
+    with pytest.raises(ValueError, match=r"\.\./\.\./\.\./train\.wav.*lies elsewhere"):
         builder.prepare(source)
