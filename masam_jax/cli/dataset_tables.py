@@ -9,6 +9,7 @@ from rich.text import Text
 
 from masam_jax.cli.printing import print_plain
 from masam_jax.data.builders.registry import BUILDERS
+from masam_jax.data.constant_inputs import describe_constants
 from masam_jax.data.description import Description, describe_normalization
 from masam_jax.data.verification import Verification
 from masam_jax.training.classification_metrics import title as metric_title
@@ -76,6 +77,9 @@ def print_preparation(console: Console, found: Description, named: int) -> None:
             rest = len(prepared.damaged) - named
             file = found.place / "metadata.json" if found.place else ""
             print_plain(console, f'  … and {rest:,} more, under "damaged" in {file}')
+
+    for line in describe_constants(prepared.constant, named):
+        print_plain(console, line)
 
 
 def print_description(console: Console, found: Description) -> None:

@@ -6,7 +6,7 @@ import collections
 import dataclasses
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -46,6 +46,7 @@ class PreparedCopy:
     Attributes:
       splits: split of the source -> number of samples, train first.
       damaged: samples that were left out -> why.
+      constant: stored part -> samples in which all of its values are one.
       provenance: rule and checksums of the lists they were made from.
       options: that they were prepared with, as specifications write them.
       digest: sha256 of names, splits, labels and groups.
@@ -53,6 +54,7 @@ class PreparedCopy:
 
     splits: Mapping[str, int]
     damaged: Mapping[str, str]
+    constant: Mapping[str, Sequence[str]]
     provenance: Mapping[str, str]
     options: Mapping[str, str]
     digest: str
@@ -206,6 +208,7 @@ def _prepared_copy(builder: PublishedBuilder) -> PreparedCopy:
     return PreparedCopy(
         splits={split: counts[split] for split in order},
         damaged=builder.damaged,
+        constant=builder.constant,
         provenance=builder.provenance,
         options={name: write_value(value) for name, value in builder.prepared_options.items()},
         digest=index.digest(),

@@ -7,7 +7,7 @@ import dataclasses
 import io
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,6 +19,7 @@ from masam_jax.data.builders.index import Index
 from masam_jax.data.builders.parallel import Encode, EncodedCache, encode_in_order
 from masam_jax.data.builders.quiet_tfds import quiet_tfds
 from masam_jax.data.builders.source import Listing, Record, check_places
+from masam_jax.data.constant_inputs import constant_parts
 from masam_jax.data.damaged_media import DamagedMedia
 from masam_jax.data.draws import Draws
 from masam_jax.data.modality import Modality
@@ -225,6 +226,12 @@ class PublishedBuilder(tfds.core.GeneratorBasedBuilder):
         """Samples left out when the data were prepared, and why."""
         return self._metadata()["damaged"]
 
+    @property
+    def constant(self) -> Mapping[str, Sequence[str]]:
+        """Stored part -> samples in which all of its values are one: silence, or one colour."""
+        # Data that were prepared before this was looked for say nothing.
+        return self._metadata().get("constant", {})
+
     def prepare(
         self,
         source: Path | None,
@@ -294,6 +301,7 @@ class PublishedBuilder(tfds.core.GeneratorBasedBuilder):
         metadata["provenance"] = dict(job.listing.provenance)
         metadata["options"] = dataclasses.asdict(self.options)
         metadata["damaged"] = {}
+        metadata["constant"] = {}
         metadata["index"] = {}
         splits = sorted({record.split for record in job.listing.records})
         return {split: self._generate_examples(split, job) for split in splits}
@@ -317,6 +325,8 @@ class PublishedBuilder(tfds.core.GeneratorBasedBuilder):
                     raise ValueError(f"{self.name}: {record.key}: {found}")
                 damaged[record.key] = str(found)
                 continue
+            for part in constant_parts(found):
+                self.info.metadata["constant"].setdefault(part, []).append(record.key)
             label = record.label
             table["keys"].append(record.key)
             table["groups"].append(record.group)
