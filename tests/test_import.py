@@ -86,6 +86,19 @@ def test_the_public_names_are_those_of_all():
     assert public == sorted(declared)
 
 
+@pytest.mark.parametrize("blocked", ["", "sys.modules['tyro'] = None\n"])
+def test_the_version_is_told(blocked):
+    """Also on a plain install; it is the one that the package was built as."""
+    program = (
+        f"import sys\n{blocked}sys.argv = ['masam', '--version']\n"
+        "from masam_jax.__main__ import main\nsys.exit(main())"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    root = Path(__file__).parents[1]
+    version = tomllib.loads((root / "pyproject.toml").read_text())["project"]["version"]
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"masam_jax {version}\n", "")
+
+
 def test_the_command_line_without_its_packages_says_what_to_install():
     """In an interpreter of its own: other tests of this process have imported the packages."""
     program = (

@@ -29,7 +29,9 @@ from masam_jax.methods import get_method, method_names
 # The word before those of `DATASET_COMMANDS`.
 DATASETS = "datasets"
 
-_DESCRIPTION = "MASAM for multimodal learning: train, compare, tune, evaluate."
+_DESCRIPTION = (
+    "MASAM for multimodal learning: train, compare, tune, evaluate. --version says which."
+)
 _METHOD_GRAMMAR = "A method is NAME[:OPTION=VALUE,...], as in masam:rho=12,select=all."
 _LISTS = (
     "all stands for every method with its defaults, and the ablations of masam; @PATH for what"

@@ -277,11 +277,12 @@ class _Weights:
             _need(type(value) in _VALUES or isinstance(value, np.generic), type(value).__name__)
             return 1 + (len(value) // 8 if isinstance(value, str | bytes) else 0), 0
         weight = 1 + (value.nbytes // 8 if type(value) is _Array else 0)
-        for item in _items(value):
-            # Most are numbers, of which there may be hundreds of millions.
-            if type(item) in _NUMBERS:
-                weight += 1
-                continue
+        items = _items(value)
+        # Most hold numbers alone, of which there may be hundreds of millions.
+        if _NUMBERS.issuperset(map(type, items)):
+            weight += len(items)
+            items = ()
+        for item in items:
             more, below = self.of(item, depth + 1)
             weight, height = weight + more, max(height, 1 + below)
             if weight > self._most:

@@ -6,7 +6,6 @@ import codecs
 import mmap
 import pickle
 import re
-import struct
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -136,17 +135,16 @@ class PickleMachine:
     # Numbers and constants.
 
     def _floats(self) -> None:
-        run = self._run(_FLOATS)
-        self._stack.extend(value for (value,) in struct.iter_unpack(">xd", run))
+        self._stack += np.frombuffer(self._run(_FLOATS), _FLOAT)["value"].tolist()
 
     def _bytes_of_int(self) -> None:
         self._stack.extend(self._run(_INTS_OF_1)[1::2])
 
     def _int2(self) -> None:
-        self._stack.extend(value for (value,) in struct.iter_unpack("<xH", self._run(_INTS_OF_2)))
+        self._stack += np.frombuffer(self._run(_INTS_OF_2), _INT_OF_2)["value"].tolist()
 
     def _int4(self) -> None:
-        self._stack.extend(value for (value,) in struct.iter_unpack("<xi", self._run(_INTS_OF_4)))
+        self._stack += np.frombuffer(self._run(_INTS_OF_4), _INT_OF_4)["value"].tolist()
 
     def _run(self, pattern: re.Pattern[bytes]) -> bytes:
         """Many opcodes of one kind: most of a file of numbers is of these."""
@@ -382,6 +380,10 @@ _KEYS = frozenset({str, bytes, int, float, bool, type(None)})
 _FLOATS, _INTS_OF_1, _INTS_OF_2, _INTS_OF_4 = (
     re.compile(rb"(?:%c.{%d}){1,%d}+" % (code, width, _RUN), re.DOTALL)
     for code, width in ((b"G", 8), (b"K", 1), (b"M", 2), (b"J", 4))
+)
+# An opcode and its value.
+_FLOAT, _INT_OF_2, _INT_OF_4 = (
+    np.dtype([("opcode", "u1"), ("value", kind)]) for kind in (">f8", "<u2", "<i4")
 )
 _REFUSED = {
     ord("P"): "a persistent object (PERSID)",
