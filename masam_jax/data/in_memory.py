@@ -16,6 +16,7 @@ from masam_jax.data.splits import Split, make_split
 
 # `masam` labels everything outside the encoders with this name, so no modality may have it.
 _RESERVED = "other"
+_LARGEST = 1e37
 # Modalities that a line names.
 _MOST_SHOWN = 8
 
@@ -51,6 +52,7 @@ class MultimodalData:
       specs: modality name -> what its samples look like; of modalities that it does not name,
         vectors ``[N, D]`` and images ``[N, H, W, C]``, standardised by feature or channel.
       present: modality name -> bool ``[N]``, the rows that have it; all do where it is not named.
+        Values that are not finite are zeros in rows that lack it.
       metric: what results are measured in, a name of ``masam_jax.training.classification_metrics``.
       splitter: draws the parts; at random when None, stratified where rows have one class.
 
@@ -88,8 +90,12 @@ class MultimodalData:
         """Checks the fields, sorts the modalities by name and freezes the arrays."""
         labels = _read_only(as_labels(self.labels, self.num_classes), np.dtype(np.int32))
         given = self.specs or {}
+        _check_names(self.features)
+        present = _validated_present(self.present, self.features, len(labels))
         features = {
-            m: _validated_features(m, _with_mask(self.features[m], given.get(m)), len(labels))
+            m: _validated_features(
+                m, _with_mask(self.features[m], given.get(m)), len(labels), present.get(m)
+            )
             for m in sorted(self.features)
         }
         if not features:
@@ -101,11 +107,12 @@ class MultimodalData:
             )
         for m, spec in given.items():
             check_modality(f"specs[{m!r}]", spec)
+            _check_tree(m, features[m], spec)
         specs = {m: given[m] if m in given else _default_spec(m, features[m]) for m in features}
         object.__setattr__(self, "labels", labels)
         object.__setattr__(self, "features", features)
         object.__setattr__(self, "specs", specs)
-        object.__setattr__(self, "present", _validated_present(self.present, features, len(labels)))
+        object.__setattr__(self, "present", {m: present[m] for m in features if present})
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -233,21 +240,50 @@ def _with_mask(features: Any, spec: Modality | None) -> Any:
     return {"values": values.astype(spec.dtype), "mask": np.ones(values.shape[:2], np.bool_)}
 
 
-def _validated_features(modality: str, features: Any, rows: int) -> Any:
-    if not modality or modality == _RESERVED or "/" in modality:
+def _check_names(features: Any) -> None:
+    if not isinstance(features, Mapping):
         raise ValueError(
-            f"features: {modality!r} cannot name a modality; a non-empty name without '/' "
-            f"and other than {_RESERVED!r} is needed."
+            f"features are a {type(features).__name__}; a dict of modalities is needed."
         )
+    for modality in features:
+        is_name = isinstance(modality, str) and modality and "/" not in modality
+        if not is_name or modality == _RESERVED:
+            raise ValueError(
+                f"features: {modality!r} cannot name a modality; a non-empty name without '/' "
+                f"and other than {_RESERVED!r} is needed."
+            )
+
+
+def _check_tree(modality: str, features: Any, spec: Modality) -> None:
+    """Refuses other parts than the kind has, and masks that are none; sizes are `verify`'s."""
+    name, wanted = f"features[{modality!r}]", spec.template
+    parts = sorted(features) if isinstance(features, Mapping) else "one array"
+    if parts != (sorted(wanted) if isinstance(wanted, Mapping) else "one array"):
+        raise ValueError(
+            f"{name} have {parts}; of kind {spec.kind!r} they have"
+            f" {sorted(wanted) if isinstance(wanted, Mapping) else 'one array'}."
+        )
+    if isinstance(wanted, Mapping) and features["mask"].dtype != np.bool_:
+        raise ValueError(
+            f"{name}['mask'] have dtype {features['mask'].dtype}; booleans are needed, True at real"
+            " steps: mask.astype(bool)."
+        )
+
+
+def _validated_features(modality: str, features: Any, rows: int, present: np.ndarray | None) -> Any:
     if isinstance(features, Mapping):
         return {
-            part: _validated_array(f"features[{modality!r}][{part!r}]", features[part], rows)
+            part: _validated_array(
+                f"features[{modality!r}][{part!r}]", features[part], rows, present
+            )
             for part in sorted(features)
         }
-    return _validated_array(f"features[{modality!r}]", features, rows)
+    return _validated_array(f"features[{modality!r}]", features, rows, present)
 
 
-def _validated_array(name: str, values: Any, rows: int) -> np.ndarray:
+def _validated_array(
+    name: str, values: Any, rows: int, present: np.ndarray | None = None
+) -> np.ndarray:
     try:
         array = np.asarray(values)
     except ValueError as error:
@@ -267,9 +303,25 @@ def _validated_array(name: str, values: Any, rows: int) -> np.ndarray:
     real = (np.integer, np.floating, np.bool_)
     if not any(np.issubdtype(array.dtype, kind) for kind in real):
         raise ValueError(f"{name} have dtype {array.dtype}; real numbers are needed.")
-    bad = int(np.count_nonzero(~np.isfinite(array)))
-    if bad:
-        raise ValueError(f"{name} hold {bad} non-finite values; none may be.")
+    if not array.size:
+        raise ValueError(f"{name} have shape {array.shape}; no side may be 0.")
+    finite = np.isfinite(array)
+    if present is not None and not finite[~present].all():
+        # What is missing is often written as NaN, and never looked at.
+        array = np.where(finite | present.reshape(-1, *[1] * (array.ndim - 1)), array, 0)
+        array = array.astype(np.asarray(values).dtype)
+        finite = np.isfinite(array)
+    bad = ~finite
+    if bad.any():
+        rows_of = np.unique(np.nonzero(bad)[0])
+        raise ValueError(
+            f"{name} hold {int(np.count_nonzero(bad))} non-finite values, in {len(rows_of)} rows,"
+            f" the first {rows_of[0]}; none may be, but in rows that `present` says are missing."
+        )
+    if np.issubdtype(array.dtype, np.floating) and float(np.abs(array).max()) > _LARGEST:
+        raise ValueError(
+            f"{name} hold values beyond {_LARGEST:g}, which float32 cannot standardise; scale them."
+        )
     return _read_only(array, array.dtype)
 
 
@@ -277,6 +329,8 @@ def _validated_present(
     present: Mapping[str, Any], features: Mapping[str, Any], rows: int
 ) -> dict[str, np.ndarray]:
     """Of every modality; empty where nothing is missing."""
+    if not isinstance(present, Mapping):
+        raise ValueError(f"present is a {type(present).__name__}; a dict of modalities is needed.")
     given = {modality: np.asarray(present[modality]) for modality in present}
     for modality, found in given.items():
         if modality not in features:

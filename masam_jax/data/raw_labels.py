@@ -21,6 +21,8 @@ def as_labels(labels: Any, num_classes: int) -> np.ndarray:
     Raises:
       ValueError: they are anything else; the message says how to make them what is needed.
     """
+    if not isinstance(num_classes, int | np.integer) or isinstance(num_classes, bool):
+        raise ValueError(f"num_classes is {num_classes!r}; an integer is needed.")
     array = _array(labels)
     if array.ndim == 2 and array.shape[1] == 1 and num_classes > 1:
         array = array[:, 0]

@@ -214,3 +214,59 @@ def test_repr_is_three_lines():
     many = repr(_data(features={f"m{i}": np.ones((4, 2)) for i in range(50)})).splitlines()
     assert len(many) == 3
     assert many[1].endswith(", and 42 more")
+
+
+def test_what_is_missing_may_be_nan():
+    has = np.array([True, False, True, True])
+    values = np.ones((4, 3), np.float32)
+    values[1] = np.nan
+    data = _data(features={"a": values, "b": np.ones((4, 2))}, present={"a": has})
+    np.testing.assert_array_equal(data.features["a"], [[1, 1, 1], [0, 0, 0], [1, 1, 1], [1, 1, 1]])
+    assert data.features["a"].dtype == np.float32
+    assert np.isnan(values[1]).all()
+    values[2, 0] = np.inf
+    with pytest.raises(ValueError, match=r"hold 1 non-finite values, in 1 rows, the first 2; none"):
+        _data(features={"a": values, "b": np.ones((4, 2))}, present={"a": has})
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"features": {"a": np.zeros((4, 0))}}, "no side may be 0"),
+        ({"features": {"a": np.zeros((4, 0, 2, 3))}}, "no side may be 0"),
+        ({"features": {"a": np.full((4, 1), 1e300)}}, "beyond 1e[+]37"),
+        ({"features": {1: np.zeros((4, 2)), "b": np.zeros((4, 2))}}, "1 cannot name a modality"),
+        ({"features": [1]}, "features are a list; a dict"),
+        ({"present": [True]}, "present is a list; a dict"),
+        ({"num_classes": 2.5}, "num_classes is 2.5; an integer"),
+        ({"num_classes": None}, "num_classes is None; an integer"),
+        ({"num_classes": True}, "num_classes is True; an integer"),
+        (
+            {
+                "features": {"a": {"values": np.ones((4, 5, 2)), "mask": np.ones((4, 5))}},
+                "specs": {"a": TREE_SPECS["steps"]},
+            },
+            r"\['mask'\] have dtype float64; booleans .*mask\.astype\(bool\)",
+        ),
+        (
+            {
+                "features": {"a": {"value": np.ones((4, 5, 2)), "mask": np.ones((4, 5), bool)}},
+                "specs": {"a": TREE_SPECS["steps"]},
+            },
+            r"features\['a'\] have \['mask', 'value'\]; of kind 'sequence' they have",
+        ),
+        (
+            {"features": {"a": np.ones((4, 5))}, "specs": {"a": TREE_SPECS["words"]}},
+            r"have one array; of kind 'tokens' they have \['mask', 'tokens'\]",
+        ),
+    ],
+)
+def test_odd_data_are_refused_at_the_door(changes, message):
+    with pytest.raises(ValueError, match=message):
+        _data(**changes)
+
+
+def test_data_of_one_class_are_split():
+    data = MultimodalData("one", {"a": np.ones((40, 5))}, np.zeros(40, int), 2)
+    split = data.split(seed=0, train_size=10, validation_size=10, test_size=10)
+    assert [len(part) for part in split[:3]] == [10, 10, 10]
