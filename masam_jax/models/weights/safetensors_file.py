@@ -27,7 +27,7 @@ def read_safetensors(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
       ImportError: the package safetensors is not installed.
     """
     try:
-        from safetensors.numpy import load_file
+        import safetensors.numpy
     except ImportError as error:
         raise ImportError(
             f"reading .safetensors files needs the package safetensors: {install_extras('weights')}"
@@ -35,7 +35,7 @@ def read_safetensors(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     if not os.path.isfile(path):
         raise ValueError(f"{os.fspath(path)} is missing; a .safetensors file is needed.")
     try:
-        tensors = load_file(path)
+        tensors = safetensors.numpy.load_file(path)
     # Its own kind of error, and NumPy's of dtypes and shapes that there cannot be.
     except Exception as error:
         raise ValueError(
