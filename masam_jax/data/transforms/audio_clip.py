@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from pathlib import Path
 
@@ -13,7 +14,6 @@ from masam_jax.data.transforms.media_container import open_media
 _FULL_SCALE = 32768.0
 _RATES = (1_000, 400_000)
 _MOST_SAMPLES = 2**27
-_MOST_CHANNELS = 8
 
 
 def read_wave(path: Path) -> tuple[np.ndarray, int]:
@@ -66,16 +66,16 @@ def read_audio_track(path: Path) -> tuple[np.ndarray, int]:
                 raise DamagedMedia(f"{path}: it has no audio track.")
             rate = int(container.streams.audio[0].rate or 0)
             _check_sound(path, rate, 0)
-            planar = av.AudioResampler(format="fltp")
-            for frame in container.decode(audio=0):
-                # PyAV reads beyond the planes that it has room for.
-                if frame.layout.nb_channels > _MOST_CHANNELS:
-                    raise DamagedMedia(f"{path}: it has {frame.layout.nb_channels} channels.")
-                read = [part.to_ndarray() for part in planar.resample(frame)]
-                parts += read
-                held += sum(part.size for part in read)
+            # Packed: of planes, PyAV reads beyond the end of eight or more, and the process ends.
+            packed = av.AudioResampler(format="flt")
+            for frame in itertools.chain(container.decode(audio=0), [None]):
+                if frame is None and not parts:
+                    break
+                for part in packed.resample(frame):
+                    count = part.layout.nb_channels
+                    parts.append(np.ascontiguousarray(part.to_ndarray().reshape(-1, count).T))
+                    held += part.samples * count
                 _check_sound(path, rate, held)
-            parts += [part.to_ndarray() for part in planar.resample(None)] if parts else []
     except DamagedMedia:
         raise
     # FFmpeg's errors, and PyAV's of a track without a codec.
