@@ -2,17 +2,23 @@
 
 import sys
 
+from masam_jax import __version__
+from masam_jax.core.extras import needs
+
 
 def main() -> int:
-    """Runs the command line; without its packages it says what to install, and returns 2."""
+    """Runs the command line; without its packages it says what to install, and returns 2.
+
+    ``--version`` needs none of them.
+    """
+    if sys.argv[1:] == ["--version"]:
+        print(f"masam_jax {__version__}")
+        return 0
     try:
-        from masam_jax.cli import command_line
+        with needs("the command line", "train", "analysis"):
+            from masam_jax.cli import command_line
     except ModuleNotFoundError as error:
-        print(
-            f"error: the command line needs the package {error.name}:"
-            " pip install 'masam_jax[train,analysis]'",
-            file=sys.stderr,
-        )
+        print(f"error: {error}", file=sys.stderr)
         return 2
     return command_line.main()
 

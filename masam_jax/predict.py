@@ -16,7 +16,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
-try:
+from masam_jax.core.extras import needs
+
+with needs("masam_jax.predict", "train"):
     import jax
     import jax.numpy as jnp
     import numpy as np
@@ -36,14 +38,6 @@ try:
     from masam_jax.training.saved_model import SavedModel, open_model
     from masam_jax.training.split_samples import split_rows, split_samples
     from masam_jax.training.storage.surroundings import check_splits, read_fitted, read_statistics
-except ModuleNotFoundError as error:
-    package = (error.name or "").partition(".")[0]
-    if package == "masam_jax":
-        raise
-    raise ModuleNotFoundError(
-        f"masam_jax.predict needs the package {package}: pip install 'masam_jax[train]'",
-        name=error.name,
-    ) from None
 
 __all__ = ["Prediction", "Predictor", "RunError", "load_predictor"]
 

@@ -1,8 +1,11 @@
 """Importing the library needs jax, optax, chex and numpy alone."""
 
+import ast
 import json
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -83,6 +86,19 @@ def test_the_public_names_are_those_of_all():
     assert public == sorted(declared)
 
 
+@pytest.mark.parametrize("blocked", ["", "sys.modules['tyro'] = None\n"])
+def test_the_version_is_told(blocked):
+    """Also on a plain install; it is the one that the package was built as."""
+    program = (
+        f"import sys\n{blocked}sys.argv = ['masam', '--version']\n"
+        "from masam_jax.__main__ import main\nsys.exit(main())"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    root = Path(__file__).parents[1]
+    version = tomllib.loads((root / "pyproject.toml").read_text())["project"]["version"]
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"masam_jax {version}\n", "")
+
+
 def test_the_command_line_without_its_packages_says_what_to_install():
     """In an interpreter of its own: other tests of this process have imported the packages."""
     program = (
@@ -92,14 +108,46 @@ def test_the_command_line_without_its_packages_says_what_to_install():
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 2
     assert done.stderr == (
-        "error: the command line needs the package tyro: pip install 'masam_jax[train,analysis]'\n"
+        "error: the command line needs the package tyro: pip install '.[train,analysis]' in a"
+        " clone of masam_jax, which is on no package index yet\n"
     )
 
 
-def test_inference_without_its_packages_says_what_to_install():
-    program = "import sys\nsys.modules['orbax'] = None\nimport masam_jax.predict"
+@pytest.mark.parametrize(
+    "module, room, package, extras",
+    [
+        ("predict", "predict", "orbax", "train"),
+        ("data", "data", "grain", "train"),
+        ("models", "models", "flax", "train"),
+        ("training.run", "data", "grain", "train"),
+        ("analysis", "analysis", "matplotlib", "train,analysis"),
+        ("analysis.tables", "analysis", "scipy", "train,analysis"),
+        ("tuning.tune", "tuning", "optuna", "train,tune"),
+    ],
+)
+def test_a_room_without_its_packages_says_what_to_install(module, room, package, extras):
+    """In an interpreter of its own, in which the package is not there."""
+    program = f"import sys\nsys.modules[{package!r}] = None\nimport masam_jax.{module}"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stderr.splitlines()[-1] == (
-        "ModuleNotFoundError: masam_jax.predict needs the package orbax:"
-        " pip install 'masam_jax[train]'"
+        f"ModuleNotFoundError: masam_jax.{room} needs the package {package}:"
+        f" pip install '.[{extras}]' in a clone of masam_jax, which is on no package index yet"
     )
+
+
+def test_hints_name_extras_that_there_are():
+    """And the way to have them is the one that README.md gives."""
+    root = Path(__file__).parents[1]
+    extras = tomllib.loads((root / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    named = set()
+    for path in (root / "masam_jax").rglob("*.py"):
+        for call in ast.walk(ast.parse(path.read_text())):
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Name):
+                words = [x.value for x in call.args if isinstance(x, ast.Constant)]
+                named |= set(words[1:] if call.func.id == "needs" else ())
+                named |= set(words if call.func.id == "install_extras" else ())
+        assert "pip install 'masam_jax[" not in path.read_text(), path
+    assert {"train", "analysis", "data", "tune", "weights"} <= named <= set(extras)
+    assert "`pip install '.[train,analysis]'`" in (root / "README.md").read_text()

@@ -309,6 +309,10 @@ def test_a_checkpoint_of_another_network_is_refused(comparison, tmp_path):
     data = json.loads((place / "data.json").read_text())
     data["modalities"]["m1"]["shape"] = [7]
     (place / "data.json").write_text(json.dumps(data))
+    with pytest.raises(RunError, match=r"data\.json is damaged: its content has not the digest"):
+        load_predictor(place, method="late_fusion", checkpoint="last")
+    del data["sha256"]
+    (place / "data.json").write_text(json.dumps(data))
     with pytest.raises(RunError, match=r"of another model: params/encoders/m1/\S+: .*16, 4.*7, 4"):
         load_predictor(place, method="late_fusion", checkpoint="last")
 

@@ -153,7 +153,7 @@ def _notes(rows: Sequence[Row]) -> list[str]:
     seeds = first.score.count
     notes = [
         r"% Needs \usepackage{booktabs}.",
-        f"% {first.split.capitalize()} split, "
+        f"% {escape(first.split.capitalize())} split, "
         + (f"mean and sample standard deviation over {seeds} seeds." if seeds > 1 else "one seed."),
     ]
     baseline = next((row for row in rows if row.is_baseline), None)
@@ -168,4 +168,6 @@ def _notes(rows: Sequence[Row]) -> list[str]:
 
 
 def _line(cells: Sequence[str]) -> str:
-    return " & ".join(cells) + r" \\"
+    line = " & ".join(cells)
+    # After a row's end a bracket or a star would belong to it.
+    return ("{}" if line.startswith(("[", "*")) else "") + line + r" \\"

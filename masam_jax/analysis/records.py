@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from masam_jax.analysis.markdown import one_line
 from masam_jax.analysis.primary_metric import primary_metric, primary_scores
 
 _RESULT_KEYS = ("spec", "slug", "title", "seeds")
@@ -136,11 +137,13 @@ def read_directory(directory: str | Path) -> Directory:
         _require_keys(path / "results.json", results, ("baseline", "methods"))
         for result in results["methods"]:
             _require_keys(path / "results.json", result, _RESULT_KEYS)
+        _require_names(path / "results.json", results["methods"])
         methods = [_read_method(path / "methods" / r["slug"], r) for r in results["methods"]]
         _require_baseline(path / "results.json", results)
     elif (path / "result.json").is_file():
         result = _read_object(path / "result.json")
         _require_keys(path / "result.json", result, _RESULT_KEYS)
+        _require_names(path / "result.json", [result])
         methods = [_read_method(path, result)]
         results = _single_results(methods[0])
     else:
@@ -254,7 +257,7 @@ def _dataset_name(*sources: dict[str, Any]) -> str | None:
 def _read_object(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_bytes())
-    except ValueError as error:
+    except (RecursionError, ValueError) as error:
         raise ValueError(f"{path} is not valid JSON: {error}") from error
     if not isinstance(content, dict):
         raise ValueError(f"{path} holds a JSON {type(content).__name__}; an object is needed")
@@ -269,6 +272,18 @@ def _require_keys(path: Path, content: dict[str, Any], keys: Sequence[str]) -> N
     missing = [key for key in keys if key not in content]
     if missing:
         raise ValueError(f"{path} lacks {missing}; found {sorted(content)}")
+
+
+def _require_names(path: Path, methods: Sequence[dict[str, Any]]) -> None:
+    """Names become those of files, which must stay in the directory, and titles a line of text."""
+    for result in methods:
+        for key in ("spec", "slug", "title"):
+            if not isinstance(result[key], str):
+                raise ValueError(f"{path}: {key} is {result[key]!r}; text is needed")
+        result["title"] = one_line(result["title"])
+        slug = result["slug"]
+        if not slug or slug != Path(slug).name or slug == ".." or "\0" in slug or "\\" in slug:
+            raise ValueError(f"{path}: slug is {slug[:100]!r}; a plain file name is needed")
 
 
 def _require_metric(path: Path, results: dict[str, Any]) -> None:

@@ -1,15 +1,15 @@
 """Three ways to write a table: Markdown, CSV, and the terminal (LaTeX has its own file)."""
 
-import csv
-import io
 from collections.abc import Sequence
 
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from masam_jax.analysis.markdown import escape_markdown
 from masam_jax.analysis.rows import Row, Rows, is_emphasized, shown_cells
 from masam_jax.training.classification_metrics import phrase
+from masam_jax.training.storage.csv_text import csv_text
 
 # What a narrow terminal does without, first things first.
 _DISPENSABLE = ("Probe, %", "Macro-F1, %", "Steps/s")
@@ -22,10 +22,10 @@ def to_markdown(rows: Rows) -> str:
     if not rows:
         return ""
     shown = shown_cells([row.cells() for row in rows])
-    headings = list(shown[0])
+    headings = list(map(escape_markdown, shown[0]))
     lines = [_markdown_line(headings), _markdown_line([":--", *["--:"] * (len(headings) - 1)])]
     for row, line in zip(rows, shown, strict=True):
-        cells = [text.replace("|", "\\|") for text in line.values()]
+        cells = list(map(escape_markdown, line.values()))
         if is_emphasized(row, rows):
             cells[1] = f"**{cells[1]}**"
         lines.append(_markdown_line(cells))
@@ -36,11 +36,7 @@ def to_csv(rows: Rows) -> str:
     """Comma-separated numbers in full precision; undefined ones are empty fields."""
     if not rows:
         return ""
-    stream = io.StringIO()
-    writer = csv.DictWriter(stream, list(rows[0].numbers()), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(row.numbers() for row in rows)
-    return stream.getvalue()
+    return csv_text([rows[0].numbers(), *(row.numbers().values() for row in rows)])
 
 
 def to_rich(rows: Rows, title: str | None = None, width: int = 100) -> Table:
@@ -58,7 +54,7 @@ def to_rich(rows: Rows, title: str | None = None, width: int = 100) -> Table:
       The table to print.
     """
     table = Table(
-        title=title or _title(rows),
+        title=Text(title or _title(rows) or "") or None,
         title_justify="left",
         caption_justify="left",
         box=box.SIMPLE_HEAD,
@@ -70,7 +66,7 @@ def to_rich(rows: Rows, title: str | None = None, width: int = 100) -> Table:
     lines, left_out = _fitted(shown_cells([row.terminal_cells() for row in rows]), width)
     for position, heading in enumerate(lines[0]):
         first = position == 0
-        table.add_column(heading, justify="left" if first else "right", no_wrap=not first)
+        table.add_column(Text(heading), justify="left" if first else "right", no_wrap=not first)
     for row, line in zip(rows, lines, strict=True):
         style = "bold" if is_emphasized(row, rows) else "dim" if row.is_baseline else None
         # Text, not markup: a title such as "MASAM [all]" would lose its brackets.

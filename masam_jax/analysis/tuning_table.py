@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from masam_jax.analysis import formatting
+from masam_jax.analysis.markdown import code_span, escape_markdown
 from masam_jax.analysis.primary_metric import primary_metric
 from masam_jax.analysis.statistics import summarize
 from masam_jax.training.classification_metrics import phrase
@@ -49,7 +50,7 @@ def tuning_to_markdown(best: dict[str, Any]) -> str:
     rows = tuning_cells(best)
     rules = [":--" if heading in ("Method", "Best") else "--:" for heading in rows[0]]
     lines = [
-        f"# {_title(best)}",
+        f"# {escape_markdown(_title(best))}",
         "",
         "Every method got the same number of trials, the first with its defaults; a method without"
         " anything to search got one. The test samples were not looked at.",
@@ -58,7 +59,9 @@ def tuning_to_markdown(best: dict[str, Any]) -> str:
         "| " + " | ".join(rules) + " |",
     ]
     for row in rows:
-        cells = [f"`{text}`" if name in ("Method", "Best") else text for name, text in row.items()]
+        cells = [
+            code_span(text) if name in ("Method", "Best") else text for name, text in row.items()
+        ]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 

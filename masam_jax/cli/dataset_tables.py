@@ -5,9 +5,11 @@ from collections.abc import Mapping
 import numpy as np
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from masam_jax.cli.printing import print_plain
 from masam_jax.data.builders.registry import BUILDERS
+from masam_jax.data.constant_inputs import describe_constants
 from masam_jax.data.description import Description, describe_normalization
 from masam_jax.data.verification import Verification
 from masam_jax.training.classification_metrics import title as metric_title
@@ -26,7 +28,7 @@ def dataset_table(rows: Mapping[str, Description | None]) -> Table:
         table.add_column(heading, justify="right" if heading == "Classes" else "left")
     for name, row in rows.items():
         if row is None:
-            table.add_row(name, BUILDERS[name].summary, *[_DASH] * 4)
+            _add(table, name, BUILDERS[name].summary, *[_DASH] * 4)
             continue
         if row.place is None:
             state = "ships with the package"
@@ -37,8 +39,14 @@ def dataset_table(rows: Mapping[str, Description | None]) -> Table:
         else:
             state = f"{sum(row.prepared.splits.values()):,} samples"
         classes = _count_classes(row) if row.multi_label else str(len(row.class_names))
-        table.add_row(
-            name, row.title, classes, ", ".join(row.modalities), metric_title(row.metric), state
+        _add(
+            table,
+            name,
+            row.title,
+            classes,
+            ", ".join(row.modalities),
+            metric_title(row.metric),
+            state,
         )
     return table
 
@@ -78,6 +86,9 @@ def print_preparation(console: Console, found: Description, named: int) -> None:
     for warning in prepared.warnings:
         print_plain(console, f"warning: {warning}")
 
+    for line in describe_constants(prepared.constant, named):
+        print_plain(console, line)
+
 
 def print_description(console: Console, found: Description) -> None:
     """All that is known of a data set."""
@@ -116,7 +127,7 @@ def class_table(description: Description, found: Verification) -> Table:
             count, size = int(counts[place]), len(found.parts[part])
             share = f" ({100 * count / size:.1f} %)" if description.multi_label else ""
             cells.append(f"{count:,}{share}")
-        table.add_row(name, *cells)
+        _add(table, name, *cells)
     table.add_section()
     table.add_row("samples", *[f"{len(rows):,}" for rows in found.parts.values()])
     return table
@@ -133,7 +144,8 @@ def statistics_table(found: Verification) -> Table:
         if each.steps is not None:
             steps = f"{each.steps[0]} to {each.steps[2]}, mean {each.steps[1]:.1f}"
         nan = found.nan_shares.get(name)
-        table.add_row(
+        _add(
+            table,
             name,
             each.spec.kind,
             " × ".join(map(str, each.spec.shape)),
@@ -158,7 +170,8 @@ def _modality_table(found: Description) -> Table:
     for heading in ("Modality", "Kind", "Shape", "Dtype", "Normalisation"):
         table.add_column(heading)
     for name, spec in found.modalities.items():
-        table.add_row(
+        _add(
+            table,
             name,
             spec.kind,
             " × ".join(map(str, spec.shape)),
@@ -173,8 +186,13 @@ def _option_table(found: Description) -> Table:
     for heading in ("Option", "Value", "Default", "Meaning"):
         table.add_column(heading)
     for option in found.options:
-        table.add_row(*option)
+        _add(table, *option)
     return table
+
+
+def _add(table: Table, *cells: str) -> None:
+    # Text, not markup: a class may be called "[other]".
+    table.add_row(*map(Text, cells))
 
 
 def _number(value: float) -> str:

@@ -25,6 +25,8 @@ from masam_jax.cli.sample_progress import SampleProgress
 from masam_jax.cli.terminable import terminable
 from masam_jax.cli.words import DATASETS, typed
 from masam_jax.config.errors import RunError, user_errors
+from masam_jax.core.extras import install_extras
+from masam_jax.data.constant_inputs import describe_constants
 from masam_jax.data.dataset_spec import (
     DatasetSpec,
     MissingPackage,
@@ -144,7 +146,7 @@ def _verify(dataset: DatasetSpec, command: VerifyDataset, console: Console, erro
         from masam_jax.analysis.contact_sheet import check_sheet_path, write_contact_sheet
     except ModuleNotFoundError as error:
         raise RunError(
-            f"masam datasets verify needs {error.name}: pip install 'masam_jax[analysis]'"
+            f"masam datasets verify needs {error.name}: {install_extras('analysis')}"
         ) from error
 
     name = write_dataset(dataset)
@@ -165,6 +167,8 @@ def _verify(dataset: DatasetSpec, command: VerifyDataset, console: Console, erro
     console.print(statistics_table(found))
     for table in sorted(set(found.nan_shares) - set(found.statistics)):
         print_plain(console, f"stored {table}: {100 * found.nan_shares[table]:.1f} % NaN")
+    for line in describe_constants(found.constants, _NAMED):
+        print_plain(console, line)
     print_plain(console, f"index: sha256 {data.digest()}")
     if found.examples:
         write_contact_sheet(sheet, title, found, description.class_names, vocabulary)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from masam_jax.analysis import formatting, summarize
 from masam_jax.cli.commands import Evaluate
@@ -25,7 +26,7 @@ def execute_evaluate(command: Evaluate, console: Console) -> None:
         evaluations = evaluate_run(
             run, command.split, command.checkpoint, command.inputs, preparing.update
         )
-    table = Table(title=f"{command.run}: {command.split} split", title_justify="left")
+    table = Table(title=Text(f"{command.run}: {command.split} split"), title_justify="left")
     columns = {"accuracy": "Accuracy, %", "macro_f1": "Macro-F1, %"}
     for metric in {evaluation.metric for evaluation in evaluations}:
         columns = {metric: f"{title(metric)}, %", **columns}
@@ -34,7 +35,7 @@ def execute_evaluate(command: Evaluate, console: Console) -> None:
     for evaluation in evaluations:
         metrics = evaluation.metrics
         table.add_row(
-            evaluation.method.title,
+            Text(evaluation.method.title),
             str(len(evaluation.seeds)),
             str(evaluation.step),
             *(formatting.percent(summarize(metrics[name])) for name in columns),

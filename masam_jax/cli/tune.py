@@ -7,6 +7,7 @@ from masam_jax.cli.commands import Tune
 from masam_jax.cli.method_list import expand_methods
 from masam_jax.cli.printing import print_plain
 from masam_jax.config.errors import RunError
+from masam_jax.core.extras import install_extras
 from masam_jax.training.storage.atomic_files import write_text
 
 
@@ -17,7 +18,7 @@ def execute_tune(command: Tune, console: Console, line: list[str]) -> None:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in ("optuna", "sqlalchemy"):
             raise
-        raise RunError(f"masam tune needs {error.name}: pip install 'masam_jax[tune]'") from error
+        raise RunError(f"masam tune needs {error.name}: {install_extras('tune')}") from error
 
     def announce(text: str) -> None:
         print_plain(console, text)

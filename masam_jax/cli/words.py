@@ -7,7 +7,7 @@ import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Union
+from typing import Annotated, Any, Union, cast, get_args, get_type_hints
 
 import tyro
 
@@ -29,7 +29,9 @@ from masam_jax.methods import get_method, method_names
 # The word before those of `DATASET_COMMANDS`.
 DATASETS = "datasets"
 
-_DESCRIPTION = "MASAM for multimodal learning: train, compare, tune, evaluate."
+_DESCRIPTION = (
+    "MASAM for multimodal learning: train, compare, tune, evaluate. --version says which."
+)
 _METHOD_GRAMMAR = "A method is NAME[:OPTION=VALUE,...], as in masam:rho=12,select=all."
 _LISTS = (
     "all stands for every method with its defaults, and the ablations of masam; @PATH for what"
@@ -91,9 +93,36 @@ def _choose(kinds: Mapping[str, type], words: list[str], about: str, prefix: str
 
 def _read(kind: type, command: list[str], words: list[str], about: str) -> Any:
     prog = " ".join([program(), *command])
+    words = _with_none(kind, words)
     settings = settings_of(_dataset(words)) if kind in (Train, Compare, Tune) else None
     default = None if settings is None else default_command(kind, settings)
     return tyro.cli(kind, prog=prog, description=about, args=words, config=_CONFIG, default=default)
+
+
+def _with_none(kind: type, words: list[str]) -> list[str]:
+    """The words with "none" as Python's None, at numbers that may be none."""
+    flags = _optional_numbers(kind)
+    found = []
+    for before, word in itertools.pairwise(["", *words]):
+        name, equals, value = word.partition("=")
+        if equals and name.replace("_", "-") in flags and value.lower() == "none":
+            word = f"{name}=None"
+        elif before.replace("_", "-") in flags and word.lower() == "none":
+            word = "None"
+        found.append(word)
+    return found
+
+
+def _optional_numbers(kind: type) -> set[str]:
+    """Flags of the fields, and of those of its sections, that are a number or None."""
+    flags: set[str] = set()
+    for name, hint in get_type_hints(kind).items():
+        accepted = set(get_args(hint))
+        if dataclasses.is_dataclass(hint):
+            flags |= _optional_numbers(cast(type, hint))
+        elif type(None) in accepted and accepted <= {int, float, type(None)}:
+            flags.add(f"--{name.replace('_', '-')}")
+    return flags
 
 
 def _dataset(words: list[str]) -> str:

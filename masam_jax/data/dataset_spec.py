@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from masam_jax.core.extras import install_extras
 from masam_jax.core.specs import (
     cut_specification,
     read_options,
@@ -100,4 +101,4 @@ def write_dataset(dataset: DatasetSpec) -> str:
 def missing_package(error: ModuleNotFoundError) -> str:
     """What a data set needs, and how it is installed."""
     package = (error.name or "").partition(".")[0]
-    return f"needs the package {package}: pip install 'masam_jax[data]'"
+    return f"needs the package {package}: {install_extras('data')}"

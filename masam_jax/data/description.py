@@ -6,7 +6,7 @@ import collections
 import dataclasses
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -48,6 +48,7 @@ class PreparedCopy:
       damaged: samples that were left out -> why.
       replaced: samples with a stand-in for what could not be read -> why.
       warnings: what was odd about the source, a sentence each.
+      constant: stored part -> samples in which all of its values are one.
       provenance: rule and checksums of the lists they were made from.
       options: that they were prepared with, as specifications write them.
       digest: sha256 of names, splits, labels and groups.
@@ -57,6 +58,7 @@ class PreparedCopy:
     damaged: Mapping[str, str]
     replaced: Mapping[str, str]
     warnings: tuple[str, ...]
+    constant: Mapping[str, Sequence[str]]
     provenance: Mapping[str, str]
     options: Mapping[str, str]
     digest: str
@@ -212,6 +214,7 @@ def _prepared_copy(builder: PublishedBuilder) -> PreparedCopy:
         damaged=builder.damaged,
         replaced=builder.replaced,
         warnings=builder.warnings,
+        constant=builder.constant,
         provenance=builder.provenance,
         options={name: write_value(value) for name, value in builder.prepared_options.items()},
         digest=index.digest(),

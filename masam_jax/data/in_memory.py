@@ -10,11 +10,15 @@ from typing import Any, Protocol
 import numpy as np
 
 from masam_jax.core.specs import unknown
-from masam_jax.data.modality import Kind, Modality
+from masam_jax.data.modality import Kind, Modality, check_modality
+from masam_jax.data.raw_labels import as_labels
 from masam_jax.data.splits import Split, make_split
 
 # `masam` labels everything outside the encoders with this name, so no modality may have it.
 _RESERVED = "other"
+_LARGEST = 1e37
+# Modalities that a line names.
+_MOST_SHOWN = 8
 
 
 class SplitFunction(Protocol):
@@ -40,13 +44,15 @@ class MultimodalData:
       name: what the data set is called in configs and reports.
       features: modality name -> array ``[N, ...]`` of finite real numbers, one row a sample, as the
         source gives them, not standardised; or ``{"values": [N, T, D], "mask": bool [N, T]}``, or
-        ``{"tokens": [N, L], "mask": bool [N, L]}``.
+        ``{"tokens": [N, L], "mask": bool [N, L]}``. A sequence whose steps are all real may be the
+        array ``[N, T, D]`` alone, if ``specs`` say so.
       labels: integer classes ``[N]`` in ``[0, num_classes)``, or zeros and ones ``[N, K]``; kept as
-        int32.
+        int32. Columns ``[N, 1]``, truth values and whole numbers as floats are read too.
       num_classes: number of classes, at least 2, or of labels K.
-      specs: modality name -> what its samples look like; by default vectors ``[N, D]``, and images
-        ``[N, H, W, C]``, each standardised by feature or channel.
+      specs: modality name -> what its samples look like; of modalities that it does not name,
+        vectors ``[N, D]`` and images ``[N, H, W, C]``, standardised by feature or channel.
       present: modality name -> bool ``[N]``, the rows that have it; all do where it is not named.
+        Values that are not finite are zeros in rows that lack it.
       metric: what results are measured in, a name of ``masam_jax.training.classification_metrics``.
       splitter: draws the parts; at random when None, stratified where rows have one class.
 
@@ -54,8 +60,8 @@ class MultimodalData:
 
     Raises:
       ValueError: for no modality, a modality named ``"other"`` or with a ``/`` in its name, arrays
-        whose numbers of rows differ, non-finite features, labels out of range, or rows present of
-        a modality that there is not.
+        whose numbers of rows differ, or whose shape does not say what they are, non-finite
+        features, labels out of range, or rows present of a modality that there is not.
 
     Examples:
       >>> import numpy as np
@@ -82,23 +88,31 @@ class MultimodalData:
 
     def __post_init__(self) -> None:
         """Checks the fields, sorts the modalities by name and freezes the arrays."""
-        labels = _validated_labels(self.labels, self.num_classes)
+        labels = _read_only(as_labels(self.labels, self.num_classes), np.dtype(np.int32))
+        given = self.specs or {}
+        _check_names(self.features)
+        present = _validated_present(self.present, self.features, len(labels))
         features = {
-            modality: _validated_features(modality, self.features[modality], len(labels))
-            for modality in sorted(self.features)
+            m: _validated_features(
+                m, _with_mask(self.features[m], given.get(m)), len(labels), present.get(m)
+            )
+            for m in sorted(self.features)
         }
         if not features:
             raise ValueError("features are empty; at least one modality is needed.")
-        specs = self.specs or {m: _default_spec(x) for m, x in features.items()}
-        if set(specs) != set(features):
+        if not set(given) <= set(features):
             raise ValueError(
-                f"specs name {sorted(specs)}, and features {sorted(features)}; both must name the"
-                " same modalities."
+                f"specs name {sorted(given)}, and features {sorted(features)}; specs may name"
+                " modalities of features alone."
             )
+        for m, spec in given.items():
+            check_modality(f"specs[{m!r}]", spec)
+            _check_tree(m, features[m], spec)
+        specs = {m: given[m] if m in given else _default_spec(m, features[m]) for m in features}
         object.__setattr__(self, "labels", labels)
         object.__setattr__(self, "features", features)
-        object.__setattr__(self, "specs", {modality: specs[modality] for modality in features})
-        object.__setattr__(self, "present", _validated_present(self.present, features, len(labels)))
+        object.__setattr__(self, "specs", specs)
+        object.__setattr__(self, "present", {m: present[m] for m in features if present})
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -117,6 +131,23 @@ class MultimodalData:
     def multi_label(self) -> bool:
         """Whether a row has K labels of zero or one, rather than one class."""
         return self.labels.ndim == 2
+
+    def __repr__(self) -> str:
+        """Three lines, without the arrays."""
+        what = f"{self.num_classes} {'labels' if self.multi_label else 'classes'}"
+        shown = [f"{m}: {self._describe(m)}" for m in self.modalities[:_MOST_SHOWN]]
+        more = len(self.modalities) - len(shown)
+        listed = ", ".join(shown + ([f"and {more} more"] if more else []))
+        return (
+            f"MultimodalData({self.name!r}, {len(self)} samples, {what})\n"
+            f"  modalities: {listed}\n"
+            f"  metric: {self.metric}; split: {'published' if self.splitter else 'drawn'}"
+        )
+
+    def _describe(self, modality: str) -> str:
+        spec = self.modality_specs[modality]
+        lacking = np.count_nonzero(~self.present[modality]) if modality in self.present else 0
+        return f"{spec.kind} {list(spec.shape)}" + (f" (missing in {lacking})" if lacking else "")
 
     @property
     def has_missing(self) -> bool:
@@ -183,54 +214,87 @@ class MultimodalData:
         )
 
 
-def _default_spec(features: Any) -> Modality:
+def _default_spec(modality: str, features: Any) -> Modality:
     if isinstance(features, Mapping):
         raise ValueError("features with a mask need `specs`, which say what they are.")
-    kind: Kind = "vector" if features.ndim == 2 else "image"
-    return Modality(kind, features.shape[1:], features.dtype)
+    if features.ndim not in (2, 4):
+        sides = features.shape[1:]
+        kind, further = ("sequence", ", or as images with a channel axis, x[..., None]")
+        if features.ndim != 3:
+            kind, further = "frames", ""
+        raise ValueError(
+            f"features[{modality!r}] have shape {features.shape}, which does not say what they are:"
+            f" give them with specs={{{modality!r}: Modality({kind!r}, {sides})}}{further}."
+        )
+    usual: Kind = "vector" if features.ndim == 2 else "image"
+    return Modality(usual, features.shape[1:], features.dtype)
 
 
-def _validated_labels(labels: np.ndarray, num_classes: int) -> np.ndarray:
-    labels = np.asarray(labels)
-    several = labels.ndim == 2
-    least = 1 if several else 2
-    if num_classes < least:
-        raise ValueError(f"num_classes is {num_classes}; at least {least} are needed.")
-    if labels.ndim not in (1, 2) or labels.size == 0 or not np.issubdtype(labels.dtype, np.integer):
-        raise ValueError(
-            f"labels have shape {labels.shape} and dtype {labels.dtype}; a non-empty vector [N] of"
-            " integers, or zeros and ones [N, K], are needed."
-        )
-    low, high = int(labels.min()), int(labels.max())
-    if several and (labels.shape[1] != num_classes or low < 0 or high > 1):
-        raise ValueError(
-            f"labels have shape {labels.shape} and run from {low} to {high}; zeros and ones"
-            f" [N, {num_classes}] are needed."
-        )
-    if not several and (low < 0 or high >= num_classes):
-        raise ValueError(
-            f"labels run from {low} to {high}; with num_classes={num_classes} "
-            f"they must lie in 0..{num_classes - 1}."
-        )
-    return _read_only(labels, np.dtype(np.int32))
+def _with_mask(features: Any, spec: Modality | None) -> Any:
+    """Sequences given as one array, of which every step is real."""
+    if spec is None or spec.kind != "sequence" or isinstance(features, Mapping):
+        return features
+    values = np.asarray(features)
+    if values.ndim != 3:
+        return features
+    return {"values": values.astype(spec.dtype), "mask": np.ones(values.shape[:2], np.bool_)}
 
 
-def _validated_features(modality: str, features: Any, rows: int) -> Any:
-    if not modality or modality == _RESERVED or "/" in modality:
+def _check_names(features: Any) -> None:
+    if not isinstance(features, Mapping):
         raise ValueError(
-            f"features: {modality!r} cannot name a modality; a non-empty name without '/' "
-            f"and other than {_RESERVED!r} is needed."
+            f"features are a {type(features).__name__}; a dict of modalities is needed."
         )
+    for modality in features:
+        is_name = isinstance(modality, str) and modality and "/" not in modality
+        if not is_name or modality == _RESERVED:
+            raise ValueError(
+                f"features: {modality!r} cannot name a modality; a non-empty name without '/' "
+                f"and other than {_RESERVED!r} is needed."
+            )
+
+
+def _check_tree(modality: str, features: Any, spec: Modality) -> None:
+    """Refuses other parts than the kind has, and masks that are none; sizes are `verify`'s."""
+    name, wanted = f"features[{modality!r}]", spec.template
+    parts = sorted(features) if isinstance(features, Mapping) else "one array"
+    if parts != (sorted(wanted) if isinstance(wanted, Mapping) else "one array"):
+        raise ValueError(
+            f"{name} have {parts}; of kind {spec.kind!r} they have"
+            f" {sorted(wanted) if isinstance(wanted, Mapping) else 'one array'}."
+        )
+    if isinstance(wanted, Mapping) and features["mask"].dtype != np.bool_:
+        raise ValueError(
+            f"{name}['mask'] have dtype {features['mask'].dtype}; booleans are needed, True at real"
+            " steps: mask.astype(bool)."
+        )
+
+
+def _validated_features(modality: str, features: Any, rows: int, present: np.ndarray | None) -> Any:
     if isinstance(features, Mapping):
         return {
-            part: _validated_array(f"features[{modality!r}][{part!r}]", features[part], rows)
+            part: _validated_array(
+                f"features[{modality!r}][{part!r}]", features[part], rows, present
+            )
             for part in sorted(features)
         }
-    return _validated_array(f"features[{modality!r}]", features, rows)
+    return _validated_array(f"features[{modality!r}]", features, rows, present)
 
 
-def _validated_array(name: str, values: Any, rows: int) -> np.ndarray:
-    array = np.asarray(values)
+def _validated_array(
+    name: str, values: Any, rows: int, present: np.ndarray | None = None
+) -> np.ndarray:
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise ValueError(
+            f"{name} are lists of different lengths; fill up sequences with zeros and give them as"
+            " {'values': [N, T, D], 'mask': bool [N, T]} with a spec."
+        ) from error
+    if array.ndim == 1 and len(array) == rows and array.dtype != np.object_:
+        raise ValueError(
+            f"{name} have shape {array.shape}; a column is needed of one number a row: x[:, None]."
+        )
     if array.ndim < 2 or len(array) != rows:
         raise ValueError(
             f"{name} have shape {array.shape}; "
@@ -239,9 +303,25 @@ def _validated_array(name: str, values: Any, rows: int) -> np.ndarray:
     real = (np.integer, np.floating, np.bool_)
     if not any(np.issubdtype(array.dtype, kind) for kind in real):
         raise ValueError(f"{name} have dtype {array.dtype}; real numbers are needed.")
-    bad = int(np.count_nonzero(~np.isfinite(array)))
-    if bad:
-        raise ValueError(f"{name} hold {bad} non-finite values; none may be.")
+    if not array.size:
+        raise ValueError(f"{name} have shape {array.shape}; no side may be 0.")
+    finite = np.isfinite(array)
+    if present is not None and not finite[~present].all():
+        # What is missing is often written as NaN, and never looked at.
+        array = np.where(finite | present.reshape(-1, *[1] * (array.ndim - 1)), array, 0)
+        array = array.astype(np.asarray(values).dtype)
+        finite = np.isfinite(array)
+    bad = ~finite
+    if bad.any():
+        rows_of = np.unique(np.nonzero(bad)[0])
+        raise ValueError(
+            f"{name} hold {int(np.count_nonzero(bad))} non-finite values, in {len(rows_of)} rows,"
+            f" the first {rows_of[0]}; none may be, but in rows that `present` says are missing."
+        )
+    if np.issubdtype(array.dtype, np.floating) and float(np.abs(array).max()) > _LARGEST:
+        raise ValueError(
+            f"{name} hold values beyond {_LARGEST:g}, which float32 cannot standardise; scale them."
+        )
     return _read_only(array, array.dtype)
 
 
@@ -249,6 +329,8 @@ def _validated_present(
     present: Mapping[str, Any], features: Mapping[str, Any], rows: int
 ) -> dict[str, np.ndarray]:
     """Of every modality; empty where nothing is missing."""
+    if not isinstance(present, Mapping):
+        raise ValueError(f"present is a {type(present).__name__}; a dict of modalities is needed.")
     given = {modality: np.asarray(present[modality]) for modality in present}
     for modality, found in given.items():
         if modality not in features:

@@ -3,17 +3,34 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Literal
+import math
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 Kind = Literal["vector", "image", "spectrogram", "frames", "sequence", "tokens"]
 KINDS: tuple[Kind, ...] = ("vector", "image", "spectrogram", "frames", "sequence", "tokens")
 
+# Axes of one sample's array, by kind.
+_AXES: dict[str, str] = {
+    "vector": "[D]",
+    "image": "[H, W, C]",
+    "spectrogram": "[frequencies, times, 1]",
+    "frames": "[T, H, W, C]",
+    "sequence": "[T, D]",
+    "tokens": "[L]",
+}
+# Bytes of one sample, which has to fit into memory many times.
+_MOST_BYTES = 2**32
+_LARGEST_VOCABULARY = 2**31 - 1
+
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 """Channel means of ImageNet, of pixels 0 to 255."""
 IMAGENET_STD = (58.395, 57.12, 57.375)
 """Channel standard deviations of ImageNet, of pixels 0 to 255."""
+
+
+Rule = Literal["feature", "scalar", "fixed", "none"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +45,7 @@ class Normalization:
       std: likewise.
     """
 
-    rule: Literal["feature", "scalar", "fixed", "none"] = "feature"
+    rule: Rule = "feature"
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
 
@@ -72,6 +89,47 @@ class Modality:
         if self.kind == "tokens":
             return {"mask": np.zeros(self.shape[:1], np.bool_), "tokens": values}
         return values
+
+
+def check_modality(name: str, modality: Modality) -> None:
+    """Checks that a modality describes samples that there can be.
+
+    Raises:
+      ValueError: an unknown kind or rule, another number of axes than the kind has, a side below
+        1, a sample beyond 4 GiB, values that are no real numbers, or fixed statistics of another
+        length, not finite, or with a std of 0 or less.
+    """
+    kind, shape = modality.kind, modality.shape
+    if kind not in _AXES:
+        raise ValueError(f"{name}: kind is {kind!r}; {', '.join(KINDS)} are accepted.")
+    sides = [side for side in shape if isinstance(side, int | np.integer) and side >= 1]
+    if len(sides) != len(shape) or len(shape) != 1 + _AXES[kind].count(","):
+        raise ValueError(f"{name}: shape is {list(shape)}; of kind {kind!r} it is {_AXES[kind]}.")
+    dtype = np.dtype(modality.dtype)
+    if dtype.kind not in ("iu" if kind == "tokens" else "biuf"):
+        wanted = "integers" if kind == "tokens" else "real numbers"
+        raise ValueError(f"{name}: dtype is {dtype}; {wanted} are accepted.")
+    if math.prod(shape) * dtype.itemsize > _MOST_BYTES:
+        raise ValueError(f"{name}: a sample of shape {list(shape)} is larger than 4 GiB.")
+    size = modality.vocabulary_size
+    if size is not None and not (type(size) is int and 1 <= size <= _LARGEST_VOCABULARY):
+        raise ValueError(f"{name}: vocabulary_size is {size!r}; an integer >= 1 is needed.")
+    _check_normalization(name, modality)
+
+
+def _check_normalization(name: str, modality: Modality) -> None:
+    found = modality.normalization
+    if found.rule not in get_args(Rule):
+        raise ValueError(f"{name}: rule is {found.rule!r}; {', '.join(get_args(Rule))} accepted.")
+    # One number stands for all indices, too.
+    lengths = {1, modality.shape[-1]} if found.rule == "fixed" else {0}
+    if len(found.mean) not in lengths or len(found.std) != len(found.mean):
+        raise ValueError(
+            f"{name}: {len(found.mean)} means and {len(found.std)} stds for the rule"
+            f" {found.rule!r}; {max(lengths)} are needed."
+        )
+    if not all(math.isfinite(x) for x in (*found.mean, *found.std)) or min((*found.std, 1)) <= 0:
+        raise ValueError(f"{name}: means must be finite, and stds finite and above 0.")
 
 
 def check_sample(name: str, modality: Modality, sample: Any) -> None:

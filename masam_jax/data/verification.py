@@ -11,6 +11,7 @@ import numpy as np
 from masam_jax.core.specs import check_optional_sizes
 from masam_jax.data.builders.build_job import OnSample
 from masam_jax.data.checked_rows import checked_rows, in_a_line
+from masam_jax.data.constant_inputs import is_constant
 from masam_jax.data.in_memory import MultimodalData
 from masam_jax.data.sample_statistics import RunningStatistics, SampleStatistics
 
@@ -60,6 +61,7 @@ class Verification:
       nan_shares: stored table of floats -> share of NaN in it, before it was decoded.
       problems: what is wrong, in the order of the rows.
       examples: a few samples of each part, of different classes.
+      constants: modality -> samples in which all of its values are one, if there are any.
     """
 
     total: int
@@ -70,6 +72,7 @@ class Verification:
     nan_shares: Mapping[str, float]
     problems: tuple[BadSample, ...]
     examples: tuple[ShownSample, ...]
+    constants: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
 
 
 def verify_data(
@@ -102,6 +105,7 @@ def verify_data(
     part_of = {int(row): part for part, found in shown.items() for row in found}
     running = {name: RunningStatistics(spec) for name, spec in data.modality_specs.items()}
     problems, kept = [], {}
+    constants: dict[str, list[str]] = {}
     for done, row in enumerate(chosen.tolist(), start=1):
         key = rows.key(row)
         try:
@@ -112,6 +116,8 @@ def verify_data(
         else:
             for name, statistics in running.items():
                 statistics.add(sample.get(name))
+                if name in sample and is_constant(sample[name], data.modality_specs[name]):
+                    constants.setdefault(name, []).append(key)
             if row in part_of:
                 kept[row] = ShownSample(part_of[row], key, data.labels[row], sample)
         if progress is not None:
@@ -127,6 +133,7 @@ def verify_data(
         },
         statistics={name: statistics.result() for name, statistics in running.items()},
         nan_shares=rows.nan_shares(),
+        constants={name: tuple(keys) for name, keys in sorted(constants.items())},
         problems=tuple(problems),
         examples=tuple(kept[row] for row in order if row in kept),
     )

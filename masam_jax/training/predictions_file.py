@@ -1,7 +1,5 @@
 """Predictions of a run as CSV."""
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +8,7 @@ import numpy as np
 
 from masam_jax.training.evaluate import Evaluation
 from masam_jax.training.storage.atomic_files import write_text
+from masam_jax.training.storage.csv_text import csv_text
 
 
 def write_predictions(path: Path, evaluations: Sequence[Evaluation]) -> None:
@@ -23,12 +22,9 @@ def write_predictions(path: Path, evaluations: Sequence[Evaluation]) -> None:
       OSError: the file cannot be written.
     """
     modalities = sorted(evaluations[0].predictions.unimodal)
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(["method", "seed", "row", "label", "prediction", "confidence", *modalities])
-    for evaluation in evaluations:
-        writer.writerows(_prediction_lines(evaluation, modalities))
-    write_text(path, stream.getvalue())
+    headings = ["method", "seed", "row", "label", "prediction", "confidence", *modalities]
+    lines = (line for found in evaluations for line in _prediction_lines(found, modalities))
+    write_text(path, csv_text([headings, *lines]))
 
 
 def _prediction_lines(evaluation: Evaluation, modalities: list[str]) -> Iterator[list[Any]]:

@@ -203,7 +203,7 @@ def test_tuning_without_optuna_says_what_to_install(tmp_path, capsys, monkeypatc
     code, errors = _exit(capsys, *TUNE, "--output", str(tmp_path / "tuning"))
     assert code == 2
     assert "masam tune needs optuna" in errors
-    assert "pip install 'masam_jax[tune]'" in errors
+    assert "pip install '.[tune]' in a clone" in errors
     assert not list(tmp_path.iterdir())
 
 

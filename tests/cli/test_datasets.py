@@ -8,6 +8,7 @@ import re
 import signal
 import sys
 import time
+import wave
 
 import pytest
 from PIL import Image
@@ -15,6 +16,7 @@ from rich.console import Console
 
 from masam_jax.cli import command_line as cli
 from masam_jax.cli.sample_progress import SampleProgress
+from masam_jax.core.extras import install_extras
 from masam_jax.data.builders.adni import Adni
 from masam_jax.data.builders.registry import BUILDERS, default_source
 from masam_jax.data.damaged_media import DamagedMedia
@@ -89,7 +91,7 @@ def test_without_the_extra_the_list_says_what_to_install(run, monkeypatch):
     assert rows["mfeat"][0] == "UCI Multiple Features"
     assert rows["crema_d"] == ["emotion (6) from speech and face", *["—"] * 4]
     names = ", ".join(sorted(BUILDERS))
-    need = "needs the package tensorflow_datasets: pip install 'masam_jax[data]'"
+    need = f"needs the package tensorflow_datasets: {install_extras('data')}"
     assert f"{names}: {need}" in output
     code, _, errors = run("prepare", "crema_d")
     assert code == 2
@@ -116,6 +118,24 @@ def test_preparing_counts_and_names_what_was_left_out(run, tmp_path):
     assert "is prepared already; --overwrite does it again" in output
     assert "left out, damaged or missing: 2" in output
     assert "/32" not in output
+
+
+def test_constant_inputs_are_named(run, tmp_path):
+    """As one clip of CREMA-D is, which is silent."""
+    source = default_source("crema_d", tmp_path / "data")
+    make_any_source("crema_d", source)
+    with wave.open(str(source / "AudioWAV" / "1001_IEO_HAP_XX.wav"), "wb") as file:
+        file.setparams((1, 2, 16_000, 0, "NONE", ""))
+        file.writeframes(bytes(64_000))
+    code, output, _ = run("prepare", CREMA_D)
+    assert code == 0
+    line = "in 1 sample: 1001_IEO_HAP_XX"
+    assert f"constant waveform, such as silence or one colour, {line}\n" in output
+    assert "constant frames" not in output
+    code, output, errors = run("verify", CREMA_D)
+    assert (code, errors) == (0, "")
+    assert f"constant audio, such as silence or one colour, {line}\n" in output
+    assert output.count("\nconstant ") == 1
 
 
 def test_strict_stops_at_damage(run, tmp_path):

@@ -104,3 +104,14 @@ def test_data_that_are_not_there_are_told_with_the_command_that_describes_them(
     assert "--source DIR" in errors
     assert "masam datasets info crema_d" in errors
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("none", ["none", "None", "NONE"])
+def test_none_is_read_as_people_type_it(none):
+    words = ["train", "--train-size", none, f"--patience={none}", "--input-noise", none]
+    found = parse(words).experiment
+    assert found.data.train_size is None
+    assert found.evaluation.patience is None
+    assert found.corruption.input_noise is None
+    # A text may well be called so.
+    assert parse(["train", "--output", "none"]).output.output == "none"

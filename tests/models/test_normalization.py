@@ -109,3 +109,15 @@ def test_float64_statistics_of_float64_parameters(x64):
     np.testing.assert_allclose(outputs, _as_batch(inputs, 1), rtol=1e-9, atol=1e-9)
     expected = 0.1 * inputs.mean((0, 1, 2))
     np.testing.assert_allclose(norm.mean[...], expected, rtol=1e-12)
+
+
+def test_a_batch_of_one_value_is_finite():
+    """Nothing varies: the variance is 0, and what comes out the bias."""
+    norm = make_norm("batch", 3, rngs=nnx.Rngs(0))
+    norm.bias[...] = jnp.array([1.0, 2.0, 3.0])
+    inputs = jnp.array([[[[5.0, -7.0, 0.0]]]])
+    np.testing.assert_array_equal(normalise(norm, inputs), [[[[1, 2, 3]]]])
+
+    loss = nnx.grad(lambda norm, x: jnp.sum(jnp.square(normalise(norm, x))), argnums=1)
+    found = loss(norm, inputs)
+    np.testing.assert_array_equal(found, np.zeros_like(inputs))

@@ -69,6 +69,8 @@ ADNI_COLUMNS: Mapping[str, tuple[str, ...]] = {"mri": MRI, "tabular": TABULAR}
 _DIAGNOSES = {"CN": 0, "NL": 0, "MCI": 1, "Dementia": 2, "AD": 2}
 _MISSING = ("", "NA", "NaN", "nan")
 _VISIT = re.compile(r"bl|m(\d+)")
+# Tables that went through pandas with a gap in the column have 45.0 for 45.
+_WHOLE = re.compile(r"(\d{1,15})(?:\.0*)?", re.ASCII)
 
 
 class Visits(NamedTuple):
@@ -162,20 +164,20 @@ def _visits(path: Path, table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     """Subject and month of every row."""
     subjects, months = [], []
     seen: set[tuple[int, str]] = set()
-    for line, (subject, visit) in enumerate(
-        zip(table["RID"], table["VISCODE"], strict=True), start=2
-    ):
-        if not subject.isdigit():
-            raise ValueError(f"{path}, line {line}: RID is {subject!r}; a whole number is needed.")
+    for line, (cell, visit) in enumerate(zip(table["RID"], table["VISCODE"], strict=True), start=2):
+        whole = _WHOLE.fullmatch(cell)
+        if whole is None:
+            raise ValueError(f"{path}, line {line}: RID is {cell!r}; a whole number is needed.")
+        subject = int(whole[1])
         match = _VISIT.fullmatch(visit)
         if match is None:
             raise ValueError(
                 f"{path}, line {line}: VISCODE is {visit!r}; 'bl', 'm06', 'm12', … are known."
             )
-        if (int(subject), visit) in seen:
+        if (subject, visit) in seen:
             raise ValueError(f"{path}, line {line}: RID {subject} has a second visit {visit!r}.")
-        seen.add((int(subject), visit))
-        subjects.append(int(subject))
+        seen.add((subject, visit))
+        subjects.append(subject)
         months.append(-1 if match[1] is None else int(match[1]))
     return np.array(subjects, np.int64), np.array(months, np.int64)
 

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 import tensorflow_datasets as tfds
 
+from masam_jax.core.extras import install_extras
 from masam_jax.core.specs import Options, option
 from masam_jax.data.builders.base import PublishedBuilder
 from masam_jax.data.builders.espeak import Speaker
@@ -116,8 +117,8 @@ class AvDigits(PublishedBuilder):
     NEEDS_SOURCE: ClassVar[bool] = False
     PREPARED_WITH = ("seed", "samples")
     MANUAL_DOWNLOAD_INSTRUCTIONS = """No files are needed: images come with scikit-learn, and speech
-is synthesised by espeak-ng. Both are installed by pip install 'masam_jax[data]'; espeak-ng may also
-be the system's own (apt-get install espeak-ng)."""
+is synthesised by espeak-ng. Both come with the extra data (pip install '.[data]' in a clone of
+masam_jax); espeak-ng may also be the system's own (apt-get install espeak-ng)."""
 
     _speaker: Speaker | None = None
 
@@ -232,7 +233,7 @@ def _load_images() -> tuple[np.ndarray, np.ndarray]:
         from sklearn.datasets import load_digits
     except ModuleNotFoundError as error:
         raise ValueError(
-            "av_digits takes its images from scikit-learn: pip install 'masam_jax[data]'."
+            f"av_digits takes its images from scikit-learn: {install_extras('data')}."
         ) from error
     digits = load_digits()
     return digits.images.astype(np.uint8)[..., np.newaxis], digits.target.astype(np.int32)

@@ -7,7 +7,7 @@ import dataclasses
 import io
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,7 +19,8 @@ from masam_jax.data.builders.index import Index
 from masam_jax.data.builders.lost_modalities import lost_modalities
 from masam_jax.data.builders.parallel import Encode, EncodedCache, encode_in_order
 from masam_jax.data.builders.quiet_tfds import quiet_tfds
-from masam_jax.data.builders.source import Listing, Record
+from masam_jax.data.builders.source import Listing, Record, check_places
+from masam_jax.data.constant_inputs import constant_parts
 from masam_jax.data.damaged_media import DamagedMedia
 from masam_jax.data.draws import Draws
 from masam_jax.data.modality import Modality
@@ -247,6 +248,12 @@ class PublishedBuilder(tfds.core.GeneratorBasedBuilder):
         found = self._metadata().get("lacking", {})
         return {name: frozenset(keys) for name, keys in found.items()}
 
+    @property
+    def constant(self) -> Mapping[str, Sequence[str]]:
+        """Stored part -> samples in which all of its values are one: silence, or one colour."""
+        # Data that were prepared before this was looked for say nothing.
+        return self._metadata().get("constant", {})
+
     def prepare(
         self,
         source: Path | None,
@@ -277,6 +284,7 @@ class PublishedBuilder(tfds.core.GeneratorBasedBuilder):
                 f"{self.MANUAL_DOWNLOAD_INSTRUCTIONS}"
             )
         listing = self.listing(source)
+        check_places(source, listing)
         if not listing.records:
             raise ValueError(f"{self.name}: {source} lists no sample.")
         place = Path(self.data_dir)
@@ -318,6 +326,7 @@ class PublishedBuilder(tfds.core.GeneratorBasedBuilder):
         metadata["replaced"] = {}
         metadata["lacking"] = {}
         metadata["warnings"] = list(job.listing.warnings)
+        metadata["constant"] = {}
         metadata["index"] = {}
         splits = sorted({record.split for record in job.listing.records})
         return {split: self._generate_examples(split, job) for split in splits}
@@ -333,7 +342,7 @@ class PublishedBuilder(tfds.core.GeneratorBasedBuilder):
         metadata = self.info.metadata
         damaged, replaced, lacking = (metadata[name] for name in ("damaged", "replaced", "lacking"))
         lost: dict[str, str] = {}
-        self.info.metadata["index"][split] = table
+        metadata["index"][split] = table
         records = [record for record in job.listing.records if record.split == split]
         encode: Encode = EncodedCache(job.cache, self.encode) if self.CACHED else self.encode
         for record, read in encode_in_order(records, encode, job.threads):
@@ -353,6 +362,9 @@ class PublishedBuilder(tfds.core.GeneratorBasedBuilder):
                 found = read.instead
             for modality in self.lacks(found):
                 lacking.setdefault(modality, []).append(record.key)
+            # A stand-in is constant by itself, and named among what was replaced.
+            for part in constant_parts(found) if found is read else ():
+                metadata["constant"].setdefault(part, []).append(record.key)
             label = record.label
             table["keys"].append(record.key)
             table["groups"].append(record.group)

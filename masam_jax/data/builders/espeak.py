@@ -10,6 +10,8 @@ from typing import ClassVar
 
 import numpy as np
 
+from masam_jax.core.extras import install_extras
+
 # Of ``espeak-ng/speak_lib.h``.
 _SYNCHRONOUS = 2
 _DO_NOT_EXIT = 0x8000
@@ -27,7 +29,7 @@ _SAMPLES = ctypes.CFUNCTYPE(
 
 _MISSING = (
     "the speech synthesiser espeak-ng cannot be used: {reason}. Install it:"
-    " pip install 'masam_jax[data]', or apt-get install espeak-ng."
+    f" {install_extras('data')}; or apt-get install espeak-ng."
 )
 
 

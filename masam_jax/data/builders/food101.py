@@ -13,10 +13,11 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from masam_jax.core.specs import Options, option
+from masam_jax.data.array_files import read_npy
 from masam_jax.data.builders.base import PublishedBuilder
 from masam_jax.data.builders.food101_lists import features_folder, read_lists
 from masam_jax.data.builders.source import Listing, Record, file_digest
-from masam_jax.data.damaged_media import DamagedMedia, damaged
+from masam_jax.data.damaged_media import DamagedMedia, damaged, require_file
 from masam_jax.data.draws import Draws
 from masam_jax.data.modality import IMAGENET, Modality, Normalization
 from masam_jax.data.transforms.image_augmentation import (
@@ -24,6 +25,7 @@ from masam_jax.data.transforms.image_augmentation import (
     random_resized_crop,
     resize,
 )
+from masam_jax.data.transforms.image_file import image_bytes, opened_image
 from masam_jax.data.transforms.tokens import Tokenizer, count_words, pad_tokens, read_vocabulary
 
 _BERT_WIDTH = 768
@@ -31,6 +33,8 @@ _VOCABULARY = "vocab.txt"
 _JPEG_QUALITY = 95
 # What stands in for an image that cannot be decoded, as the authors' release has it.
 _GREY, _GREY_SIZE = 128, 224
+# Of BERT's features of one title.
+_MOST_FEATURE_BYTES = 2**26
 
 _NAMES = """
 apple_pie baby_back_ribs baklava beef_carpaccio beef_tartare beet_salad beignets bibimbap
@@ -277,11 +281,9 @@ class Food101(PublishedBuilder):
 
 def _read_jpeg(path: Path) -> bytes:
     """The file's content as JPEG in RGB, decoded once to see that it can be."""
-    from PIL import Image
-
     try:
-        content = path.read_bytes()
-        with Image.open(io.BytesIO(content)) as image:
+        content = image_bytes(path)
+        with opened_image(content) as image:
             image.load()
             if image.format in ("JPEG", "MPO") and image.mode == "RGB":
                 return content
@@ -290,6 +292,8 @@ def _read_jpeg(path: Path) -> bytes:
             written = io.BytesIO()
             opaque.convert("RGB").save(written, "JPEG", quality=_JPEG_QUALITY, subsampling=0)
             return written.getvalue()
+    except DamagedMedia:
+        raise
     except Exception as error:
         # Each of Pillow's decoders has its own kinds of error.
         raise damaged(path, error) from error
@@ -307,8 +311,9 @@ def _grey_jpeg() -> bytes:
 def _read_features(path: Path) -> np.ndarray:
     """BERT's features of a title, float32 ``[n, 768]``."""
     try:
-        features = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        require_file(path, _MOST_FEATURE_BYTES)
+        features = read_npy(path)
+    except (OSError, ValueError) as error:
         raise damaged(path, error) from error
     if np.ndim(features) == 3 and len(features) == 1:
         features = features[0]

@@ -6,7 +6,6 @@ import collections
 import hashlib
 import itertools
 import os
-import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from masam_jax.data.array_files import parse_npz
 from masam_jax.data.builders.source import Record
 from masam_jax.data.damaged_media import DamagedMedia
 
@@ -82,7 +82,7 @@ class EncodedCache:
         if path.is_file():
             try:
                 return _read(path)
-            except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+            except (OSError, ValueError):
                 path.unlink()
         example = self._encode(record)
         _write(path, example)
@@ -118,16 +118,16 @@ def _write(path: Path, example: StoredExample) -> None:
 
 def _read(path: Path) -> StoredExample:
     example: StoredExample = {}
-    # Opened here: NumPy leaves a file open that is no archive.
-    with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-        for entry in file.files:
-            kind, _, name = entry.partition(":")
-            if kind == "bytes":
-                example[name] = file[entry].tobytes()
-            elif kind == "count":
-                count = int(file[entry])
-                example[name] = [file[f"item:{name}:{i}"].tobytes() for i in range(count)]
-            elif kind == "array":
-                array = file[entry]
-                example[name] = array.item() if array.ndim == 0 else array
+    file = parse_npz(path.read_bytes())
+    for entry, array in file.items():
+        kind, _, name = entry.partition(":")
+        if kind == "bytes":
+            example[name] = array.tobytes()
+        elif kind == "count":
+            items = [f"item:{name}:{i}" for i in range(min(int(array), len(file)))]
+            if len(items) != array or not file.keys() >= set(items):
+                raise ValueError(f"{path} lacks some of {name!r}")
+            example[name] = [file[item].tobytes() for item in items]
+        elif kind == "array":
+            example[name] = array.item() if array.ndim == 0 else array
     return example

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,37 @@ class Listing:
             if record.key in seen:
                 raise ValueError(f"the source lists {record.key!r} twice; names must be unique.")
             seen.add(record.key)
+
+
+def check_places(source: Path, listing: Listing) -> None:
+    """Refuses lists whose names lead out of the source: an absolute one, or one with ``..``.
+
+    Links within the source are followed: they are how large data sets are laid out.
+
+    Args:
+      source: the directory.
+      listing: what was found in it.
+
+    Raises:
+      ValueError: a file of a record lies elsewhere.
+    """
+    root = os.path.abspath(source)
+    for record in listing.records:
+        for path in _paths(record.source.values()):
+            place = os.path.abspath(path)
+            if "\0" in place or os.path.commonpath([root, place]) != root:
+                raise ValueError(
+                    f"the lists in {source} name the file {str(path)[:300]!r} for the sample"
+                    f" {record.key[:100]!r}, which lies elsewhere; files below {source} are read."
+                )
+
+
+def _paths(values: Iterable[Any]) -> Iterator[Path]:
+    for value in values:
+        if isinstance(value, Path):
+            yield value
+        elif isinstance(value, list | tuple):
+            yield from _paths(value)
 
 
 def file_digest(path: Path) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any, overload
 
 import numpy as np
 import tensorflow_datasets as tfds
-from PIL import Image
+
+from masam_jax.data.transforms.image_file import opened_image
 
 
 def image_decoders(features: Mapping[str, Any]) -> dict[str, PillowDecoder]:
@@ -79,9 +79,10 @@ def decode_image(encoded: bytes, channels: int) -> np.ndarray:
     """uint8 ``[H, W, channels]`` of a JPEG or PNG file; grey is the same in every channel.
 
     Raises:
-      ValueError: the image is neither grey nor has it three colours, where three are needed.
+      ValueError: the image is neither grey nor has it three colours, where three are needed, or
+        it is larger than any that is stored.
     """
-    with Image.open(io.BytesIO(encoded)) as image:
+    with opened_image(encoded) as image:
         if image.mode != "L" and (image.mode, channels) != ("RGB", 3):
             raise ValueError(
                 f"a stored image has the mode {image.mode!r}; L, or RGB of 3 channels, is needed"

@@ -9,9 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from masam_jax.data.damaged_media import damaged
+from masam_jax.data.damaged_media import DamagedMedia, damaged
 from masam_jax.data.draws import Draws
 from masam_jax.data.transforms.image_augmentation import resize_shorter
+from masam_jax.data.transforms.image_file import image_bytes, opened_image
 
 STORED_SIZE = 256
 """Shorter side of a stored X-ray, in pixels."""
@@ -40,14 +41,15 @@ def read_xray(path: Path) -> np.ndarray:
       uint8 ``[H, W]``.
 
     Raises:
-      DamagedMedia: the file is missing or no image.
+      DamagedMedia: the file is missing, no image, or too large a one.
     """
-    from PIL import Image
-
     try:
-        with Image.open(path) as image:
+        with opened_image(image_bytes(path)) as image:
             pixels = np.asarray(image.convert("L"))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except DamagedMedia:
+        raise
+    # Each of Pillow's decoders has its own kinds of error.
+    except Exception as error:
         raise damaged(path, error) from error
     return resize_shorter(pixels, STORED_SIZE)
 

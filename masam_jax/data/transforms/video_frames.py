@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from masam_jax.data.damaged_media import DamagedMedia, damaged
+from masam_jax.data.damaged_media import DamagedMedia, damaged, require_file
 from masam_jax.data.draws import Draws
 from masam_jax.data.transforms.image_augmentation import (
     horizontal_flip,
@@ -21,6 +21,7 @@ from masam_jax.data.transforms.image_augmentation import (
     resize_shorter,
     resized_crop,
 )
+from masam_jax.data.transforms.media_container import open_media
 
 Pick = Literal["segments", "any"]
 Crop = Literal["clip", "frame"]
@@ -30,6 +31,8 @@ _FRAME_ENDINGS = (".jpg", ".jpeg", ".png")
 
 # Containers round times, FLV to a millisecond.
 _ROUNDING_S = 1e-3
+# Of a frame; one of 8K has 33 million.
+_MOST_PIXELS, _MOST_RATIO = 2**25, 50
 
 
 def read_frames(path: Path, *, rate: float = 1.0, limit: int = 10) -> list[np.ndarray]:
@@ -46,33 +49,45 @@ def read_frames(path: Path, *, rate: float = 1.0, limit: int = 10) -> list[np.nd
       uint8 ``[H, W, 3]``, RGB, at least one.
 
     Raises:
-      DamagedMedia: the file is missing or damaged, or has no video.
+      DamagedMedia: the file is missing or damaged, has no video, or its frames have more than 32
+        million pixels, or sides of which one is 50 times the other.
     """
-    import av
-
+    require_file(path)
     frames: list[np.ndarray] = []
     start = None
     try:
-        with av.open(str(path)) as container:
+        with open_media(path) as container:
             if not container.streams.video:
                 raise DamagedMedia(f"{path}: it has no video track.")
+            track = container.streams.video[0]
+            if track.width and track.height:
+                _check_size(path, track.width, track.height)
             for number, frame in enumerate(container.decode(video=0)):
                 time = frame.time
                 if time is None:
-                    time = number / float(container.streams.video[0].average_rate or 25)
+                    time = number / float(track.average_rate or 25)
                 start = time if start is None else start
                 if time - start < len(frames) / rate - _ROUNDING_S:
                     continue
+                _check_size(path, frame.width, frame.height)
                 if frame.is_corrupt:
                     raise DamagedMedia(f"{path}: its frame at {time:.2f} s is damaged.")
                 frames.append(frame.to_ndarray(format="rgb24"))
                 if len(frames) == limit:
                     break
-    except (OSError, av.FFmpegError, ValueError) as error:
+    except DamagedMedia:
+        raise
+    # FFmpeg's errors, and PyAV's of a track without a codec.
+    except Exception as error:
         raise damaged(path, error) from error
     if not frames:
         raise DamagedMedia(f"{path}: it holds no frame.")
     return frames
+
+
+def _check_size(path: Path, width: int, height: int) -> None:
+    if width * height > _MOST_PIXELS or max(width, height) > _MOST_RATIO * min(width, height):
+        raise DamagedMedia(f"{path}: it says that its frames have {width} x {height} pixels.")
 
 
 def jpeg_bytes(image: np.ndarray, *, shorter: int = 256, quality: int = 95) -> bytes:

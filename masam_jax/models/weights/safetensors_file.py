@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 import jax.numpy as jnp
 import numpy as np
 
+from masam_jax.core.extras import install_extras
 from masam_jax.core.specs import nearest
 
 
@@ -26,20 +27,19 @@ def read_safetensors(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
       ImportError: the package safetensors is not installed.
     """
     try:
-        import safetensors
-        from safetensors.numpy import load_file
+        import safetensors.numpy
     except ImportError as error:
         raise ImportError(
-            "reading .safetensors files needs the package safetensors:"
-            " pip install 'masam_jax[weights]'"
+            f"reading .safetensors files needs the package safetensors: {install_extras('weights')}"
         ) from error
     if not os.path.isfile(path):
         raise ValueError(f"{os.fspath(path)} is missing; a .safetensors file is needed.")
     try:
-        tensors = load_file(path)
-    except (safetensors.SafetensorError, OSError) as error:
+        tensors = safetensors.numpy.load_file(path)
+    # Its own kind of error, and NumPy's of dtypes and shapes that there cannot be.
+    except Exception as error:
         raise ValueError(
-            f"{os.fspath(path)} cannot be read as a .safetensors file ({error}); "
+            f"{os.fspath(path)} cannot be read as a .safetensors file ({str(error)[:300]}); "
             "an undamaged file in that format is needed."
         ) from error
     return {name: _at_least_float32(tensor) for name, tensor in tensors.items()}
@@ -54,16 +54,20 @@ def take(tensors: Mapping[str, np.ndarray], name: str, shape: tuple[int, ...]) -
       shape: its only accepted shape.
 
     Raises:
-      ValueError: there is no such tensor, or it has another shape.
+      ValueError: there is no such tensor, it has another shape, or is not of finite real numbers.
     """
     if name not in tensors:
         near = nearest(name, tensors, 3)
         hint = f"the nearest of its names are {', '.join(near)}" if near else _overview(tensors)
         raise ValueError(f"tensor {name!r} is missing among the weights; {hint}.")
-    found = tensors[name].shape
-    if found != shape:
-        raise ValueError(f"tensor {name!r} has shape {found}; the network needs {shape}.")
-    return tensors[name]
+    tensor = tensors[name]
+    if tensor.shape != shape:
+        raise ValueError(f"tensor {name!r} has shape {tensor.shape}; the network needs {shape}.")
+    if not jnp.issubdtype(tensor.dtype, jnp.floating):
+        raise ValueError(f"tensor {name!r} has dtype {tensor.dtype}; real numbers are needed.")
+    if not np.isfinite(tensor).all():
+        raise ValueError(f"tensor {name!r} has values that are not finite; weights have none.")
+    return tensor
 
 
 def check_all_taken(

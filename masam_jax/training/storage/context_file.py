@@ -4,7 +4,7 @@ from pathlib import Path
 
 from masam_jax.config.errors import RunError
 from masam_jax.methods import Context
-from masam_jax.training.storage.atomic_files import read_json, write_json
+from masam_jax.training.storage.sealed_files import read_sealed_json, write_sealed_json
 
 _FILE = "training.json"
 
@@ -16,7 +16,7 @@ def write_context(place: Path, context: Context) -> None:
       OSError: it cannot be written.
     """
     content = {"steps_per_epoch": context.steps_per_epoch, "steps": context.steps}
-    write_json(place / _FILE, content)
+    write_sealed_json(place / _FILE, content)
 
 
 def read_context(place: Path) -> Context:
@@ -28,8 +28,8 @@ def read_context(place: Path) -> Context:
     path = place / _FILE
     if not path.is_file():
         raise RunError(f"{place} has no {_FILE}: the method has not been trained yet")
-    content = read_json(path)
-    try:
-        return Context(int(content["steps_per_epoch"]), int(content["steps"]))
-    except (KeyError, TypeError, ValueError) as error:
-        raise RunError(f"{path} is damaged: {error!r}") from error
+    content = read_sealed_json(path, ("steps_per_epoch", "steps"))
+    for name, count in content.items():
+        if type(count) is not int or count < 1:
+            raise RunError(f"{path} is damaged: {name} is {count!r}; an integer >= 1 is needed")
+    return Context(content["steps_per_epoch"], content["steps"])

@@ -11,9 +11,9 @@ import numpy as np
 
 from masam_jax.config.errors import RunError
 from masam_jax.data import Modality, Normalization
-from masam_jax.data.modality import KINDS
+from masam_jax.data.modality import check_modality
 from masam_jax.data.on_disk import Data, PreparedData
-from masam_jax.training.storage.atomic_files import read_json, write_json
+from masam_jax.training.storage.sealed_files import read_sealed_json, write_sealed_json
 
 DATA_FILE = "data.json"
 
@@ -66,7 +66,7 @@ def write_facts(root: Path, data: Data) -> None:
         m: {**dataclasses.asdict(spec), "dtype": np.dtype(spec.dtype).name}
         for m, spec in facts.modalities.items()
     }
-    write_json(root / DATA_FILE, content)
+    write_sealed_json(root / DATA_FILE, content)
 
 
 def read_facts(root: Path) -> DataFacts:
@@ -78,26 +78,50 @@ def read_facts(root: Path) -> DataFacts:
     path = root / DATA_FILE
     if not path.is_file():
         raise RunError(f"{root} has no {DATA_FILE}: the run was stopped before it trained")
-    content = read_json(path)
+    content = read_sealed_json(path, [field.name for field in dataclasses.fields(DataFacts)])
     try:
-        modalities = {m: _modality(entry) for m, entry in content["modalities"].items()}
+        for name, kind in _KINDS.items():
+            _need(type(content[name]) is kind, f"{name} is no {kind.__name__}")
+        _need(len(content["modalities"]) > 0, "it has no modality")
+        _need(_are_text(content["classes"]), "classes are not names")
+        modalities = {m: _modality(m, entry) for m, entry in content["modalities"].items()}
         return DataFacts(
             **{**content, "classes": tuple(content["classes"]), "modalities": modalities}
         )
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise RunError(f"{path} is damaged: {error}") from error
 
 
-def _modality(entry: Mapping[str, Any]) -> Modality:
-    kind, normalization = entry["kind"], entry["normalization"]
-    if kind not in KINDS:
-        raise ValueError(f"kind is {kind!r}; {', '.join(KINDS)} are accepted")
-    return Modality(
-        kind,
+# What JSON makes of the fields.
+_KINDS = {
+    "name": str,
+    "classes": list,
+    "multi_label": bool,
+    "metric": str,
+    "has_missing": bool,
+    "modalities": dict,
+}
+
+
+def _need(is_right: bool, what: str) -> None:
+    if not is_right:
+        raise ValueError(what)
+
+
+def _are_text(values: list[Any]) -> bool:
+    return bool(values) and all(type(value) is str for value in values)
+
+
+def _modality(name: str, entry: Mapping[str, Any]) -> Modality:
+    normalization = entry["normalization"]
+    spec = Modality(
+        entry["kind"],
         tuple(entry["shape"]),
-        np.dtype(entry["dtype"]),
+        np.dtype(str(entry["dtype"])),
         Normalization(
             normalization["rule"], tuple(normalization["mean"]), tuple(normalization["std"])
         ),
         entry["vocabulary_size"],
     )
+    check_modality(name, spec)
+    return spec

@@ -1,7 +1,5 @@
 """What the methods of a run share on disk: splits, statistics, and what was taken from the data."""
 
-import io
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,10 +8,19 @@ import numpy as np
 
 from masam_jax.config import changed_fields
 from masam_jax.config.errors import RunError
+from masam_jax.data import Modality
 from masam_jax.data.standardization import Statistics
-from masam_jax.training.storage.atomic_files import plain, read_json, write_bytes, write_json
+from masam_jax.training.storage.atomic_files import read_json, write_json
+from masam_jax.training.storage.data_facts import DATA_FILE, read_facts
+from masam_jax.training.storage.sealed_files import (
+    read_arrays,
+    read_sealed_json,
+    write_arrays,
+    write_sealed_json,
+)
 
 _SPLITS, _STATISTICS, _FITTED = "splits.json", "statistics.npz", "fitted.json"
+_FLOAT = np.dtype(np.float32)
 
 
 def run_root(path: Path) -> Path:
@@ -60,35 +67,42 @@ def write_statistics(root: Path, statistics: Statistics) -> None:
     Args:
       root: of the run.
       statistics: ``{m: (mean [S, D], std [S, D])}`` of each seed's training samples.
+
+    Raises:
+      OSError: it cannot be written.
     """
     arrays = {
         f"{name}/{m}": array
         for m, pair in statistics.items()
         for name, array in zip(("mean", "std"), pair, strict=True)
     }
-    buffer = io.BytesIO()
-    np.savez(buffer, **arrays)  # type: ignore[arg-type]  # its stub takes keywords for flags
-    write_bytes(root / _STATISTICS, buffer.getvalue())
+    write_arrays(root / _STATISTICS, arrays)
 
 
 def read_statistics(root: Path) -> Statistics:
     """What `write_statistics` wrote.
 
     Raises:
-      RunError: the file is damaged or missing.
+      RunError: the file is damaged or missing, or of other modalities than ``data.json`` has.
     """
     path = root / _STATISTICS
+    arrays = read_arrays(path)
+    modalities = sorted({name.partition("/")[2] for name in arrays})
     try:
-        with np.load(path) as file:
-            modalities = [key.removeprefix("mean/") for key in file if key.startswith("mean/")]
-            return {m: (file[f"mean/{m}"], file[f"std/{m}"]) for m in modalities}
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise RunError(f"{path} is damaged or missing: {error}") from error
+        if set(arrays) != {f"{part}/{m}" for m in modalities for part in ("mean", "std")}:
+            raise ValueError(f"it holds {sorted(arrays)}; a mean/ and a std/ of each is needed")
+        statistics = {m: (arrays[f"mean/{m}"], arrays[f"std/{m}"]) for m in modalities}
+        _check_numbers(statistics)
+        if (root / DATA_FILE).is_file():
+            _check_modalities(statistics, read_facts(root).modalities)
+    except ValueError as error:
+        raise RunError(f"{path} is damaged: {error}") from error
+    return statistics
 
 
 def write_fitted(root: Path, fitted: Any) -> None:
     """Writes ``fitted.json``: what decoding needs to know of the training samples."""
-    write_json(root / _FITTED, {"fitted": plain(fitted)})
+    write_sealed_json(root / _FITTED, {"fitted": fitted})
 
 
 def read_fitted(root: Path) -> Any:
@@ -98,7 +112,7 @@ def read_fitted(root: Path) -> Any:
       RunError: the file is damaged.
     """
     path = root / _FITTED
-    return read_json(path).get("fitted") if path.is_file() else None
+    return read_sealed_json(path, ("fitted",))["fitted"] if path.is_file() else None
 
 
 def write_corruption(
@@ -119,3 +133,30 @@ def write_corruption(
     }
     wrong = {seed: rows.tolist() for seed, rows in flipped.items()}
     write_json(root / "corruption.json", {"wrong_labels": wrong, "missing": missing})
+
+
+def _check_numbers(statistics: Statistics) -> None:
+    seeds = {len(x) if x.ndim else -1 for pair in statistics.values() for x in pair}
+    if len(seeds) > 1:
+        raise ValueError(f"its arrays are of different numbers of seeds: {sorted(seeds)}")
+    for m, (mean, std) in statistics.items():
+        if mean.ndim != 2 or mean.shape != std.shape or {mean.dtype, std.dtype} != {_FLOAT}:
+            raise ValueError(
+                f"of {m!r} it has {mean.dtype} {mean.shape} and {std.dtype} {std.shape}; two"
+                f" arrays of {_FLOAT} [seeds, D] are needed"
+            )
+        if not (np.isfinite(mean).all() and np.isfinite(std).all() and (std > 0).all()):
+            raise ValueError(f"of {m!r} it has numbers that are not finite, or a std of 0 or less")
+
+
+def _check_modalities(statistics: Statistics, specs: Mapping[str, Modality]) -> None:
+    wanted = {}
+    for m, spec in specs.items():
+        found = spec.normalization
+        if found.rule == "fixed":
+            wanted[m] = len(found.mean)
+        elif found.is_fitted and spec.kind != "tokens":
+            wanted[m] = 1 if found.rule == "scalar" else spec.shape[-1]
+    widths = {m: mean.shape[-1] for m, (mean, _) in statistics.items()}
+    if widths != wanted:
+        raise ValueError(f"it is of the modalities and widths {widths}; {DATA_FILE} has {wanted}")

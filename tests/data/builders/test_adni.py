@@ -220,6 +220,9 @@ def test_conversions_negative_volumes_and_old_names_of_diagnoses(tmp_path):
         ("DX", "well", r"line 3: DX is 'well'; CN, NL, MCI"),
         ("VISCODE", "sc", r"line 3: VISCODE is 'sc'; 'bl', 'm06'"),
         ("RID", "x", r"line 3: RID is 'x'; a whole number"),
+        ("RID", "45.5", r"line 3: RID is '45\.5'; a whole number"),
+        ("RID", "²", r"line 3: RID is '²'; a whole number"),
+        ("RID", "", r"line 3: RID is ''; a whole number"),
         ("MMSE", "many", r"line 3: MMSE is 'many'; a number is needed"),
         ("FAQ", "inf", r"line 3: FAQ is 'inf'; a number is needed"),
         ("ST13TA", "thin", r"line 3: ST13TA is 'thin'; a number is needed"),
@@ -231,6 +234,20 @@ def test_a_bad_cell_is_told_with_its_line(tmp_path, column, value, message):
     rows[1][column] = value
     write_rows(tmp_path / "t.csv", rows)
     with pytest.raises(ValueError, match=rf"t\.csv, {message}"):
+        Adni(data_dir=tmp_path).listing(tmp_path)
+
+
+def test_identifiers_that_pandas_made_fractions_are_read(tmp_path):
+    rows = make_rows(subjects=3, visits=1)
+    write_rows(tmp_path / "t.csv", rows)
+    records = Adni(data_dir=tmp_path).listing(tmp_path).records
+    for row in rows:
+        row["RID"] += ".0"
+    write_rows(tmp_path / "t.csv", rows)
+    found = Adni(data_dir=tmp_path).listing(tmp_path).records
+    assert [(r.key, r.group) for r in found] == [(r.key, r.group) for r in records]
+    write_rows(tmp_path / "t.csv", [*rows, rows[0] | {"RID": "1"}])
+    with pytest.raises(ValueError, match="line 5: RID 1 has a second visit 'bl'"):
         Adni(data_dir=tmp_path).listing(tmp_path)
 
 

@@ -161,5 +161,5 @@ def test_options_out_of_range_are_refused(options):
 
 def test_without_scikit_learn_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
-    with pytest.raises(ValueError, match=r"scikit-learn: pip install 'masam_jax\[data\]'"):
+    with pytest.raises(ValueError, match=r"scikit-learn: pip install '\.\[data\]'"):
         AvDigits(data_dir="unused").listing()

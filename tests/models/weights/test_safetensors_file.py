@@ -59,5 +59,5 @@ def test_a_message_lists_a_few_names_of_many():
 @pytest.mark.parametrize("missing", ["safetensors", "safetensors.numpy"])
 def test_without_the_package_the_error_says_what_to_install(missing, monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, missing, None)
-    with pytest.raises(ImportError, match=r"pip install 'masam_jax\[weights\]'"):
+    with pytest.raises(ImportError, match=r"pip install '\.\[weights\]' in a clone"):
         read_safetensors(tmp_path / "any.safetensors")

@@ -50,19 +50,30 @@ def test_facts_are_those_of_the_data(tmp_path):
     assert facts.modalities["text"].vocabulary_size == 30
 
 
+def _entry(**changed):
+    rule = {"rule": "none", "mean": [], "std": []}
+    entry = {"kind": "vector", "shape": [6], "dtype": "float32", "normalization": rule}
+    return {**entry, "vocabulary_size": None, **changed}
+
+
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"classes": None}, "data.json is damaged"),
-        ({"modalities": {"a": {}}}, "data.json is damaged: 'kind'"),
-        ({"modalities": {"a": {"kind": "smell", "normalization": {}}}}, "kind is 'smell'; vector"),
-        ({"colour": 1}, "unexpected keyword argument 'colour'"),
+        ({"classes": None}, "data.json is damaged: classes is no list"),
+        ({"modalities": {"a": {}}}, "data.json is damaged: 'normalization'"),
+        ({"modalities": {"a": _entry(kind="smell")}}, "kind is 'smell'; vector"),
+        ({"modalities": {"a": _entry(dtype="O")}}, "a: dtype is object; real numbers are accepted"),
+        ({"modalities": {"a": _entry(shape=[-6])}}, r"a: shape is \[-6\]; of kind 'vector' it is"),
+        ({"modalities": {"a": _entry(shape=[1 << 40])}}, "larger than 4 GiB"),
+        ({"colour": 1}, r"it has \['colour'\] beside"),
     ],
 )
 def test_damaged_facts_are_refused(tmp_path, change, message):
     write_facts(tmp_path, load_mfeat())
     path = tmp_path / "data.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    content = json.loads(path.read_text()) | change
+    del content["sha256"]
+    path.write_text(json.dumps(content))
     with pytest.raises(RunError, match=message):
         read_facts(tmp_path)
 
@@ -78,5 +89,10 @@ def test_the_length_of_a_training(tmp_path):
     write_context(tmp_path, Context(7, 210))
     assert read_context(tmp_path) == Context(7, 210)
     (tmp_path / "training.json").write_text('{"steps": 3}')
-    with pytest.raises(RunError, match=r"training\.json is damaged: KeyError\('steps_per_epoch'\)"):
+    with pytest.raises(
+        RunError, match=r"training\.json is damaged: it lacks \['steps_per_epoch'\]"
+    ):
+        read_context(tmp_path)
+    (tmp_path / "training.json").write_text('{"steps": 3.5, "steps_per_epoch": 2}')
+    with pytest.raises(RunError, match=r"training\.json is damaged: steps is 3\.5; an integer"):
         read_context(tmp_path)

@@ -1,0 +1,85 @@
+"""Labels as people have them, as classes or as zeros and ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+def as_labels(labels: Any, num_classes: int) -> np.ndarray:
+    """Integer classes ``[N]``, or zeros and ones ``[N, K]``.
+
+    A column ``[N, 1]``, truth values and whole numbers as floats are read as what they plainly
+    are. Of zeros and ones ``[N, K]`` as floats it is not plain whether rows have one class or
+    several labels.
+
+    Args:
+      labels: an array, or lists.
+      num_classes: C, at least 2, or K labels, at least 1.
+
+    Raises:
+      ValueError: they are anything else; the message says how to make them what is needed.
+    """
+    if not isinstance(num_classes, int | np.integer) or isinstance(num_classes, bool):
+        raise ValueError(f"num_classes is {num_classes!r}; an integer is needed.")
+    array = _array(labels)
+    if array.ndim == 2 and array.shape[1] == 1 and num_classes > 1:
+        array = array[:, 0]
+    several = array.ndim == 2
+    least = 1 if several else 2
+    if num_classes < least:
+        raise ValueError(f"num_classes is {num_classes}; at least {least} are needed.")
+    if array.ndim not in (1, 2) or array.size == 0:
+        raise ValueError(
+            f"labels have shape {array.shape}; a non-empty vector [N] of integers, or zeros and"
+            " ones [N, K], are needed."
+        )
+    array = _integers(array)
+    low, high = int(array.min()), int(array.max())
+    if several and (array.shape[1] != num_classes or low < 0 or high > 1):
+        raise ValueError(
+            f"labels have shape {array.shape} and run from {low} to {high}; zeros and ones"
+            f" [N, {num_classes}] are needed."
+        )
+    if not several and (low < 0 or high >= num_classes):
+        raise ValueError(
+            f"labels run from {low} to {high}; with num_classes={num_classes} "
+            f"they must lie in 0..{num_classes - 1}."
+        )
+    return array
+
+
+def _array(labels: Any) -> np.ndarray:
+    try:
+        array = np.asarray(labels)
+    except ValueError as error:
+        raise ValueError(
+            "labels are lists of different lengths; for several labels of a row give zeros and"
+            " ones [N, K], with a 1 at each label that it has."
+        ) from error
+    if array.dtype.kind in "USO":
+        raise ValueError(
+            f"labels have dtype {array.dtype}; integers are needed, of names"
+            " numpy.unique(labels, return_inverse=True)[1]."
+        )
+    return array
+
+
+def _integers(array: np.ndarray) -> np.ndarray:
+    if array.dtype == np.bool_ or np.issubdtype(array.dtype, np.integer):
+        return array.astype(np.int64, copy=False)
+    if not np.issubdtype(array.dtype, np.floating):
+        raise ValueError(f"labels have dtype {array.dtype}; integers are needed.")
+    if array.ndim == 2:
+        raise ValueError(
+            f"labels have shape {array.shape} and dtype {array.dtype}, and could be one class or"
+            " several labels: give labels.argmax(axis=1) for the one, labels.astype(int) for the"
+            " others."
+        )
+    # Neither NaN nor infinity is equal to itself rounded, or small.
+    if not (np.all(np.rint(array) == array) and np.all(np.abs(array) < 2**31)):
+        raise ValueError(
+            f"labels have dtype {array.dtype}, and some are no whole numbers; classes are needed."
+        )
+    return array.astype(np.int64)
