@@ -19,7 +19,9 @@ def execute_evaluate(command: Evaluate, console: Console) -> None:
       RunError: a mistake in what was asked.
       OSError: the predictions could not be written.
     """
-    evaluations = evaluate_run(Path(command.run), command.split, command.checkpoint, command.inputs)
+    evaluations = evaluate_run(
+        Path(command.run), command.split, command.checkpoint, command.inputs, command.fall_back
+    )
     table = Table(title=f"{command.run}: {command.split} split", title_justify="left")
     columns = {"accuracy": "Accuracy, %", "macro_f1": "Macro-F1, %"}
     for metric in {evaluation.metric for evaluation in evaluations}:

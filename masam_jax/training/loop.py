@@ -45,6 +45,7 @@ def train_method(
     progress: ProgressReport,
     interrupt: InterruptRequest,
     on_evaluation: OnEvaluation | None = None,
+    fall_back: bool = False,
 ) -> dict[str, Any]:
     """Trains all seeds with one method, from the last checkpoint in ``directory`` if there is one.
 
@@ -61,6 +62,7 @@ def train_method(
       progress: shows the course.
       interrupt: asked between steps whether to stop.
       on_evaluation: told of every evaluation; what it raises ends the run.
+      fall_back: where the last checkpoint is damaged, whether to go on from the last whole one.
 
     Returns:
       The content of ``result.json``.
@@ -76,7 +78,13 @@ def train_method(
         if checkpoints.latest_step is None:
             state, done = init_state(task), RunProgress()
         else:
-            state, done = checkpoints.restore(abstract_state(task))
+            last = checkpoints.latest_step
+            state, done = checkpoints.restore(abstract_state(task), fall_back)
+            if done.step != last:
+                progress.note(
+                    f"{method.title}: the checkpoint of step {last} is damaged; going on from"
+                    f" step {done.step}"
+                )
         log = stack.enter_context(MetricsLog(directory, done.step)) if is_primary() else None
         course = _Course(
             task, predict, probes, checkpoints, log, progress, interrupt, on_evaluation

@@ -73,6 +73,7 @@ def execute(plan: Plan, output: OutputConfig, command: list[str], progress: Prog
                     probes=probes,
                     progress=progress,
                     interrupt=interrupt,
+                    fall_back=output.fall_back,
                 )
             results.append(found)
         if is_primary() and plan.baseline is not None:

@@ -27,7 +27,7 @@ from masam_jax.training.storage.environment import describe_environment
 from masam_jax.training.storage.run_directory import open_run
 from masam_jax.training.storage.surroundings import write_splits
 from masam_jax.training.task import Task
-from masam_jax.tuning.best_file import BEST_FILE, TUNING_FORMAT
+from masam_jax.tuning.best_file import BEST_FILE, TUNING_FORMAT, sign_best
 from masam_jax.tuning.search_space import SearchSpace, search_space
 from masam_jax.tuning.study import MethodStudy, TrialOutcome, open_storage
 
@@ -121,7 +121,7 @@ def execute_tuning(
                 while (outcome := study.advance(trials.train)) is not None:
                     announce(_line(study, outcome))
                 tuned.append(_summary(study))
-        best: dict[str, Any] = plain(_best(plan, tuned))
+        best = sign_best(plain(_best(plan, tuned)))
         write_json(path / BEST_FILE, best)
     return path, best
 
