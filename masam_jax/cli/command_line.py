@@ -23,6 +23,7 @@ from masam_jax.cli.words import parse, program, typed
 from masam_jax.config import OutputConfig
 from masam_jax.config.errors import RunError, user_errors
 from masam_jax.training.interrupt import InterruptedRun
+from masam_jax.training.storage.run_directory import check_output
 
 # Of tables that go to a file or a pipe.
 _WIDTH = 140
@@ -48,6 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if isinstance(command, Train | Compare | Tune):
                 command = dataclasses.replace(command, output=_named(command))
                 again = typed(_resuming(words, str(command.output.output)))
+                if isinstance(command, Tune) or command.distribution.process_id == 0:
+                    check_output(command.output)
         if isinstance(command, DatasetCommand):
             return execute_datasets(command, console, errors)
         _execute(command, console, [*program().split(), *words])

@@ -11,6 +11,9 @@ import numpy as np
 
 from masam_jax.config.errors import RunError
 
+# Of files on their way: .NAME.unfinished-RANDOM
+_UNFINISHED = ".unfinished-"
+
 
 def write_json(path: Path, content: Any) -> None:
     """Writes a JSON file in one move: a reader sees the old content or the new.
@@ -53,9 +56,22 @@ def read_json(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_bytes())
     except ValueError as error:
         raise RunError(f"{path} is damaged: {error}") from error
+    except RecursionError as error:
+        raise RunError(f"{path} is damaged: it is nested too deeply") from error
     if not isinstance(content, dict):
         raise RunError(f"{path} is damaged: it holds a {type(content).__name__}, not an object")
     return content
+
+
+def is_unfinished(path: Path) -> bool:
+    """Whether a file is what a killed process left of one that it was writing."""
+    return path.name.startswith(".") and _UNFINISHED in path.name
+
+
+def remove_unfinished(directory: Path) -> None:
+    """Removes such files from a directory and those below it."""
+    for path in directory.rglob(f".*{_UNFINISHED}*"):
+        path.unlink(missing_ok=True)
 
 
 def plain(value: Any) -> Any:
@@ -72,7 +88,7 @@ def plain(value: Any) -> Any:
 
 
 def _write_and_move(path: Path, content: bytes) -> None:
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}{_UNFINISHED}")
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
