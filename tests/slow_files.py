@@ -12,6 +12,7 @@ SLOW_FILES = (
     "analysis/test_statistics.py",
     "cli/test_command_line.py",
     "cli/test_datasets.py",
+    "cli/test_signal_watch.py",
     "core/test_flops.py",
     "core/test_masam_reference.py",
     "core/test_weighted_mean.py",

@@ -4,6 +4,7 @@ import json
 import math
 import os
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +41,21 @@ def write_bytes(path: Path, content: bytes) -> None:
     Raises:
       OSError: as ``write_json``; its ``filename`` is ``path``.
     """
+    write_lines(path, (content,))
+
+
+def write_lines(path: Path, lines: Iterable[bytes]) -> None:
+    """Writes a file in one move, piece by piece.
+
+    Args:
+      path: the file; ``lines`` may be read from it.
+      lines: with their ends.
+
+    Raises:
+      OSError: as ``write_json``; its ``filename`` is ``path``.
+    """
     try:
-        _write_and_move(path, content)
+        _write_and_move(path, lines)
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from error
 
@@ -87,11 +101,11 @@ def plain(value: Any) -> Any:
     return value
 
 
-def _write_and_move(path: Path, content: bytes) -> None:
+def _write_and_move(path: Path, lines: Iterable[bytes]) -> None:
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}{_UNFINISHED}")
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
+            file.writelines(lines)
             file.flush()
             os.fsync(file.fileno())
         # mkstemp makes files that their owner alone may read.

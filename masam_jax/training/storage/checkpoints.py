@@ -83,6 +83,7 @@ class Checkpoints:
                 _remove_unfinished(self._directory)
             barrier("checkpoints")
         self._steps = _steps(self._directory)
+        self._saved = self._steps[-1:]
         self._scores: dict[int, float] = {}
         self._checkpointer: ocp.AsyncCheckpointer | None = None
         self._saving: threading.Thread | None = None
@@ -92,6 +93,11 @@ class Checkpoints:
     def latest_step(self) -> int | None:
         """The step of the last checkpoint, also while it is being saved; None without one."""
         return max(self._steps, default=None)
+
+    @property
+    def saved_step(self) -> int | None:
+        """The step of the last checkpoint that is whole on the disk; None without one."""
+        return self._saved[-1] if self._saved else None
 
     def save(self, state: Any, progress: RunProgress, score: float) -> None:
         """Starts saving; the previous save, if any, is finished first.
@@ -217,6 +223,7 @@ class Checkpoints:
             if is_primary():
                 write_digests(unfinished)
                 os.rename(unfinished, self._directory / str(step))
+                self._saved = [step]
                 self._keep(self._steps, [])
         # Of whatever kind: `wait` raises it where somebody listens.
         except BaseException as error:

@@ -142,7 +142,7 @@ def read_config(path: Path) -> dict[str, Any]:
     if config.get("format") != FORMAT:
         raise RunError(
             f"{path} is not a run directory of masam_jax: its {_CONFIG} has format"
-            f" {str(config.get('format'))[:60]!r}, expected {FORMAT!r}"
+            f" {config.get('format')!r:.60}, expected {FORMAT!r}"
         )
     if config.get("kind") == _REMOVED:
         raise RunError(
