@@ -9,6 +9,7 @@ import errno
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import datetime
@@ -20,6 +21,7 @@ from rich.console import Console
 from masam_jax.cli.commands import Command, Compare, Evaluate, Runs, Train, Tune
 from masam_jax.cli.dataset_commands import DatasetCommand, PrepareDataset
 from masam_jax.cli.datasets import execute_datasets
+from masam_jax.cli.error_log import ErrorLog
 from masam_jax.cli.outlet import Outlet, patient
 from masam_jax.cli.signal_watch import SignalWatch
 from masam_jax.cli.terminable import Terminated, terminable
@@ -62,15 +64,15 @@ def _run(words: list[str], output: Outlet) -> int:
     command: Command | DatasetCommand | None = None
     request = InterruptRequest()
 
-    def stopped(reason: str) -> str:
-        """What is said last, of a run that a signal ended."""
+    def goes_on(reason: str) -> str:
+        """What is said last: why the command ended, and how it goes on."""
         if not again:
             return f"{reason}."
-        if not (place / "config.json").is_file():
-            return f"{reason}; nothing was written."
+        if place != Path() and not (place / "config.json").is_file():
+            return f"{reason.partition(';')[0]}: nothing was written."
         return f"{reason}. Resume with\n  {again}"
 
-    watch = SignalWatch(request, stopped)
+    watch, log = SignalWatch(request, goes_on), ErrorLog(place)
     try:
         with ExitStack() as stack:
             stack.enter_context(terminable(watch.take))
@@ -81,6 +83,7 @@ def _run(words: list[str], output: Outlet) -> int:
                 if isinstance(command, Train | Compare | Tune):
                     command = dataclasses.replace(command, output=_named(command))
                     place = Path(str(command.output.output))
+                    log = stack.enter_context(ErrorLog(place))
                     again = typed(_resuming(words, str(place)))
                     processes, process = _processes(command)
                     watch.alone = processes == 1
@@ -95,23 +98,25 @@ def _run(words: list[str], output: Outlet) -> int:
         errors.print(f"error: {error}")
         return 2
     except InterruptedRun as error:
-        errors.print(stopped(_what_is_saved(error)))
+        errors.print(goes_on(_what_is_saved(error)))
         return 128 + error.signal_number
     except KeyboardInterrupt as error:
-        if isinstance(command, PrepareDataset):
-            errors.print(f"interrupted. What was saved can be resumed with\n  {again}")
-        else:
-            whole = "; what was written before is whole" if again else ""
-            errors.print(stopped(f"interrupted{whole}"))
+        whole = "; what was written before is whole" if again else ""
+        errors.print(goes_on(f"interrupted{whole}"))
         return 128 + (error.signal_number if isinstance(error, Terminated) else signal.SIGINT)
+    except BrokenPipeError:
+        raise
     except Exception as error:
         # Orbax reports a full disk from its writing threads in its own kinds of errors.
         cause = error if isinstance(error, OSError) else _disk_full(error)
         if cause is None:
             raise
+        log.write("".join(traceback.format_exception(error)))
         errors.print(f"error: {_explain(cause)}")
+        if log.path is not None:
+            errors.print(f"Where that was is in {log.path}")
         if again:
-            errors.print(f"What was written before is whole. Resume with\n  {again}")
+            errors.print(goes_on("It ended; what was written before is whole"))
         return 1
 
 

@@ -116,6 +116,7 @@ class Tune:
                 raise ValueError(
                     f"{name}={getattr(self, name)} is out of range: expected an integer >= 1"
                 )
+        SeedConfig(self.tune_seeds, self.seed_offset)
 
     @property
     def experiment(self) -> Experiment:

@@ -10,6 +10,7 @@ from masam_jax.cli.commands import Evaluate
 from masam_jax.training.classification_metrics import title
 from masam_jax.training.evaluate import evaluate_run
 from masam_jax.training.predictions_file import write_predictions
+from masam_jax.training.storage.atomic_files import check_file
 
 
 def execute_evaluate(command: Evaluate, console: Console) -> None:
@@ -19,6 +20,8 @@ def execute_evaluate(command: Evaluate, console: Console) -> None:
       RunError: a mistake in what was asked.
       OSError: the predictions could not be written.
     """
+    if command.predictions is not None:
+        check_file(Path(command.predictions))
     evaluations = evaluate_run(
         Path(command.run), command.split, command.checkpoint, command.inputs, command.fall_back
     )

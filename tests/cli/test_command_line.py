@@ -3,8 +3,11 @@
 import csv
 import errno
 import json
+import logging
 import os
+import subprocess
 import sys
+import threading
 
 import jax
 import pytest
@@ -12,6 +15,8 @@ import pytest
 from masam_jax.cli import command_line as cli
 from masam_jax.config.errors import RunError
 from masam_jax.predict import load_predictor
+from masam_jax.training.storage import checkpoints
+from tests.quick_compilation import child_environment
 
 SMALL = [
     *("--dataset", "synthetic", "--train-size", "24", "--validation-size", "40"),
@@ -241,6 +246,19 @@ def test_tuning_reports_validation(tmp_path, capsys):
         (["tune", "--resume"], "--resume needs --output"),
         (["evaluate", "nowhere"], "nowhere is no directory"),
         (["runs", "nowhere"], "nowhere is no directory"),
+        (["train", "--seeds", "99999999999"], "seeds=99999999999 is out of range"),
+        (["train", "--seed-offset", "99999999999"], "seed_offset=99999999999 is out of range"),
+        (["train", "--threads", "99999999999"], "threads=99999999999 is out of range"),
+        (["train", "--depth", "99999999999"], "depth=99999999999 is out of range"),
+        (["train", "--width", "99999999"], "fewer --seeds, or a smaller --width or --depth"),
+        (["tune", "--tune-seeds", "99999999999"], "seeds=99999999999 is out of range"),
+        (["train", "--output", "/proc/x"], "the run cannot be written to /proc/x"),
+        (["compare", "--output", "/dev/null"], "/dev/null is a file; a directory is needed"),
+        (["tune", "--output", "/dev/null/x"], "the run cannot be written to /dev/null/x"),
+        (["train", "--weights", "nope=x.safetensors"], "weights: unknown modality 'nope'"),
+        (["train", "--weights", "pix=x.safetensors"], "weights name 'pix', whose encoder is the"),
+        (["train", "--steps", "3", "--epochs", "2"], "--steps 3 and --epochs 2 exclude each other"),
+        (["tune", "--steps", "3", "--epochs=2"], "--steps 3 and --epochs 2 exclude each other"),
     ],
 )
 def test_mistakes_are_one_line(capsys, tmp_path, monkeypatch, words, message):
@@ -320,6 +338,77 @@ def test_full_disk_is_named_and_can_be_resumed(tmp_path, capsys, monkeypatch):
     with jax.numpy_dtype_promotion("standard"):
         assert cli.main([*words, "--resume"]) == 0
     assert (path / "result.json").is_file()
+
+
+@pytest.mark.parametrize("place", ["no/dir/p.csv", "there", "/proc/p.csv"])
+def test_predictions_that_cannot_be_written_are_refused_first(
+    comparison, tmp_path, capsys, monkeypatch, place
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there").mkdir()
+    code, errors = _exit(capsys, "evaluate", str(comparison), "--predictions", place)
+    assert code == 2
+    assert f"error: {place} " in errors
+    assert [path.name for path in tmp_path.iterdir()] == ["there"]
+
+
+def test_weights_that_do_not_fit_leave_nothing_behind(tmp_path, capsys):
+    """The corrected command is not refused."""
+    path = tmp_path / "run"
+    images = ["--dataset", "synthetic", "--encoders", "m0=resnet18", "--output", str(path)]
+    code, errors = _exit(capsys, "train", *images, "--weights", f"m0={tmp_path}/x.safetensors")
+    assert code == 2
+    assert "error:" in errors
+    assert not path.exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes of POSIX")
+@pytest.mark.parametrize(
+    "words", [["datasets", "info", "crema_d"], ["train", "--help"], ["datasets", "list"]]
+)
+def test_a_closed_pipe_is_no_error(words):
+    reader, writer = os.pipe()
+    os.close(reader)
+    ended = subprocess.run(
+        [sys.executable, "-m", "masam_jax", *words],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        env=child_environment(),
+        check=False,
+    )
+    os.close(writer)
+    assert (ended.returncode, ended.stderr) == (0, b"")
+
+
+def test_a_full_disk_is_the_last_that_is_said(tmp_path, capsys, monkeypatch):
+    """What Orbax logs of it, and what its threads raise, goes into a file of the run."""
+    path = tmp_path / "full"
+    words = ["train", "--method", "late_fusion", *SMALL, "--no-plots", "--output", str(path)]
+
+    def full(folder):
+        error = OSError(errno.ENOSPC, "No space left on device")
+        logging.getLogger("absl").error("Failed to run 3 Handler Commit operations", exc_info=error)
+        threading.Thread(target=_raise, args=[error]).start()
+        raise error
+
+    monkeypatch.setattr(checkpoints, "write_digests", full)
+    code, errors = _exit(capsys, *words)
+    assert code == 1
+    lines = errors.strip().splitlines()
+    assert lines[0].startswith("error: no space left on device")
+    assert lines[1] == f"Where that was is in {path}/errors.log"
+    assert len(lines) == 4
+    assert lines[3].endswith("--resume")
+    log = (path / "errors.log").read_text()
+    assert "Failed to run 3 Handler Commit operations" in log
+    assert log.count("Traceback") >= 2
+    monkeypatch.undo()
+    with jax.numpy_dtype_promotion("standard"):
+        assert cli.main([*words, "--resume"]) == 0
+
+
+def _raise(error):
+    raise error
 
 
 def test_damaged_checkpoint_is_named(tmp_path, capsys):

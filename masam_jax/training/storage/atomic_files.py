@@ -60,6 +60,25 @@ def write_lines(path: Path, lines: Iterable[bytes]) -> None:
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 
+def check_file(path: Path) -> None:
+    """Checks that a file could be written; leaves nothing behind.
+
+    Raises:
+      RunError: it is a directory, or its directory is missing or cannot be written.
+    """
+    if path.is_dir():
+        raise RunError(f"{path} is a directory; a file is needed")
+    try:
+        descriptor, temporary = tempfile.mkstemp(
+            dir=path.parent, prefix=f".{path.name}{_UNFINISHED}"
+        )
+    except OSError as error:
+        reason = os.strerror(error.errno or 0).lower()
+        raise RunError(f"{path} cannot be written: {reason} ({path.parent})") from error
+    os.close(descriptor)
+    os.unlink(temporary)
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """Reads a JSON object.
 

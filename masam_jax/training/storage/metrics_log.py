@@ -3,11 +3,14 @@
 import itertools
 import json
 import os
+import time
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-from tensorboardX import SummaryWriter
+from tensorboardX.event_file_writer import EventsWriter
+from tensorboardX.proto import event_pb2
+from tensorboardX.summary import scalar
 
 from masam_jax.training.storage.atomic_files import plain, write_lines
 
@@ -31,7 +34,14 @@ class MetricsLog:
         self._path = directory / "metrics.jsonl"
         self.damaged = _drop_after(self._path, step)
         self._file: IO[str] = self._path.open("a", encoding="utf-8", newline="\n")
-        self._events = SummaryWriter(str(directory / "tensorboard"), purge_step=step + 1)
+        events = directory / "tensorboard"
+        events.mkdir(exist_ok=True)
+        # Its SummaryWriter writes in a thread, whose end on a full disk would block this one.
+        self._events = EventsWriter(str(events / "events"))
+        restart = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
+        self._events.write_event(
+            event_pb2.Event(wall_time=time.time(), step=step + 1, session_log=restart)
+        )
 
     def write(self, record: dict[str, Any]) -> None:
         """Appends one record; values are numbers per seed, or dicts of them."""
@@ -43,7 +53,12 @@ class MetricsLog:
             named = values.items() if isinstance(values, dict) else [("", values)]
             for modality, value in named:
                 tag = "/".join(part for part in (record["split"], name, modality) if part)
-                self._events.add_scalar(tag, float(np.mean(np.asarray(value))), record["step"])
+                mean = float(np.mean(np.asarray(value, np.float64)))
+                self._events.write_event(
+                    event_pb2.Event(
+                        wall_time=time.time(), step=record["step"], summary=scalar(tag, mean)
+                    )
+                )
 
     def sync(self) -> None:
         """Brings everything to the disk, before a checkpoint claims these steps."""
