@@ -10,6 +10,7 @@ SLOW_FILES = (
     "analysis/test_primary_metric.py",
     "analysis/test_report.py",
     "analysis/test_statistics.py",
+    "chaos/test_chaos.py",
     "cli/test_command_line.py",
     "cli/test_datasets.py",
     "cli/test_signal_watch.py",
