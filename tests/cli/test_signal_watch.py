@@ -34,6 +34,10 @@ class _Program:
                 return
         raise AssertionError(self._process.stderr.read())
 
+    def stop(self):
+        self._process.kill()
+        self._process.communicate()
+
     def send(self, number):
         self._process.send_signal(number)
 
@@ -43,7 +47,7 @@ class _Program:
 
     def ends(self):
         """Exit code and last words; a program that does not end would need an hour."""
-        _, errors = self._process.communicate(timeout=120)
+        _, errors = self._process.communicate(timeout=60)
         assert "Traceback" not in errors
         return self._process.returncode, errors
 
@@ -55,11 +59,25 @@ class _Program:
         return sorted(int(entry.name) for entry in folder.iterdir() if entry.name.isdecimal())
 
 
+@pytest.fixture
+def run_program():
+    """Makes a `_Program`, which ends with the test whatever it does."""
+    made = []
+
+    def make(*arguments, **options):
+        made.append(_Program(*arguments, **options))
+        return made[-1]
+
+    yield make
+    for program in made:
+        program.stop()
+
+
 @pytest.mark.parametrize(
     "number, code", [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)]
 )
-def test_before_anything_is_written(tmp_path, number, code):
-    program = _Program(tmp_path / "run", "planning", 0)
+def test_before_anything_is_written(run_program, tmp_path, number, code):
+    program = run_program(tmp_path / "run", "planning", 0)
     program.send(number)
     ended, errors = program.ends()
     assert (ended, "nothing was written." in errors) == (code, True)
@@ -67,8 +85,8 @@ def test_before_anything_is_written(tmp_path, number, code):
     assert not (tmp_path / "run").exists()
 
 
-def test_inside_the_compiler_before_the_first_step(tmp_path):
-    program = _Program(tmp_path / "run", "step", 0)
+def test_inside_the_compiler_before_the_first_step(run_program, tmp_path):
+    program = run_program(tmp_path / "run", "step", 0)
     program.send(signal.SIGTERM)
     code, errors = program.ends()
     assert code == 143
@@ -77,9 +95,9 @@ def test_inside_the_compiler_before_the_first_step(tmp_path):
     assert program.saved == []
 
 
-def test_a_second_ctrl_c_stops_at_once(tmp_path):
+def test_a_second_ctrl_c_stops_at_once(run_program, tmp_path):
     """Also inside a compiler; the first one is told what it waits for."""
-    program = _Program(tmp_path / "run", "step", 5)
+    program = run_program(tmp_path / "run", "step", 5)
     program.send(signal.SIGINT)
     assert program.says() == (
         "SIGINT: this step is finished and saved first; Ctrl-C now stops at once"
@@ -92,9 +110,9 @@ def test_a_second_ctrl_c_stops_at_once(tmp_path):
     assert errors.startswith("stopped at once: steps since the checkpoint of step 3 are lost.")
 
 
-def test_the_terminal_is_closed(tmp_path):
+def test_the_terminal_is_closed(run_program, tmp_path):
     """Nobody reads what is printed then; the run is saved."""
-    program = _Program(tmp_path / "run", "steps", 4)
+    program = run_program(tmp_path / "run", "steps", 4)
     program.send(signal.SIGHUP)
     code, errors = program.ends()
     assert code == 129
@@ -103,8 +121,8 @@ def test_the_terminal_is_closed(tmp_path):
     assert last >= 5
 
 
-def test_nohup_is_kept(tmp_path):
-    program = _Program(tmp_path / "run", "steps", 4, start=["nohup"])
+def test_nohup_is_kept(run_program, tmp_path):
+    program = run_program(tmp_path / "run", "steps", 4, start=["nohup"])
     program.send(signal.SIGHUP)
     program.send(signal.SIGTERM)
     code, errors = program.ends()
