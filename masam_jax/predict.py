@@ -200,6 +200,7 @@ def load_predictor(
     checkpoint: Which | None = None,
     seeds: Sequence[int] | None = None,
     batch_size: int = 64,
+    fall_back: bool = False,
 ) -> Predictor:
     """Loads a run for inference; its data are not needed.
 
@@ -211,6 +212,7 @@ def load_predictor(
         the ones that the run reported.
       seeds: some of the run's seeds, in the order of the predictions; all of them by default.
       batch_size: samples that the compiled program takes; the last ones are filled up to it.
+      fall_back: where the last checkpoint is damaged, whether to take the last whole one.
 
     Raises:
       RunError: no run, no or a damaged checkpoint, a method that the comparison does not have or
@@ -228,7 +230,7 @@ def load_predictor(
     positions = np.array([model.seeds.index(seed) for seed in chosen])
     point, statistics = jax.tree.map(
         lambda x: jax.device_put(jax.device_get(x)[positions]),
-        (model.point(best), read_statistics(model.root)),
+        (model.point(best, fall_back), read_statistics(model.root)),
     )
     return Predictor(model, point, statistics, chosen, batch_size)
 

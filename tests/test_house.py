@@ -28,6 +28,7 @@ ORDER = (
 FLOOR = {room: floor for floor, rooms in enumerate(ORDER) for room in rooms}
 # Folders of tests that stand for no folder of the package.
 OTHER_TESTS = {
+    "chaos": "what kills and damaged files must not harm",
     "contract": "what every method keeps to, of whatever room it is",
     "experiments": "of experiments/, beside the package",
     "mutants": "changes of the library that a test must notice",

@@ -1,5 +1,6 @@
 """All plots of a comparison or run directory, as PNG files."""
 
+import io
 from pathlib import Path
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -10,6 +11,7 @@ from masam_jax.analysis.learning_curves import learning_curves
 from masam_jax.analysis.modality_plots import modality_plots
 from masam_jax.analysis.records import Directory, read_directory
 from masam_jax.analysis.style import DPI, Plot
+from masam_jax.training.storage.atomic_files import write_bytes
 
 
 def make_plots(directory: Directory) -> list[Plot]:
@@ -38,7 +40,11 @@ def write_plot(plot: Plot, folder: Path) -> Path:
     path = folder / f"{plot.name}.png"
     FigureCanvasAgg(plot.figure)
     # No "Software" entry with a version: the same records give the same bytes.
-    plot.figure.savefig(path, dpi=DPI, facecolor="white", metadata={"Software": None})
+    picture = io.BytesIO()
+    plot.figure.savefig(
+        picture, format="png", dpi=DPI, facecolor="white", metadata={"Software": None}
+    )
+    write_bytes(path, picture.getvalue())
     return path
 
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -187,14 +188,14 @@ def reported_split(methods: Sequence[dict[str, Any]]) -> str:
 def read_metrics(path: str | Path) -> list[dict[str, Any]]:
     """Reads ``metrics.jsonl``; a last line that a killed run left unfinished is left out.
 
+    So is any other line that is no record, with a warning that names file and line: one bad byte
+    must not cost the curves of a run.
+
     Args:
       path: the file. One that does not exist has no records.
 
     Returns:
       One dict per line, in the file's order.
-
-    Raises:
-      ValueError: naming file and line, if any line but the last is not a record.
     """
     path = Path(path)
     if not path.is_file():
@@ -208,9 +209,10 @@ def read_metrics(path: str | Path) -> list[dict[str, Any]]:
         if record is not None:
             records.append(record)
         elif line_number < len(lines):
-            raise ValueError(
-                f"{path}, line {line_number}: expected a JSON object with an integer 'step' and a "
-                f"'split', found {line[:60].decode(errors='replace')!r}"
+            warnings.warn(
+                f"{path}, line {line_number} is left out: expected a JSON object with an integer "
+                f"'step' and a 'split', found {line[:60].decode(errors='replace')!r}",
+                stacklevel=2,
             )
     return records
 
@@ -218,7 +220,7 @@ def read_metrics(path: str | Path) -> list[dict[str, Any]]:
 def _parse_record(line: bytes) -> dict[str, Any] | None:
     try:
         record = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(record, dict) or not isinstance(record.get("split"), str):
         return None

@@ -2,7 +2,6 @@
 
 import base64
 import math
-import os
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,6 +24,7 @@ from masam_jax.analysis.tables import (
     unimodal_table,
 )
 from masam_jax.training.classification_metrics import phrase, title
+from masam_jax.training.storage.atomic_files import write_text
 
 
 def write_report(directory: str | Path) -> Path:
@@ -46,10 +46,7 @@ def write_report(directory: str | Path) -> Path:
     images = {plot.name: write_plot(plot, record.path / "plots") for plot in plots}
     page = _template().render(_page(record, plots, images))
     path = record.path / "report.html"
-    # A report that could not be finished must not replace one that was.
-    unfinished = path.with_suffix(".html.tmp")
-    unfinished.write_text(page, encoding="utf-8")
-    os.replace(unfinished, path)
+    write_text(path, page)
     return path
 
 
@@ -76,7 +73,7 @@ def save_tables(directory: str | Path) -> list[Path]:
             markdown += f"\n{score} of {subject}:\n\n{to_markdown(table)}"
     texts = {"table.md": markdown, "table.csv": to_csv(rows), "table.tex": to_latex(rows)}
     for name, text in texts.items():
-        (record.path / name).write_text(text, encoding="utf-8")
+        write_text(record.path / name, text)
     return [record.path / name for name in texts]
 
 

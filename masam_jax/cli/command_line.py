@@ -1,7 +1,7 @@
 """The command line: ``masam train``, ``compare``, ``tune``, ``evaluate``, ``runs``, ``datasets``.
 
 Exit codes: 0 done; 1 the run failed (disk full, say), or prepared data are damaged; 2 a mistake in
-what was asked; 130 or 143 stopped by Ctrl-C or SIGTERM, after saving.
+what was asked; 129, 130 or 143 stopped by SIGHUP, Ctrl-C or SIGTERM, after saving what was done.
 """
 
 import dataclasses
@@ -9,20 +9,27 @@ import errno
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Sequence
+from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
+from typing import IO, cast
 
 from rich.console import Console
 
 from masam_jax.cli.commands import Command, Compare, Evaluate, Runs, Train, Tune
 from masam_jax.cli.dataset_commands import DatasetCommand, PrepareDataset
 from masam_jax.cli.datasets import execute_datasets
-from masam_jax.cli.terminable import Terminated
+from masam_jax.cli.error_log import ErrorLog
+from masam_jax.cli.outlet import Outlet, patient
+from masam_jax.cli.signal_watch import SignalWatch
+from masam_jax.cli.terminable import Terminated, terminable
 from masam_jax.cli.words import parse, program, typed
 from masam_jax.config import OutputConfig
 from masam_jax.config.errors import RunError, user_errors
-from masam_jax.training.interrupt import InterruptedRun
+from masam_jax.training.interrupt import InterruptedRun, InterruptRequest
+from masam_jax.training.storage.run_directory import check_output
 
 # Of tables that go to a file or a pipe.
 _WIDTH = 140
@@ -35,46 +42,99 @@ def main(arguments: Sequence[str] | None = None) -> int:
       arguments: the words after the program's name; ``sys.argv`` by default.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=_WIDTH)
-    errors = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
-    again = ""
+    output = Outlet(sys.stdout)
     try:
-        with user_errors():
-            command = parse(words)
-            if isinstance(command, PrepareDataset):
-                again = typed(words)
-            if isinstance(command, Train | Compare | Tune):
-                command = dataclasses.replace(command, output=_named(command))
-                again = typed(_resuming(words, str(command.output.output)))
-        if isinstance(command, DatasetCommand):
-            return execute_datasets(command, console, errors)
-        _execute(command, console, [*program().split(), *words])
+        return _run(words, output)
+    except BrokenPipeError:  # Help that nobody reads to its end.
+        with patient(sys.stdout):
+            raise
+        return 0
+    finally:
+        output.flush()
+
+
+def _run(words: list[str], output: Outlet) -> int:
+    console = Console(file=cast(IO[str], output))
+    if not console.is_terminal:
+        console = Console(file=cast(IO[str], output), width=_WIDTH)
+    errors = Console(
+        file=cast(IO[str], Outlet(sys.stderr)), highlight=False, markup=False, soft_wrap=True
+    )
+    again, place = "", Path()
+    command: Command | DatasetCommand | None = None
+    request = InterruptRequest()
+
+    def goes_on(reason: str) -> str:
+        """What is said last: why the command ended, and how it goes on."""
+        if not again:
+            return f"{reason}."
+        if place != Path() and not (place / "config.json").is_file():
+            return f"{reason.partition(';')[0]}: nothing was written."
+        return f"{reason}. Resume with\n  {again}"
+
+    watch, log = SignalWatch(request, goes_on), ErrorLog(place)
+    try:
+        with ExitStack() as stack:
+            stack.enter_context(terminable(watch.take))
+            with user_errors():
+                command = parse(words)
+                if isinstance(command, PrepareDataset):
+                    again = typed(words)
+                if isinstance(command, Train | Compare | Tune):
+                    command = dataclasses.replace(command, output=_named(command))
+                    place = Path(str(command.output.output))
+                    log = stack.enter_context(ErrorLog(place))
+                    again = typed(_resuming(words, str(place)))
+                    processes, process = _processes(command)
+                    watch.alone = processes == 1
+                    if process == 0:
+                        check_output(command.output)
+                    stack.enter_context(watch)
+            if isinstance(command, DatasetCommand):
+                return execute_datasets(command, console, errors)
+            _execute(command, console, [*program().split(), *words], request)
         return 0
     except RunError as error:
         errors.print(f"error: {error}")
         return 2
     except InterruptedRun as error:
-        place = "" if error.step is None else f" at step {error.step}"
-        errors.print(f"interrupted: saved{place}. Resume with\n  {again}")
+        errors.print(goes_on(_what_is_saved(error)))
         return 128 + error.signal_number
     except KeyboardInterrupt as error:
-        hint = f" What was saved can be resumed with\n  {again}" if again else ""
-        errors.print(f"interrupted.{hint}")
-        return 128 + (signal.SIGTERM if isinstance(error, Terminated) else signal.SIGINT)
+        whole = "; what was written before is whole" if again else ""
+        errors.print(goes_on(f"interrupted{whole}"))
+        return 128 + (error.signal_number if isinstance(error, Terminated) else signal.SIGINT)
+    except BrokenPipeError:
+        raise
     except Exception as error:
         # Orbax reports a full disk from its writing threads in its own kinds of errors.
         cause = error if isinstance(error, OSError) else _disk_full(error)
         if cause is None:
             raise
+        log.write("".join(traceback.format_exception(error)))
         errors.print(f"error: {_explain(cause)}")
+        if log.path is not None:
+            errors.print(f"Where that was is in {log.path}")
         if again:
-            errors.print(f"What was written before is whole. Resume with\n  {again}")
+            errors.print(goes_on("It ended; what was written before is whole"))
         return 1
 
 
-def _execute(command: Command, console: Console, line: list[str]) -> None:
+def _what_is_saved(error: InterruptedRun) -> str:
+    if error.step is None:
+        return (
+            "interrupted; what was finished is saved"
+            if error.saved
+            else "interrupted: no step was taken since the start"
+        )
+    if error.saved:
+        return f"interrupted: saved at step {error.step}"
+    return f"interrupted: no step was taken since the checkpoint of step {error.step}"
+
+
+def _execute(
+    command: Command, console: Console, line: list[str], interrupt: InterruptRequest
+) -> None:
     # Imported late: --help and mistakes in the options need none of it.
     if isinstance(command, Runs):
         from masam_jax.cli.runs import execute_runs
@@ -87,11 +147,11 @@ def _execute(command: Command, console: Console, line: list[str]) -> None:
     elif isinstance(command, Tune):
         from masam_jax.cli.tune import execute_tune
 
-        execute_tune(command, console, line)
+        execute_tune(command, console, line, interrupt)
     else:
         from masam_jax.cli.train import execute_train
 
-        execute_train(command, console, line)
+        execute_train(command, console, line, interrupt)
 
 
 def _named(command: Train | Compare | Tune) -> OutputConfig:
@@ -99,12 +159,19 @@ def _named(command: Train | Compare | Tune) -> OutputConfig:
     output = command.output
     if output.output is not None:
         return output
-    if not isinstance(command, Tune) and command.distribution.num_processes > 1:
+    if _processes(command)[0] > 1:
         raise RunError("several processes need --output, the same for all")
     kind = type(command).__name__.lower()
     return dataclasses.replace(
         output, output=str(Path("runs") / f"{datetime.now():%Y%m%d-%H%M%S}-{kind}")
     )
+
+
+def _processes(command: Train | Compare | Tune) -> tuple[int, int]:
+    """How many processes take part, and which of them this is."""
+    if isinstance(command, Tune):
+        return 1, 0
+    return command.distribution.num_processes, command.distribution.process_id
 
 
 def _resuming(words: list[str], output: str) -> list[str]:

@@ -79,6 +79,7 @@ class TuneOutput(OutputConfig):
     """Go on with the tuning in that directory; trials that were finished are kept."""
     overwrite: bool = False
     """Delete the tuning in that directory, and start again."""
+    fall_back: tyro.conf.Suppress[bool] = False
     no_plots: tyro.conf.Suppress[bool] = False
 
 
@@ -115,6 +116,7 @@ class Tune:
                 raise ValueError(
                     f"{name}={getattr(self, name)} is out of range: expected an integer >= 1"
                 )
+        SeedConfig(self.tune_seeds, self.seed_offset)
 
     @property
     def experiment(self) -> Experiment:
@@ -145,6 +147,8 @@ class Evaluate:
     """Samples to evaluate on."""
     checkpoint: Literal["last", "best"] | None = None
     """Parameters after the last step, or best by validation score; None as the run reported."""
+    fall_back: bool = False
+    """Where the last checkpoint is damaged, evaluate the last whole one."""
     predictions: str | None = None
     """CSV file for the predictions of every seed and sample."""
     inputs: InputConfig = dataclasses.field(default_factory=InputConfig)

@@ -12,6 +12,7 @@ from masam_jax.cli.sample_progress import SampleProgress
 from masam_jax.training.classification_metrics import title
 from masam_jax.training.evaluate import evaluate_run
 from masam_jax.training.predictions_file import write_predictions
+from masam_jax.training.storage.atomic_files import check_file
 
 
 def execute_evaluate(command: Evaluate, console: Console) -> None:
@@ -21,10 +22,17 @@ def execute_evaluate(command: Evaluate, console: Console) -> None:
       RunError: a mistake in what was asked.
       OSError: the predictions could not be written.
     """
+    if command.predictions is not None:
+        check_file(Path(command.predictions))
     run = Path(command.run)
     with SampleProgress(console, f"preparing the data of {run}") as preparing:
         evaluations = evaluate_run(
-            run, command.split, command.checkpoint, command.inputs, preparing.update
+            run,
+            command.split,
+            command.checkpoint,
+            command.inputs,
+            fall_back=command.fall_back,
+            report=preparing.update,
         )
     table = Table(title=Text(f"{command.run}: {command.split} split"), title_justify="left")
     columns = {"accuracy": "Accuracy, %", "macro_f1": "Macro-F1, %"}

@@ -4,9 +4,11 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from masam_jax.analysis import formatting, summarize
 from masam_jax.cli.commands import Runs
+from masam_jax.cli.printing import print_plain
 from masam_jax.training.classification_metrics import phrase
 from masam_jax.training.storage.listing import list_runs
 
@@ -29,13 +31,22 @@ def execute_runs(command: Runs, console: Console) -> None:
         if run.score is not None:
             title, metric, values = run.score
             score = f"{formatting.percent(summarize(values))} {phrase(metric)} ({title})"
-        table.add_row(
+        cells = (
             str(run.path),
             "\n".join(run.methods),
             run.dataset,
-            str(run.seeds),
-            f"{run.step}/{run.steps}",
+            str(run.seeds) if run.methods else "",
+            f"{run.step}/{run.steps}" if run.methods else "",
             run.status,
             score,
         )
+        # What a file holds is text, whatever it means to a terminal.
+        table.add_row(*(Text(_printable(cell)) for cell in cells))
     console.print(table)
+    for run in runs:
+        if run.reason:
+            print_plain(console, f"damaged: {_printable(run.reason)}")
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)

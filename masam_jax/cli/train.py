@@ -9,7 +9,9 @@ from masam_jax.cli.commands import Compare, Train
 from masam_jax.cli.method_list import bind_method, expand_methods
 from masam_jax.cli.printing import print_plain
 from masam_jax.cli.sample_progress import SampleProgress
+from masam_jax.config.errors import user_errors
 from masam_jax.config.published import settings_of
+from masam_jax.training.interrupt import InterruptRequest
 from masam_jax.training.open_data import describe_damage
 from masam_jax.training.plan import Plan, plan_comparison, plan_training
 from masam_jax.training.progress_report import ProgressReport
@@ -17,17 +19,23 @@ from masam_jax.training.run import execute
 from masam_jax.training.storage.processes import is_primary
 
 
-def execute_train(command: Train | Compare, console: Console, line: list[str]) -> None:
+def execute_train(
+    command: Train | Compare,
+    console: Console,
+    line: list[str],
+    interrupt: InterruptRequest | None = None,
+) -> None:
     """Trains, and shows what came out.
 
     Args:
       command: what was asked for.
       console: for what it says.
       line: the command line.
+      interrupt: asked between steps whether to stop.
 
     Raises:
       RunError: a mistake in what was asked.
-      InterruptedRun: a signal came; everything is saved.
+      InterruptedRun: a signal came; every step that was taken is saved.
       OSError: something could not be written.
     """
     plan = _plan(command, console)
@@ -48,7 +56,7 @@ def execute_train(command: Train | Compare, console: Console, line: list[str]) -
         f" {len(problem.splits)} seeds, {problem.placement.description}"
         f" -> {command.output.output}",
     )
-    path = execute(plan, command.output, line, ProgressReport(console))
+    path = execute(plan, command.output, line, ProgressReport(console), interrupt)
     if is_primary():
         _show_results(path, not command.output.no_plots, console)
 
@@ -68,8 +76,8 @@ def _plan(command: Train | Compare, console: Console) -> Plan:
 
 
 def _show_results(path: Path, plots: bool, console: Console) -> None:
-
-    record = analysis.read_directory(path)
+    with user_errors():
+        record = analysis.read_directory(path)
     rows = analysis.comparison_table(record.results)
     console.print(analysis.to_rich(rows, width=console.width))
     probes = analysis.probe_table(record.results)

@@ -8,10 +8,13 @@ from masam_jax.cli.method_list import expand_methods
 from masam_jax.cli.printing import print_plain
 from masam_jax.config.errors import RunError
 from masam_jax.core.extras import install_extras
+from masam_jax.training.interrupt import InterruptRequest
 from masam_jax.training.storage.atomic_files import write_text
 
 
-def execute_tune(command: Tune, console: Console, line: list[str]) -> None:
+def execute_tune(
+    command: Tune, console: Console, line: list[str], interrupt: InterruptRequest | None = None
+) -> None:
     """Tunes, and shows what came out; arguments and errors as those of `execute_train`."""
     try:
         from masam_jax.tuning.tune import execute_tuning, plan_tuning
@@ -30,7 +33,7 @@ def execute_tune(command: Tune, console: Console, line: list[str]) -> None:
         f"{plan.problem.data.name}: {len(plan.spaces)} methods, {plan.trials} trials each,"
         f" {len(plan.problem.splits)} seeds -> {command.output.output}"
     )
-    path, best = execute_tuning(plan, command.output, line, announce)
+    path, best = execute_tuning(plan, command.output, line, announce, interrupt)
     console.print(tuning_to_rich(best))
     write_text(path / "tuning.md", tuning_to_markdown(best))
     announce(f"written: {path / 'tuning.md'}. Compare the methods with --methods @{path}")

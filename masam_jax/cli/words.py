@@ -20,6 +20,7 @@ from masam_jax.cli.commands import (
     default_command,
 )
 from masam_jax.cli.dataset_commands import DATASET_COMMANDS, DatasetCommand
+from masam_jax.config import OptimizationConfig
 from masam_jax.config.published import settings_of
 from masam_jax.core.specs import write_value
 from masam_jax.data.builders.registry import BUILDERS
@@ -96,7 +97,35 @@ def _read(kind: type, command: list[str], words: list[str], about: str) -> Any:
     words = _with_none(kind, words)
     settings = settings_of(_dataset(words)) if kind in (Train, Compare, Tune) else None
     default = None if settings is None else default_command(kind, settings)
-    return tyro.cli(kind, prog=prog, description=about, args=words, config=_CONFIG, default=default)
+    if default is not None and _is_given(words, "--steps") and not _is_given(words, "--epochs"):
+        default = _in_steps(default)
+    found = tyro.cli(
+        kind, prog=prog, description=about, args=words, config=_CONFIG, default=default
+    )
+    if isinstance(found, Train | Compare | Tune) and _is_given(words, "--steps"):
+        asked = _optimization(found)
+        if asked.epochs is not None:
+            raise ValueError(
+                f"--steps {asked.steps} and --epochs {asked.epochs} exclude each other"
+            )
+    return found
+
+
+def _is_given(words: list[str], name: str) -> bool:
+    return any(word.partition("=")[0] == name for word in words)
+
+
+def _optimization(command: Train | Compare | Tune) -> OptimizationConfig:
+    return command.optimization if isinstance(command, Tune) else command.experiment.optimization
+
+
+def _in_steps(command: Train | Compare | Tune) -> Train | Compare | Tune:
+    """The same, whose length is not counted in epochs."""
+    optimization = dataclasses.replace(_optimization(command), epochs=None)
+    if isinstance(command, Tune):
+        return dataclasses.replace(command, optimization=optimization)
+    experiment = dataclasses.replace(command.experiment, optimization=optimization)
+    return dataclasses.replace(command, experiment=experiment)
 
 
 def _with_none(kind: type, words: list[str]) -> list[str]:

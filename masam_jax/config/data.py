@@ -56,7 +56,7 @@ class InputConfig(Options):
     """Directory of prepared data sets; $MASAM_DATA_DIR or ~/masam_data when None."""
     source: str | None = None
     """Directory of the data set's own files, from which it is prepared if it is not yet."""
-    workers: int = option(0, "[0, inf)")
+    workers: int = option(0, "[0, 1024]")
     """Processes that read batches ahead; 0 for threads of this one."""
-    threads: int = option(2, "[1, inf)")
+    threads: int = option(2, "[1, 1024]")
     """Threads that decode, in each process."""

@@ -12,7 +12,7 @@ class ModelConfig(Options):
 
     width: int = option(32, "[1, inf)")
     """Size of each encoder's features, and hidden units of those that choose them freely."""
-    depth: int = option(2, "[1, inf)")
+    depth: int = option(2, "[1, 1000]")
     """Layers of those encoders that may have any number of them."""
     encoders: tuple[str, ...] = ()
     """Encoders, each as MODALITY=NAME[:OPTION=VALUE,...]; by the kind of the samples when left out.

@@ -13,6 +13,8 @@ class OutputConfig:
     """Run directory; a new one under runs/, named by date and time, when None."""
     resume: bool = False
     """Go on with the run in that directory, from its last checkpoint."""
+    fall_back: bool = False
+    """With --resume: where the last checkpoint is damaged, go on from the last whole one."""
     overwrite: bool = False
     """Delete the run in that directory, and start again."""
     no_plots: bool = False
@@ -21,6 +23,8 @@ class OutputConfig:
     def __post_init__(self) -> None:
         if self.resume and self.overwrite:
             raise ValueError("--resume and --overwrite exclude each other")
+        if self.fall_back and not self.resume:
+            raise ValueError("--fall-back needs --resume, the run to go on with")
         if self.resume and self.output is None:
             raise ValueError("--resume needs --output, the run directory to go on with")
 

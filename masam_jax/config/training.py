@@ -11,7 +11,7 @@ class OptimizationConfig(Options):
     """AdamW, placed after the method's gradient transformation."""
 
     steps: int = option(600, "[1, inf)")
-    """Optimizer steps."""
+    """Optimizer steps; where a data set's settings count epochs, these take their place."""
     epochs: int | None = option(None, "[1, inf)")
     """Passes through the training samples, instead of a number of steps."""
     batch_size: int = option(100, "[1, inf)")
@@ -26,9 +26,9 @@ class OptimizationConfig(Options):
 class SeedConfig(Options):
     """Seeds, all trained together in one compiled step."""
 
-    seeds: int = option(16, "[1, inf)")
+    seeds: int = option(16, "[1, 65536]")
     """Number of seeds: initial parameters, training samples and their order."""
-    seed_offset: int = option(0, "[0, inf)")
+    seed_offset: int = option(0, "[0, 4294967295]")
     """First seed; tune with other seeds than those you report."""
 
     @property

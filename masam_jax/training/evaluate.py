@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from masam_jax.config import InputConfig, experiment_from_json
+from masam_jax.config import InputConfig, changed_fields, experiment_from_json
 from masam_jax.config.errors import RunError, user_errors
 from masam_jax.data.builders.build_job import OnSample
 from masam_jax.methods import BoundMethod, parse_method
@@ -58,6 +58,8 @@ def evaluate_run(
     split: SplitName,
     which: Which | None,
     inputs: InputConfig | None = None,
+    *,
+    fall_back: bool = False,
     report: OnSample | None = None,
 ) -> list[Evaluation]:
     """Evaluates the checkpoint of a run, or of every method of a comparison.
@@ -69,6 +71,7 @@ def evaluate_run(
       which: parameters after the last step, or best by validation accuracy per seed; by default
         the ones that the run reported.
       inputs: where data are, and how they are read; they are prepared first from its source.
+      fall_back: where the last checkpoint is damaged, whether to take the last whole one.
       report: told how far data are that are prepared first.
 
     Raises:
@@ -90,19 +93,39 @@ def evaluate_run(
         )
     if config.get("kind") == "compare":
         places = [path / "methods" / parse_method(spec).slug for spec in config["methods"]]
+        _check_configs(path, config, places)
     else:
         places = [path]
     check_splits(root, problem.describe_splits()["seeds"])
     predictors = Predictors(problem)
     rows = problem.indices(split)
     return [
-        _evaluate(place, problem, rows, predictors, which or experiment.evaluation.report)
+        _evaluate(
+            place, problem, rows, predictors, which or experiment.evaluation.report, fall_back
+        )
         for place in places
     ]
 
 
+def _check_configs(path: Path, shared: dict[str, Any], places: list[Path]) -> None:
+    """Checks that the methods were trained as their comparison says; checkpoints vouch for them."""
+    for place in places:
+        own = {k: v for k, v in read_config(place).items() if k not in ("kind", "method")}
+        changes = changed_fields(own, {name: shared.get(name) for name in own})
+        if changes:
+            raise RunError(
+                f"{path}/config.json is damaged: it differs from {place.name}'s"
+                f" ({'; '.join(changes)})"
+            )
+
+
 def _evaluate(
-    place: Path, problem: Problem, rows: np.ndarray, predictors: Predictors, which: Which
+    place: Path,
+    problem: Problem,
+    rows: np.ndarray,
+    predictors: Predictors,
+    which: Which,
+    fall_back: bool,
 ) -> Evaluation:
     config = read_config(place)
     with user_errors():
@@ -111,7 +134,7 @@ def _evaluate(
         raise RunError(f"{place} holds no checkpoint: the method has not been trained yet")
     with Checkpoints(place / "checkpoints", config, read_only=True) as checkpoints:
         task = Task(problem, method)
-        state, progress = checkpoints.restore(abstract_state(task))
+        state, progress = checkpoints.restore(abstract_state(task), fall_back)
     predictions = predictors.of(task)(reported_point(state, which == "best"), rows)
     return Evaluation(
         method=method,

@@ -26,7 +26,7 @@ from masam_jax.training.state import (
 )
 from masam_jax.training.storage.atomic_files import plain, write_json
 from masam_jax.training.storage.checkpoints import Checkpoints, RunProgress
-from masam_jax.training.storage.metrics_log import MetricsLog
+from masam_jax.training.storage.metrics_log import DAMAGED_FILE, MetricsLog
 from masam_jax.training.storage.processes import barrier, is_primary
 from masam_jax.training.task import Task
 from masam_jax.training.train_record import leading_modality, make_train_record
@@ -45,6 +45,7 @@ def train_method(
     progress: ProgressReport,
     interrupt: InterruptRequest,
     on_evaluation: OnEvaluation | None = None,
+    fall_back: bool = False,
 ) -> dict[str, Any]:
     """Trains all seeds with one method, from the last checkpoint in ``directory`` if there is one.
 
@@ -61,12 +62,13 @@ def train_method(
       progress: shows the course.
       interrupt: asked between steps whether to stop.
       on_evaluation: told of every evaluation; what it raises ends the run.
+      fall_back: where the last checkpoint is damaged, whether to go on from the last whole one.
 
     Returns:
       The content of ``result.json``.
 
     Raises:
-      InterruptedRun: ``interrupt`` asked; the state is saved.
+      InterruptedRun: ``interrupt`` asked; the state is saved, if a step was taken.
       RunError: the checkpoint found is damaged or foreign.
       OSError: something could not be written.
     """
@@ -76,12 +78,29 @@ def train_method(
         if checkpoints.latest_step is None:
             state, done = init_state(task), RunProgress()
         else:
-            state, done = checkpoints.restore(abstract_state(task))
+            last = checkpoints.latest_step
+            state, done = checkpoints.restore(abstract_state(task), fall_back)
+            if done.step != last:
+                progress.note(
+                    f"{method.title}: the checkpoint of step {last} is damaged; going on from"
+                    f" step {done.step}"
+                )
         log = stack.enter_context(MetricsLog(directory, done.step)) if is_primary() else None
+        if log is not None and log.damaged:
+            progress.note(
+                f"{method.title}: metrics.jsonl was damaged in line"
+                f" {', '.join(map(str, log.damaged))}; what was there is in {DAMAGED_FILE} now"
+            )
         course = _Course(
             task, predict, probes, checkpoints, log, progress, interrupt, on_evaluation
         )
+        interrupt.unsaved, interrupt.last_saved = False, lambda: checkpoints.saved_step
         state, done = course.run(state, done)
+        # What follows reads the state, and is done again by who resumes.
+        checkpoints.wait()
+        interrupt.unsaved = False
+        if interrupt.signal_number is not None:
+            raise InterruptedRun(done.step, interrupt.signal_number)
         result = {
             "spec": method.spec,
             "slug": method.slug,
@@ -96,7 +115,6 @@ def train_method(
             "steps_per_second": done.step / max(done.seconds - done.compile_seconds, 1e-9),
             "flops_per_step": done.flops_per_step,
         }
-        checkpoints.wait()
     result = plain(result)
     if is_primary():
         write_json(directory / "result.json", result)
@@ -150,6 +168,7 @@ class _Course:
             while not finished:
                 state = self._revise(state, step)
                 state, losses = self._seed_step(state, next(batches), step)
+                self._interrupt.unsaved = True
                 step += 1
                 if step == done.step + 1:
                     jax.block_until_ready(state.params)

@@ -125,23 +125,36 @@ class Problem:
         if fusion not in self._initial:
             # Random numbers compile slowly and this runs once: measured on CPU, 3 s instead of 13.
             on_cpu = all(d.platform == "cpu" for d in self.placement.mesh.devices.flat)
-            load = pretrained(self.experiment.model, self.data.modality_specs)
-
-            def init(keys: jax.Array) -> tuple[Any, Any]:
-                params = jax.vmap(functools.partial(self.init_params, fusion=fusion))(keys)
-                statistics = self.network(fusion).init_statistics()
-                spread = jax.tree.map(
-                    lambda x: jax.numpy.broadcast_to(x, (len(keys), *x.shape)), statistics
-                )
-                return apply_pretrained(load, params, spread)
-
             compiled = jax.jit(
-                init,
+                self._initializer(fusion),
                 out_shardings=self.placement.seeds,
                 compiler_options={"xla_backend_optimization_level": 0} if on_cpu else {},
             )
             self._initial[fusion] = compiled(self.seed_keys)
         return self._initial[fusion]
+
+    def check_weights(self, fusion: str) -> None:
+        """Reads imported weights, if there are any, and sees whether they fit.
+
+        Raises:
+          ValueError: a modality or encoder that takes none; a file that is missing or damaged, or
+            does not fit.
+        """
+        if self.experiment.model.weights:
+            jax.eval_shape(self._initializer(fusion), self.seed_keys)
+
+    def _initializer(self, fusion: str) -> Callable[[jax.Array], tuple[Any, Any]]:
+        load = pretrained(self.experiment.model, self.data.modality_specs)
+
+        def init(keys: jax.Array) -> tuple[Any, Any]:
+            params = jax.vmap(functools.partial(self.init_params, fusion=fusion))(keys)
+            statistics = self.network(fusion).init_statistics()
+            spread = jax.tree.map(
+                lambda x: jax.numpy.broadcast_to(x, (len(keys), *x.shape)), statistics
+            )
+            return apply_pretrained(load, params, spread)
+
+        return init
 
     def indices(self, split: str) -> np.ndarray:
         """Row indices ``[S, n]`` of ``train``, ``validation`` or ``test``, by seed."""

@@ -50,6 +50,10 @@ class ProgressReport:
                 f"  step {step}/{self._total}  {status}", highlight=False, markup=False
             )
 
+    def note(self, text: str) -> None:
+        """A line that is no step."""
+        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
     def end(self, step: int, summary: str) -> None:
         """The method is done at ``step``."""
         if self._bar is not None and self._task is not None:

@@ -21,7 +21,13 @@ from masam_jax.training.storage.processes import barrier, is_primary
 from masam_jax.training.storage.run_directory import FORMAT, open_run
 
 
-def execute(plan: Plan, output: OutputConfig, command: list[str], progress: ProgressReport) -> Path:
+def execute(
+    plan: Plan,
+    output: OutputConfig,
+    command: list[str],
+    progress: ProgressReport,
+    interrupt: InterruptRequest | None = None,
+) -> Path:
     """Trains everything that is planned, and not yet done.
 
     Args:
@@ -29,18 +35,19 @@ def execute(plan: Plan, output: OutputConfig, command: list[str], progress: Prog
       output: where to, and whether to go on there.
       command: the command line, for ``environment.json``.
       progress: shows the course.
+      interrupt: asked between steps whether to stop; one of its own when None.
 
     Returns:
       The run directory, with ``result.json`` of a single method or ``results.json`` of several.
 
     Raises:
       RunError: the directory or a checkpoint in it cannot be used.
-      InterruptedRun: a signal came; everything is saved.
+      InterruptedRun: a signal came; every step that was taken is saved.
       OSError: something could not be written.
     """
     with (
         open_run(output, plan.config) as directory,
-        InterruptRequest() as interrupt,
+        interrupt or InterruptRequest() as interrupt,
         progress,
     ):
         path, alone = directory.path, plan.baseline is None
@@ -53,12 +60,12 @@ def execute(plan: Plan, output: OutputConfig, command: list[str], progress: Prog
         if is_primary():
             _write_surroundings(path, plan.problem, command)
         predictors, probes = Predictors(plan.problem), LinearProbes(plan.problem)
-        results = []
+        results: list[dict[str, Any]] = []
         for task, place, found in zip(plan.tasks, places, finished, strict=True):
             config = {"format": FORMAT, **method_config(plan.problem.experiment, task.method)}
             if found is None:
                 if interrupt.signal_number is not None:
-                    raise InterruptedRun(None, interrupt.signal_number)
+                    raise InterruptedRun(None, interrupt.signal_number, saved=bool(results))
                 if is_primary() and not alone:
                     place.mkdir(parents=True, exist_ok=True)
                     write_json(place / "config.json", config)
@@ -73,6 +80,7 @@ def execute(plan: Plan, output: OutputConfig, command: list[str], progress: Prog
                     probes=probes,
                     progress=progress,
                     interrupt=interrupt,
+                    fall_back=output.fall_back,
                 )
             results.append(found)
         if is_primary() and plan.baseline is not None:

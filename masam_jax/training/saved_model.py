@@ -51,12 +51,13 @@ class SavedModel:
         """The seeds that were trained."""
         return self.experiment.seeds.values
 
-    def point(self, best: bool) -> Point:
+    def point(self, best: bool, fall_back: bool = False) -> Point:
         """The last checkpoint's parameters ``[S, ...]``, on one device.
 
         Args:
           best: each seed's best parameters by validation score, instead of those after the last
             step.
+          fall_back: where the last checkpoint is damaged, whether to take the last whole one.
 
         Raises:
           RunError: no checkpoint, a damaged one, or one of another network.
@@ -71,7 +72,7 @@ class SavedModel:
         names = {name: f"best_{name}" if best else name for name in Point._fields}
         with Checkpoints(self.place / "checkpoints", self.config, read_only=True) as checkpoints:
             parts = checkpoints.restore_parts(
-                {names[name]: part for name, part in like._asdict().items()}
+                {names[name]: part for name, part in like._asdict().items()}, fall_back
             )
         return Point(**{name: parts[names[name]] for name in names})
 

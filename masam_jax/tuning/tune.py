@@ -27,7 +27,7 @@ from masam_jax.training.storage.environment import describe_environment
 from masam_jax.training.storage.run_directory import open_run
 from masam_jax.training.storage.surroundings import write_splits
 from masam_jax.training.task import Task
-from masam_jax.tuning.best_file import BEST_FILE, TUNING_FORMAT
+from masam_jax.tuning.best_file import BEST_FILE, TUNING_FORMAT, sign_best
 from masam_jax.tuning.search_space import SearchSpace, search_space
 from masam_jax.tuning.study import MethodStudy, TrialOutcome, open_storage
 
@@ -85,7 +85,11 @@ def plan_tuning(
 
 
 def execute_tuning(
-    plan: TuningPlan, output: OutputConfig, command: list[str], announce: Callable[[str], None]
+    plan: TuningPlan,
+    output: OutputConfig,
+    command: list[str],
+    announce: Callable[[str], None],
+    interrupt: InterruptRequest | None = None,
 ) -> tuple[Path, dict[str, Any]]:
     """Runs every trial that is planned, and not yet done.
 
@@ -94,6 +98,7 @@ def execute_tuning(
       output: where to, and whether to go on there.
       command: the command line, for ``environment.json``.
       announce: told one line for each trial.
+      interrupt: asked between steps whether to stop; one of its own when None.
 
     Returns:
       The directory, and the content of its ``best.json``.
@@ -103,7 +108,10 @@ def execute_tuning(
       InterruptedRun: a signal came; every finished trial is saved.
       OSError: something could not be written.
     """
-    with open_run(output, plan.config) as directory, InterruptRequest() as interrupt:
+    with (
+        open_run(output, plan.config) as directory,
+        interrupt or InterruptRequest() as interrupt,
+    ):
         path = directory.path
         if not (path / "environment.json").is_file():
             write_json(path / "environment.json", describe_environment(command))
@@ -121,7 +129,7 @@ def execute_tuning(
                 while (outcome := study.advance(trials.train)) is not None:
                     announce(_line(study, outcome))
                 tuned.append(_summary(study))
-        best: dict[str, Any] = plain(_best(plan, tuned))
+        best = sign_best(plain(_best(plan, tuned)))
         write_json(path / BEST_FILE, best)
     return path, best
 

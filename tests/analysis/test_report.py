@@ -1,4 +1,6 @@
+import errno
 import json
+import os
 import re
 import zlib
 from base64 import b64decode
@@ -263,3 +265,18 @@ def test_settings_are_flattened_to_dotted_names():
         "h": "none",
         "i": "none",
     }
+
+
+@pytest.mark.parametrize("write", [save_tables, write_report])
+def test_a_disk_that_is_full_leaves_what_was_there(tmp_path, monkeypatch, write):
+    directory = write_comparison(tmp_path)
+    write(directory)
+    before = {path: path.read_bytes() for path in directory.rglob("*") if path.is_file()}
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write(directory)
+    assert {path: path.read_bytes() for path in directory.rglob("*") if path.is_file()} == before

@@ -3,14 +3,20 @@
 import csv
 import errno
 import json
+import logging
 import os
+import subprocess
 import sys
+import threading
 
 import jax
 import pytest
 
 from masam_jax.cli import command_line as cli
+from masam_jax.config.errors import RunError
 from masam_jax.predict import load_predictor
+from masam_jax.training.storage import checkpoints
+from tests.quick_compilation import child_environment
 
 SMALL = [
     *("--dataset", "synthetic", "--train-size", "24", "--validation-size", "40"),
@@ -240,6 +246,19 @@ def test_tuning_reports_validation(tmp_path, capsys):
         (["tune", "--resume"], "--resume needs --output"),
         (["evaluate", "nowhere"], "nowhere is no directory"),
         (["runs", "nowhere"], "nowhere is no directory"),
+        (["train", "--seeds", "99999999999"], "seeds=99999999999 is out of range"),
+        (["train", "--seed-offset", "99999999999"], "seed_offset=99999999999 is out of range"),
+        (["train", "--threads", "99999999999"], "threads=99999999999 is out of range"),
+        (["train", "--depth", "99999999999"], "depth=99999999999 is out of range"),
+        (["train", "--width", "99999999"], "fewer --seeds, or a smaller --width or --depth"),
+        (["tune", "--tune-seeds", "99999999999"], "seeds=99999999999 is out of range"),
+        (["train", "--output", "/proc/x"], "the run cannot be written to /proc/x"),
+        (["compare", "--output", "/dev/null"], "/dev/null is a file; a directory is needed"),
+        (["tune", "--output", "/dev/null/x"], "the run cannot be written to /dev/null/x"),
+        (["train", "--weights", "nope=x.safetensors"], "weights: unknown modality 'nope'"),
+        (["train", "--weights", "pix=x.safetensors"], "weights name 'pix', whose encoder is the"),
+        (["train", "--steps", "3", "--epochs", "2"], "--steps 3 and --epochs 2 exclude each other"),
+        (["tune", "--steps", "3", "--epochs=2"], "--steps 3 and --epochs 2 exclude each other"),
     ],
 )
 def test_mistakes_are_one_line(capsys, tmp_path, monkeypatch, words, message):
@@ -321,6 +340,77 @@ def test_full_disk_is_named_and_can_be_resumed(tmp_path, capsys, monkeypatch):
     assert (path / "result.json").is_file()
 
 
+@pytest.mark.parametrize("place", ["no/dir/p.csv", "there", "/proc/p.csv"])
+def test_predictions_that_cannot_be_written_are_refused_first(
+    comparison, tmp_path, capsys, monkeypatch, place
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there").mkdir()
+    code, errors = _exit(capsys, "evaluate", str(comparison), "--predictions", place)
+    assert code == 2
+    assert f"error: {place} " in errors
+    assert [path.name for path in tmp_path.iterdir()] == ["there"]
+
+
+def test_weights_that_do_not_fit_leave_nothing_behind(tmp_path, capsys):
+    """The corrected command is not refused."""
+    path = tmp_path / "run"
+    images = ["--dataset", "synthetic", "--encoders", "m0=resnet18", "--output", str(path)]
+    code, errors = _exit(capsys, "train", *images, "--weights", f"m0={tmp_path}/x.safetensors")
+    assert code == 2
+    assert "error:" in errors
+    assert not path.exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes of POSIX")
+@pytest.mark.parametrize(
+    "words", [["datasets", "info", "crema_d"], ["train", "--help"], ["datasets", "list"]]
+)
+def test_a_closed_pipe_is_no_error(words):
+    reader, writer = os.pipe()
+    os.close(reader)
+    ended = subprocess.run(
+        [sys.executable, "-m", "masam_jax", *words],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        env=child_environment(),
+        check=False,
+    )
+    os.close(writer)
+    assert (ended.returncode, ended.stderr) == (0, b"")
+
+
+def test_a_full_disk_is_the_last_that_is_said(tmp_path, capsys, monkeypatch):
+    """What Orbax logs of it, and what its threads raise, goes into a file of the run."""
+    path = tmp_path / "full"
+    words = ["train", "--method", "late_fusion", *SMALL, "--no-plots", "--output", str(path)]
+
+    def full(folder):
+        error = OSError(errno.ENOSPC, "No space left on device")
+        logging.getLogger("absl").error("Failed to run 3 Handler Commit operations", exc_info=error)
+        threading.Thread(target=_raise, args=[error]).start()
+        raise error
+
+    monkeypatch.setattr(checkpoints, "write_digests", full)
+    code, errors = _exit(capsys, *words)
+    assert code == 1
+    lines = errors.strip().splitlines()
+    assert lines[0].startswith("error: no space left on device")
+    assert lines[1] == f"Where that was is in {path}/errors.log"
+    assert len(lines) == 4
+    assert lines[3].endswith("--resume")
+    log = (path / "errors.log").read_text()
+    assert "Failed to run 3 Handler Commit operations" in log
+    assert log.count("Traceback") >= 2
+    monkeypatch.undo()
+    with jax.numpy_dtype_promotion("standard"):
+        assert cli.main([*words, "--resume"]) == 0
+
+
+def _raise(error):
+    raise error
+
+
 def test_damaged_checkpoint_is_named(tmp_path, capsys):
     path = tmp_path / "run"
     words = ["train", "--method", "late_fusion", *SMALL, "--no-plots", "--output", str(path)]
@@ -335,6 +425,64 @@ def test_damaged_checkpoint_is_named(tmp_path, capsys):
     code, errors = _exit(capsys, "evaluate", str(path))
     assert code == 2
     assert "checkpoints/6 is damaged" in errors
+
+
+def _flip_last_checkpoint(path):
+    """Turns one bit over in an array of the last checkpoint; the step of the one before."""
+    steps = sorted(int(entry.name) for entry in (path / "checkpoints").iterdir())
+    files = [f for f in (path / "checkpoints" / str(steps[-1])).rglob("d/*") if f.is_file()]
+    file = max(files, key=lambda entry: entry.stat().st_size)
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 8
+    file.write_bytes(content)
+    return steps[-2]
+
+
+def test_falling_back_ends_with_the_same_numbers(tmp_path, capsys):
+    """One bit of the last checkpoint: noticed by everybody, and mended when that is asked for."""
+    path = tmp_path / "run"
+    words = ["train", "--method", "masam:rho=1", *SMALL, "--no-plots", "--output", str(path)]
+    assert cli.main(words) == 0
+    result = json.loads((path / "result.json").read_text())
+    metrics = (path / "metrics.jsonl").read_bytes()
+    (path / "result.json").unlink()
+    before = _flip_last_checkpoint(path)
+    offer = f"the one of step {before} is whole: --fall-back takes it"
+    for command in ([*words, "--resume"], ["evaluate", str(path)]):
+        code, errors = _exit(capsys, *command)
+        assert code == 2
+        assert offer in errors
+    with pytest.raises(RunError, match=offer):
+        load_predictor(path)
+    assert cli.main(["evaluate", str(path), "--fall-back"]) == 0
+    assert f" {before} " in capsys.readouterr().out
+    assert load_predictor(path, fall_back=True).seeds == (0, 1)
+    code, errors = _exit(capsys, *words, "--fall-back")
+    assert (code, "--fall-back needs --resume" in errors) == (2, True)
+    with jax.numpy_dtype_promotion("standard"):
+        assert cli.main([*words, "--resume", "--fall-back"]) == 0
+    assert f"the checkpoint of step 6 is damaged; going on from step {before}" in _flat(
+        capsys.readouterr().out
+    )
+    again = json.loads((path / "result.json").read_text())
+    assert [again[part] for part in ("steps", "test", "validation")] == [
+        result[part] for part in ("steps", "test", "validation")
+    ]
+    assert (path / "metrics.jsonl").read_bytes() == metrics
+
+
+def test_a_bit_of_a_comparisons_configuration_is_noticed(comparison, capsys):
+    file = comparison / "config.json"
+    content = file.read_text()
+    file.write_text(content.replace('"test_size": 40', '"test_size": 44'))
+    try:
+        code, errors = _exit(capsys, "evaluate", str(comparison))
+    finally:
+        file.write_text(content)
+    assert code == 2
+    assert (
+        "config.json is damaged: it differs from late_fusion's (data.test_size: 40 -> 44)" in errors
+    )
 
 
 @pytest.mark.parametrize("architecture", ["early_fusion", "shared_backbone"])

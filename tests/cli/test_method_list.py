@@ -7,7 +7,7 @@ import pytest
 from masam_jax.cli import method_list
 from masam_jax.config.errors import RunError
 from masam_jax.methods import method_names
-from masam_jax.tuning.best_file import TUNING_FORMAT
+from masam_jax.tuning.best_file import TUNING_FORMAT, sign_best
 
 ABLATIONS = [
     "masam:select=all",
@@ -19,7 +19,7 @@ ABLATIONS = [
 
 def _write(path, best, **changes):
     content = {"format": TUNING_FORMAT, "methods": best, "trials": 3} | changes
-    path.write_text(json.dumps(content))
+    path.write_text(json.dumps(sign_best(content)))
     return path
 
 
@@ -88,6 +88,20 @@ def test_foreign_and_damaged_files_are_refused(tmp_path, changes, message):
     path = _write(tmp_path / "best.json", ["masam"], **changes)
     with pytest.raises(RunError, match=message):
         expand_methods([f"@{path}"])
+
+
+def test_one_bit_of_what_a_tuning_found_is_noticed(tmp_path):
+    """Most leave a file that reads well, and another method or other options."""
+    path = _write(tmp_path / "best.json", ["masam:rho=12"])
+    content = path.read_bytes()
+    for position in range(8 * len(content)):
+        changed = bytearray(content)
+        changed[position // 8] ^= 1 << position % 8
+        path.write_bytes(changed)
+        with pytest.raises(
+            RunError, match=r"best\.json is (damaged|not the outcome of masam tune)"
+        ):
+            expand_methods([f"@{path}"])
 
 
 def test_missing_and_unreadable_files_are_refused(tmp_path):

@@ -49,10 +49,18 @@ def test_what_is_typed_counts_more():
     assert found.corruption.missing_at_test == ("audio", "text")
 
 
-def test_steps_may_take_the_place_of_epochs():
-    words = ["train", "--dataset", "adni", "--epochs", "None", "--steps", "7"]
-    optimization = parse(words).experiment.optimization
+@pytest.mark.parametrize(
+    "words", [["--steps", "7"], ["--steps=7"], ["--epochs", "None", "--steps", "7"]]
+)
+@pytest.mark.parametrize("command", ["train", "compare", "tune"])
+def test_steps_take_the_place_of_epochs(command, words):
+    found = parse([command, "--dataset", "adni", *words])
+    optimization = found.optimization if command == "tune" else found.experiment.optimization
     assert (optimization.epochs, optimization.steps) == (None, 7)
+    expected = settings_of("adni").experiment.optimization
+    assert (
+        dataclasses.replace(optimization, epochs=expected.epochs, steps=expected.steps) == expected
+    )
 
 
 @pytest.mark.parametrize(

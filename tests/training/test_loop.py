@@ -151,3 +151,19 @@ def test_fusion_only_leaves_the_unimodal_heads_as_they_were(make_problem, tmp_pa
         lambda new, old: not np.array_equal(new, old), state.params["fusion"], initial["fusion"]
     )
     assert any(jax.tree.leaves(moved))
+
+
+def test_a_bad_byte_of_the_log_is_reported_on_resuming(make_problem, tmp_path):
+    problem = make_problem(1, steps=8)
+    expected = _run(problem, "late_fusion", tmp_path / "whole")
+    with pytest.raises(InterruptedRun):
+        _run(problem, "late_fusion", tmp_path / "parts", _InterruptAt(5))
+    log = tmp_path / "parts" / "metrics.jsonl"
+    lines = log.read_bytes().splitlines(keepends=True)
+    log.write_bytes(b"".join([lines[0].replace(b"{", b"\xfb"), *lines[1:]]))
+    output = io.StringIO()
+    result = _run(problem, "late_fusion", tmp_path / "parts", output=output)
+    assert "metrics.jsonl was damaged in line 1;" in output.getvalue().replace("\n", " ")
+    assert _numbers(result) == _numbers(expected)
+    whole = (tmp_path / "whole" / "metrics.jsonl").read_bytes().splitlines(keepends=True)
+    assert log.read_bytes() == b"".join(whole[1:])

@@ -4,12 +4,16 @@ import json
 import math
 import os
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from masam_jax.config.errors import RunError
+
+# Of files on their way: .NAME.unfinished-RANDOM
+_UNFINISHED = ".unfinished-"
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -37,10 +41,42 @@ def write_bytes(path: Path, content: bytes) -> None:
     Raises:
       OSError: as ``write_json``; its ``filename`` is ``path``.
     """
+    write_lines(path, (content,))
+
+
+def write_lines(path: Path, lines: Iterable[bytes]) -> None:
+    """Writes a file in one move, piece by piece.
+
+    Args:
+      path: the file; ``lines`` may be read from it.
+      lines: with their ends.
+
+    Raises:
+      OSError: as ``write_json``; its ``filename`` is ``path``.
+    """
     try:
-        _write_and_move(path, content)
+        _write_and_move(path, lines)
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def check_file(path: Path) -> None:
+    """Checks that a file could be written; leaves nothing behind.
+
+    Raises:
+      RunError: it is a directory, or its directory is missing or cannot be written.
+    """
+    if path.is_dir():
+        raise RunError(f"{path} is a directory; a file is needed")
+    try:
+        descriptor, temporary = tempfile.mkstemp(
+            dir=path.parent, prefix=f".{path.name}{_UNFINISHED}"
+        )
+    except OSError as error:
+        reason = os.strerror(error.errno or 0).lower()
+        raise RunError(f"{path} cannot be written: {reason} ({path.parent})") from error
+    os.close(descriptor)
+    os.unlink(temporary)
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -53,9 +89,22 @@ def read_json(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_bytes())
     except ValueError as error:
         raise RunError(f"{path} is damaged: {error}") from error
+    except RecursionError as error:
+        raise RunError(f"{path} is damaged: it is nested too deeply") from error
     if not isinstance(content, dict):
         raise RunError(f"{path} is damaged: it holds a {type(content).__name__}, not an object")
     return content
+
+
+def is_unfinished(path: Path) -> bool:
+    """Whether a file is what a killed process left of one that it was writing."""
+    return path.name.startswith(".") and _UNFINISHED in path.name
+
+
+def remove_unfinished(directory: Path) -> None:
+    """Removes such files from a directory and those below it."""
+    for path in directory.rglob(f".*{_UNFINISHED}*"):
+        path.unlink(missing_ok=True)
 
 
 def plain(value: Any) -> Any:
@@ -71,11 +120,11 @@ def plain(value: Any) -> Any:
     return value
 
 
-def _write_and_move(path: Path, content: bytes) -> None:
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+def _write_and_move(path: Path, lines: Iterable[bytes]) -> None:
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}{_UNFINISHED}")
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
+            file.writelines(lines)
             file.flush()
             os.fsync(file.fileno())
         # mkstemp makes files that their owner alone may read.

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from masam_jax.config import experiment_from_json
 from masam_jax.config.errors import RunError
-from masam_jax.methods import parse_method
+from masam_jax.methods import BoundMethod, parse_method
 from masam_jax.training.storage.atomic_files import read_json
 from masam_jax.training.storage.run_directory import is_locked, read_config
 
@@ -23,6 +24,7 @@ class RunSummary:
       step: steps that checkpoints or results have behind them, summed over methods.
       steps: steps planned, summed over methods.
       status: ``"finished"``, ``"running"``, ``"interrupted"`` or ``"damaged"``.
+      reason: what is wrong with a damaged one.
       score: ``(method, metric, [S])`` of the method with the best mean; None before one is
         finished.
     """
@@ -35,10 +37,13 @@ class RunSummary:
     steps: int
     status: str
     score: tuple[str, str, list[float | None]] | None
+    reason: str = ""
 
 
 def list_runs(root: Path) -> list[RunSummary]:
     """All runs in or below ``root``, sorted by path; a comparison counts as one, a tuning as none.
+
+    A directory whose ``config.json`` is not that of a run is listed as damaged.
 
     Raises:
       RunError: ``root`` is no directory.
@@ -50,28 +55,62 @@ def list_runs(root: Path) -> list[RunSummary]:
         subdirectories.sort()
         if "config.json" not in files:
             continue
+        path = Path(directory)
         try:
-            config = read_config(Path(directory))
-        except RunError:
-            continue
-        subdirectories.clear()
-        # A tuning keeps no run of those that it tried.
-        if config["kind"] != "tune":
-            found.append(_summarize(Path(directory), config))
+            config = read_config(path)
+            # A tuning keeps no run of those that it tried.
+            found += [] if config.get("kind") == "tune" else [_summarize(path, config)]
+        except (RunError, OSError) as error:
+            found.append(_damaged(path, str(error)))
+        # What files hold that are no longer what was written, nobody can foresee.
+        except Exception as error:
+            reason = f"{type(error).__name__}: {str(error)[:200]}"
+            found.append(_damaged(path, f"{path}: its files do not fit each other ({reason})"))
+        else:
+            subdirectories.clear()
     return found
 
 
+def _damaged(path: Path, reason: str) -> RunSummary:
+    return RunSummary(path, (), "", 0, 0, 0, "damaged", None, reason)
+
+
+def _checked(path: Path, config: dict[str, Any]) -> tuple[bool, tuple[BoundMethod, ...]]:
+    """Whether it is a comparison, and its methods.
+
+    Raises:
+      RunError: a configuration that no version of this package wrote.
+    """
+    kind = config.get("kind")
+    if kind not in ("train", "compare"):
+        raise RunError(
+            f"{path}/config.json is damaged: kind is {kind!r:.60}, expected 'train' or 'compare'"
+        )
+    specs = config.get("methods") if kind == "compare" else [config.get("method")]
+    if not isinstance(specs, list) or not all(isinstance(spec, str) for spec in specs):
+        name = "methods" if kind == "compare" else "method"
+        raise RunError(
+            f"{path}/config.json is damaged: {name} is {config.get(name)!r:.60}, expected"
+            " specifications"
+        )
+    try:
+        experiment_from_json(config)
+        return kind == "compare", tuple(parse_method(spec) for spec in specs)
+    except (ValueError, AttributeError) as error:
+        raise RunError(f"{path}/config.json is damaged: {error}") from error
+
+
 def _summarize(path: Path, config: dict[str, Any]) -> RunSummary:
-    comparison = config["kind"] == "compare"
-    specs = tuple(config["methods"]) if comparison else (config["method"],)
+    comparison, methods = _checked(path, config)
+    specs = tuple(method.spec for method in methods)
     steps = _planned_steps(path, config)
-    done, results, damaged = 0, [], False
-    for spec in specs:
-        place = path / "methods" / parse_method(spec).slug if comparison else path
+    done, results, reason = 0, [], ""
+    for method in methods:
+        place = path / "methods" / method.slug if comparison else path
         try:
             result = _read_result(place)
-        except RunError:
-            result, damaged = None, True
+        except RunError as error:
+            result, reason = None, str(error)
         if result is not None:
             results.append(result)
         # A finished method that stopped early has no step left to do.
@@ -85,8 +124,9 @@ def _summarize(path: Path, config: dict[str, Any]) -> RunSummary:
         seeds=config["seeds"]["seeds"],
         step=done,
         steps=steps * len(specs),
-        status="damaged" if damaged else status,
+        status="damaged" if reason else status,
         score=_best(results),
+        reason=reason,
     )
 
 
@@ -98,13 +138,33 @@ def _planned_steps(path: Path, config: dict[str, Any]) -> int:
     splits = path / "splits.json"
     if not splits.is_file():
         return 0
-    size = read_json(splits)["sizes"]["train"]
+    try:
+        size = int(read_json(splits)["sizes"]["train"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(f"{splits} is damaged: {error!r}") from error
     return optimization["epochs"] * -(-size // optimization["batch_size"])
 
 
 def _read_result(place: Path) -> dict[str, Any] | None:
+    """A method's result, None while it has none.
+
+    Raises:
+      RunError: it is damaged.
+    """
     path = place / "result.json"
-    return read_json(path) if path.is_file() else None
+    if not path.is_file():
+        return None
+    result = read_json(path)
+    try:
+        _mean(_scores(result)[2])
+    except (KeyError, TypeError, AttributeError, ZeroDivisionError) as error:
+        raise RunError(f"{path} is damaged: it holds no scores ({error!r})") from error
+    return result
+
+
+def _scores(result: dict[str, Any]) -> tuple[str, str, list[float | None]]:
+    metric = result["metric"]
+    return result["title"], metric, (result.get("test") or result["validation"])[metric]
 
 
 def _checkpoint_step(place: Path) -> int:
@@ -117,10 +177,7 @@ def _checkpoint_step(place: Path) -> int:
 
 
 def _best(results: list[dict[str, Any]]) -> tuple[str, str, list[float | None]] | None:
-    scores = [
-        (r["title"], r["metric"], (r.get("test") or r["validation"])[r["metric"]]) for r in results
-    ]
-    return max(scores, key=lambda item: _mean(item[2]), default=None)
+    return max(map(_scores, results), key=lambda item: _mean(item[2]), default=None)
 
 
 def _mean(values: list[float | None]) -> float:

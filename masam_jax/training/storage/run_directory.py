@@ -1,18 +1,36 @@
-"""The directory of a run: whose it is, who writes into it, and whether a run may go on there."""
+"""The directory of a run: whose it is, who writes into it, and whether a run may go on there.
 
+``config.json`` is what makes it one. A session may be killed at any moment. What it leaves is a
+directory without that file, which counts as empty; a whole run; or, with ``--overwrite``, a
+``config.json`` that says that the rest is being deleted: written first, replaced last.
+"""
+
+import errno
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from masam_jax.config import OutputConfig, changed_fields
 from masam_jax.config.errors import RunError
-from masam_jax.training.storage.atomic_files import plain, read_json, write_json
+from masam_jax.training.storage.atomic_files import (
+    is_unfinished,
+    plain,
+    read_json,
+    remove_unfinished,
+    write_json,
+)
 from masam_jax.training.storage.processes import barrier, is_primary
 
-FORMAT = "masam_jax run 2"
+_KIND = "masam_jax run"
+FORMAT = f"{_KIND} 2"
+_CONFIG = "config.json"
 _LOCK = ".lock"
+# The kind of a run that is being overwritten.
+_REMOVED = "removed"
 
 
 class RunDirectory:
@@ -23,18 +41,33 @@ class RunDirectory:
       resumed: whether it holds an earlier session of this run.
     """
 
-    def __init__(self, path: Path, resumed: bool, lock: int | None) -> None:
+    def __init__(self, path: Path, resumed: bool, lock: int | None, made: bool = False) -> None:
         self.path = path
         self.resumed = resumed
         self._lock = lock
+        self._made = made
 
     def __enter__(self) -> "RunDirectory":
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        # A user's mistake that shows late must not stand in the way of the corrected command.
+        if kind is not None and issubclass(kind, RunError) and self._lock is not None:
+            self._forget()
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+    def _forget(self) -> None:
+        """Removes what this session wrote, where it began the run and trained nothing."""
+        trained = ("checkpoints/*", "methods/*/checkpoints/*", "result.json", "study.db")
+        if self.resumed or any(any(self.path.glob(pattern)) for pattern in trained):
+            return
+        _remove([entry for entry in self.path.iterdir() if entry.name not in (_CONFIG, _LOCK)])
+        for name in (_CONFIG, _LOCK):
+            (self.path / name).unlink(missing_ok=True)
+        if self._made:
+            self.path.rmdir()
 
 
 def open_run(output: OutputConfig, config: dict[str, Any]) -> RunDirectory:
@@ -46,28 +79,53 @@ def open_run(output: OutputConfig, config: dict[str, Any]) -> RunDirectory:
 
     Raises:
       RunError: the directory holds a run and neither ``resume`` nor ``overwrite`` is set, holds
-        something else, is in use, or its configuration differs.
-      OSError: it cannot be written.
+        something else, is in use, cannot be written, or its configuration differs.
+      OSError: the disk is full.
     """
     config = {"format": FORMAT, **plain(config)}
     path = Path(output.output) if output.output is not None else _new_path(config["kind"])
     if not is_primary():
         barrier("run directory")
         return RunDirectory(path, output.resume, None)
+    made = check_output(output)
+    with _as_mistakes(path):
+        path.mkdir(parents=True, exist_ok=True)
+        lock = _take_lock(path)
+        try:
+            resumed = _prepare(path, output, config)
+            if not resumed:
+                write_json(path / _CONFIG, config)
+        except BaseException:
+            if lock is not None:
+                os.close(lock)
+            raise
+    barrier("run directory")
+    return RunDirectory(path, resumed, lock, made)
+
+
+def check_output(output: OutputConfig) -> bool:
+    """Whether a run would make its directory; what would be refused there is refused now.
+
+    Raises:
+      RunError: the directory holds what ``output`` does not say to go on with or to overwrite,
+        cannot be made, or cannot be written.
+    """
+    if output.output is None:
+        return True
+    path = Path(output.output)
     if path.exists() and not path.is_dir():
         raise RunError(f"{path} is a file; a directory is needed")
-    path.mkdir(parents=True, exist_ok=True)
-    lock = _take_lock(path)
-    try:
-        resumed = _prepare(path, output, config)
-        if not resumed:
-            write_json(path / "config.json", config)
-    except BaseException:
-        if lock is not None:
-            os.close(lock)
-        raise
-    barrier("run directory")
-    return RunDirectory(path, resumed, lock)
+    if path.is_dir():
+        with _as_mistakes(path):
+            if not os.access(path, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+            _judge(path, output)
+        return False
+    if output.resume:
+        raise RunError(f"{path} holds no run to resume; leave --resume out to start one")
+    with _as_mistakes(path):
+        _try_to_make(path)
+    return True
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -78,13 +136,17 @@ def read_config(path: Path) -> dict[str, Any]:
     """
     if not path.is_dir():
         raise RunError(f"{path} is no directory; expected a run directory")
-    if not (path / "config.json").is_file():
-        raise RunError(f"{path} is not a run directory of masam_jax: it has no config.json")
-    config = read_json(path / "config.json")
+    if not (path / _CONFIG).is_file():
+        raise RunError(f"{path} is not a run directory of masam_jax: it has no {_CONFIG}")
+    config = read_json(path / _CONFIG)
     if config.get("format") != FORMAT:
         raise RunError(
-            f"{path} is not a run directory of masam_jax: its config.json has format"
-            f" {config.get('format')!r}, expected {FORMAT!r}"
+            f"{path} is not a run directory of masam_jax: its {_CONFIG} has format"
+            f" {config.get('format')!r:.60}, expected {FORMAT!r}"
+        )
+    if config.get("kind") == _REMOVED:
+        raise RunError(
+            f"{path} was being overwritten when that was stopped: start the run there again"
         )
     return config
 
@@ -104,30 +166,98 @@ def is_locked(path: Path) -> bool:
 
 def _prepare(path: Path, output: OutputConfig, config: dict[str, Any]) -> bool:
     """Whether a run is there to go on with; what stands in the way is refused or removed."""
-    present = sorted(entry for entry in path.iterdir() if entry.name != _LOCK)
-    if not present:
-        if output.resume:
-            path.joinpath(_LOCK).unlink(missing_ok=True)
-            path.rmdir()
-            raise RunError(f"{path} holds no run to resume; leave --resume out to start one")
+    found = _judge(path, output)
+    if found is None or output.overwrite or _is_removed(path):
+        _empty(path)
         return False
-    found = read_config(path)
-    if output.overwrite:
-        for entry in present:
-            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
-        return False
-    if not output.resume:
-        raise RunError(
-            f"{path} holds a run already: --resume goes on with it, --overwrite deletes it, another"
-            " --output keeps it"
-        )
     changes = changed_fields(found, config)
     if changes:
         raise RunError(
             f"{path} is a run of another configuration: {'; '.join(changes)}. Resume with the same"
             " options, or start another run with another --output"
         )
+    remove_unfinished(path)
     return True
+
+
+def _judge(path: Path, output: OutputConfig) -> dict[str, Any] | None:
+    """The configuration of the run that is there; None where the directory can be taken.
+
+    Raises:
+      RunError: it holds what ``output`` does not say what to do with.
+    """
+    present = [e for e in path.iterdir() if e.name != _LOCK and not is_unfinished(e)]
+    # What a session leaves that was killed before it wrote its configuration.
+    if not present or _is_removed(path):
+        return None
+    if output.overwrite and _is_ours(path):
+        return None
+    found = read_config(path)
+    if not output.resume:
+        raise RunError(
+            f"{path} holds a run already: --resume goes on with it, --overwrite deletes it, another"
+            " --output keeps it"
+        )
+    return found
+
+
+def _is_removed(path: Path) -> bool:
+    try:
+        config = read_json(path / _CONFIG)
+    except (RunError, OSError):
+        return False
+    return config.get("format") == FORMAT and config.get("kind") == _REMOVED
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether to delete what is there: a run of any version, also one whose file is damaged."""
+    try:
+        return str(read_json(path / _CONFIG).get("format")).startswith(_KIND)
+    except RunError:
+        return (path / _LOCK).is_file()
+    except OSError:
+        return False
+
+
+def _empty(path: Path) -> None:
+    """Deletes a run, such that being killed meanwhile leaves a directory that can be taken."""
+    if (path / _CONFIG).exists():
+        write_json(path / _CONFIG, {"format": FORMAT, "kind": _REMOVED})
+    _remove([entry for entry in path.iterdir() if entry.name not in (_CONFIG, _LOCK)])
+
+
+def _remove(entries: list[Path]) -> None:
+    for entry in entries:
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
+
+
+def _try_to_make(path: Path) -> None:
+    """Makes a directory and removes it again, with the parents that it lacked."""
+    made = [place for place in (path, *path.parents) if not place.exists()]
+    try:
+        path.mkdir(parents=True)
+    finally:
+        for place in made:
+            if place.is_dir():
+                place.rmdir()
+
+
+@contextmanager
+def _as_mistakes(path: Path) -> Iterator[None]:
+    """Says what is wrong with a directory that cannot be written; a full disk is no mistake."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        place = error.filename or path
+        raise RunError(
+            f"the run cannot be written to {path}: {os.strerror(error.errno or 0).lower()}"
+            f" ({place}); another --output may do"
+        ) from error
 
 
 def _take_lock(path: Path) -> int | None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import json
 import shutil
 
 import jax
@@ -13,7 +14,7 @@ from masam_jax.methods import parse_method
 from masam_jax.training.problem import build_problem
 from masam_jax.training.state import abstract_state, init_state
 from masam_jax.training.storage import checkpoints
-from masam_jax.training.storage.checkpoints import Checkpoints, RunProgress
+from masam_jax.training.storage.checkpoints import Checkpoints, DamagedCheckpoint, RunProgress
 from masam_jax.training.task import Task
 
 CONFIG = {"method": "masam", "optimization": {"steps": 6, "learning_rate": 0.005}}
@@ -67,7 +68,15 @@ def test_last_and_best_are_kept(tmp_path, problem):
             checkpoints.save(state, RunProgress(step), accuracy)
         checkpoints.wait()
         assert checkpoints.latest_step == 4
-    assert sorted(p.name for p in (tmp_path / "c").iterdir() if p.name.isdigit()) == ["2", "4"]
+    assert sorted(p.name for p in (tmp_path / "c").iterdir()) == ["2", "4"]
+
+
+def test_the_last_is_not_alone_where_it_is_the_best(tmp_path, problem):
+    state = init_state(Task(problem, parse_method("late_fusion")))
+    with Checkpoints(tmp_path / "c", CONFIG) as checkpoints:
+        for step, accuracy in ((1, 0.3), (2, 0.2), (3, 0.4), (4, 0.5)):
+            checkpoints.save(state, RunProgress(step), accuracy)
+    assert sorted(p.name for p in (tmp_path / "c").iterdir()) == ["3", "4"]
 
 
 def test_no_checkpoint(tmp_path, problem):
@@ -112,7 +121,7 @@ def test_foreign_checkpoint_is_refused(tmp_path, problem):
 
 def test_a_checkpoint_of_another_version_is_told_so(saved, problem, monkeypatch):
     monkeypatch.setattr(checkpoints, "_FORMAT", "masam_jax checkpoint 9")
-    with pytest.raises(RunError, match=r"is a 'masam_jax checkpoint 4'; this version reads .* 9'"):
+    with pytest.raises(RunError, match=r"is a 'masam_jax checkpoint 5'; this version reads .* 9'"):
         _restore(saved[0], problem)
 
 
@@ -129,8 +138,128 @@ def test_damaged_checkpoint_is_named(saved, problem, damage):
         shutil.rmtree(step / "progress")
     else:
         (step / "progress" / "metadata").write_text("{")
-    with pytest.raises(RunError, match=r"checkpoint .*/4 is damaged .* delete that directory"):
+    with pytest.raises(DamagedCheckpoint, match=r"checkpoint .*/4 is damaged: .* is (missing|not)"):
         _restore(saved[0], problem)
+
+
+def _flip(path, position):
+    """Turns one bit of a file over."""
+    content = bytearray(path.read_bytes())
+    content[position % len(content)] ^= 1 << position % 8
+    path.write_bytes(content)
+
+
+def test_one_bit_in_any_file_is_noticed_and_the_file_named(saved, problem):
+    directory, _ = saved
+    files = [path for path in (directory / "4").rglob("*") if path.is_file()]
+    # Arrays, what describes them, the progress, Orbax's own notes, and the digests themselves.
+    assert len(files) > 6
+    for file in files:
+        before = file.read_bytes()
+        for position in (0, len(before) // 2, len(before) - 1):
+            _flip(file, position)
+            with pytest.raises(DamagedCheckpoint) as raised:
+                _restore(directory, problem)
+            assert f"/4 is damaged: {file.relative_to(directory / '4')} was changed" in str(
+                raised.value
+            )
+            assert "no other is whole: --overwrite starts the run again" in str(raised.value)
+            file.write_bytes(before)
+    _restore(directory, problem)
+
+
+def _arrays_of(directory, step):
+    """The largest file of arrays."""
+    files = [path for path in (directory / str(step) / "state").rglob("d/*") if path.is_file()]
+    return max(files, key=lambda path: path.stat().st_size)
+
+
+@pytest.fixture
+def three(tmp_path, problem):
+    """Checkpoints 2 (the best) and 6 (the last), whose states differ by their scores."""
+    state = init_state(Task(problem, parse_method("masam")))
+    with Checkpoints(tmp_path / "c", CONFIG) as checkpoints:
+        for step, score in ((2, 0.9), (4, 0.1), (6, 0.5)):
+            marked = state._replace(score=state.score + np.float32(step))
+            checkpoints.save(marked, RunProgress(step), score)
+    return tmp_path / "c"
+
+
+def test_the_last_whole_checkpoint_is_offered_and_taken_when_asked(three, problem):
+    _flip(_arrays_of(three, 6), 40)
+    with pytest.raises(DamagedCheckpoint, match=r"the one of step 2 is whole: --fall-back takes"):
+        _restore(three, problem)
+    like = abstract_state(Task(problem, parse_method("masam")))
+    with Checkpoints(three, CONFIG, read_only=True) as checkpoints:
+        state, progress = checkpoints.restore(like, fall_back=True)
+        parts = checkpoints.restore_parts(_like(problem, "score"), fall_back=True)
+    assert progress.step == 2
+    assert np.array_equal(state.score, [1, 1])
+    assert np.array_equal(parts["score"], [1, 1])
+    assert (three / "6").is_dir(), "who reads alone removes nothing"
+    with Checkpoints(three, CONFIG) as checkpoints:
+        _, progress = checkpoints.restore(like, fall_back=True)
+        assert (progress.step, checkpoints.latest_step) == (2, 2)
+    assert [path.name for path in three.iterdir()] == ["2"]
+
+
+def test_no_checkpoint_is_whole(three, problem):
+    for step in (2, 6):
+        _flip(_arrays_of(three, step), 40)
+    like = abstract_state(Task(problem, parse_method("masam")))
+    with (
+        Checkpoints(three, CONFIG) as checkpoints,
+        pytest.raises(DamagedCheckpoint, match="no other is whole: --overwrite starts"),
+    ):
+        checkpoints.restore(like, fall_back=True)
+    assert sorted(path.name for path in three.iterdir()) == ["2", "6"]
+
+
+def test_a_whole_last_checkpoint_is_taken_although_an_earlier_one_is_damaged(three, problem):
+    _flip(_arrays_of(three, 2), 40)
+    assert _restore(three, problem)[1].step == 6
+
+
+def test_sessions_that_were_killed_leave_last_and_best(tmp_path, problem):
+    """Scores outlive the session; so does what is neither the last nor the best any more."""
+    state = init_state(Task(problem, parse_method("late_fusion")))
+    directory = tmp_path / "c"
+    like = abstract_state(Task(problem, parse_method("late_fusion")))
+    for step, score in enumerate((0.3, 0.9, 0.5, 0.6, 0.2, 0.1), start=1):
+        with Checkpoints(directory, CONFIG) as checkpoints:
+            if checkpoints.latest_step is not None:
+                checkpoints.restore(like)
+            checkpoints.save(state, RunProgress(step), score)
+    assert sorted(path.name for path in directory.iterdir()) == ["2", "6"]
+    # Killed after the rename, before others were removed; and while one was.
+    shutil.copytree(directory / "2", directory / "3")
+    shutil.copytree(directory / "2", directory / "4.removed")
+    shutil.copytree(directory / "2", directory / "5.unfinished.orbax-checkpoint-tmp")
+    content = json.loads((directory / "3" / "progress" / "metadata").read_text())
+    (directory / "3" / "progress" / "metadata").write_text(json.dumps(content | {"score": 0.5}))
+    with Checkpoints(directory, CONFIG) as checkpoints:
+        checkpoints.restore(like)
+    assert sorted(path.name for path in directory.iterdir()) == ["2", "6"]
+
+
+def test_a_checkpoint_is_none_before_its_digests_are_there(saved, problem, monkeypatch):
+    """As after a kill at that moment."""
+    directory, _ = saved
+    seen = []
+
+    def stop(folder):
+        seen.append(sorted(path.name for path in folder.iterdir()))
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(checkpoints, "write_digests", stop)
+    with (
+        pytest.raises(OSError, match="No space left"),
+        Checkpoints(directory, CONFIG) as opened,
+    ):
+        opened.save(init_state(Task(problem, parse_method("masam"))), RunProgress(9), 0.5)
+    assert {"state", "progress"} <= set(seen[0])
+    assert not (directory / "9").exists()
+    assert _restore(directory, problem)[1].step == 4
 
 
 def test_a_disk_without_room_is_named_before_anything_is_written(saved, problem, monkeypatch):

@@ -88,3 +88,52 @@ def test_events_hold_the_mean_over_seeds(tmp_path):
     assert b"train/accuracy" in content
     assert b"train/score/a" in content
     assert np.float32(2.0).tobytes() in content
+
+
+def _three_records(tmp_path, damage):
+    """The log of a run with step 1, 2 and 3, and one byte of the second line changed."""
+    lines = [b'{"step": %d, "split": "train", "accuracy": [0.5]}\n' % step for step in (1, 2, 3)]
+    path = tmp_path / "metrics.jsonl"
+    path.write_bytes(lines[0] + damage(lines[1]) + lines[2])
+    return path, lines
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda line: line[:1] + b"\xff" + line[2:],
+        lambda line: b"[" + line[1:],
+        lambda line: line.replace(b"step", b"stop"),
+        lambda line: line.replace(b" 2", b' "'),
+        lambda line: b"[" * 100_000 + b"\n",
+        lambda line: b"7\n",
+        lambda line: b"\n",
+    ],
+)
+def test_one_bad_byte_costs_one_line(tmp_path, damage):
+    path, lines = _three_records(tmp_path, damage)
+    with MetricsLog(tmp_path, 3) as log:
+        assert log.damaged == (2,)
+        log.write({"step": 4, "split": "train", "accuracy": [0.5]})
+    assert [record["step"] for record in _records(tmp_path)] == [1, 3, 4]
+    assert path.read_bytes().startswith(lines[0] + lines[2])
+    assert (tmp_path / "metrics.damaged").read_bytes() == damage(lines[1])
+    with MetricsLog(tmp_path, 4) as log:
+        assert log.damaged == ()
+
+
+def test_a_line_end_that_was_changed_costs_the_two_lines_that_it_joined(tmp_path):
+    path, lines = _three_records(tmp_path, lambda line: line)
+    path.write_bytes(lines[0] + lines[1][:-1] + b"\x0b" + lines[2] + lines[0].replace(b"1", b"3"))
+    with MetricsLog(tmp_path, 3) as log:
+        assert log.damaged == (2,)
+    assert [record["step"] for record in _records(tmp_path)] == [1, 3]
+
+
+def test_what_is_computed_again_is_not_called_damaged(tmp_path):
+    """After the checkpoint's step, lines are dropped whatever they hold."""
+    path, lines = _three_records(tmp_path, lambda line: b"\xff\n")
+    with MetricsLog(tmp_path, 1) as log:
+        assert log.damaged == ()
+    assert path.read_bytes() == lines[0]
+    assert not (tmp_path / "metrics.damaged").exists()
