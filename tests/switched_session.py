@@ -19,7 +19,6 @@ import numpy as np
 from masam_jax.cli import command_line
 from masam_jax.data import Modality, MultimodalData, shipped
 from masam_jax.predict import load_predictor
-from masam_jax.training import run
 from masam_jax.training.interrupt import InterruptRequest
 
 README = Path(__file__).parents[1] / "README.md"
@@ -73,7 +72,7 @@ def pictures(path: Path) -> None:
 def comparison(path: Path) -> None:
     data = ("--dataset", "synthetic:samples=80,dominance=2/1,num_classes=3", "--seeds", "2")
     words = ("compare", "--methods", *COMPARED, *data, *SMALL, "--output", str(path))
-    with mock.patch.object(run, "InterruptRequest", _AfterTwoSteps):
+    with mock.patch.object(command_line, "InterruptRequest", _AfterTwoSteps):
         assert _masam(*words) == 130
     assert _masam(*words, "--resume") == 0
 
@@ -92,14 +91,16 @@ def _data() -> MultimodalData:
 class _AfterTwoSteps(InterruptRequest):
     """Asked once before the run, and after every step."""
 
-    def __init__(self) -> None:
-        self._previous = {}
-        self._asked = 0
+    _asked = 0
 
     @property
     def signal_number(self) -> int | None:
         self._asked += 1
         return signal.SIGINT if self._asked > 2 else None
+
+    @signal_number.setter
+    def signal_number(self, number: int | None) -> None:
+        """Nothing came yet."""
 
 
 def _masam(*words: str) -> int:

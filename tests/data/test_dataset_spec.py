@@ -51,8 +51,8 @@ def test_bools_are_words():
     "spec, canonical",
     [
         ("mfeat", "mfeat"),
-        ("crema_d:frames=1", "crema_d"),
-        ("crema_d:frames=2,split=actor", "crema_d:split=actor,frames=2"),
+        ("crema_d:frames=2", "crema_d"),
+        ("crema_d:frames=1,split=actor", "crema_d:split=actor,frames=1"),
         ("adni:diagnostic_scores=false", "adni:diagnostic_scores=false"),
         ("av_digits:snr_db=none", "av_digits:snr_db=none"),
         ("synthetic:dominance=4/1", "synthetic:dominance=4/1"),

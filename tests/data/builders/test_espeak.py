@@ -79,7 +79,7 @@ def test_a_voice_that_is_not_there_is_refused():
 def test_without_espeak_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "espeakng_loader", None)
     monkeypatch.setattr(ctypes.util, "find_library", lambda name: None)
-    with pytest.raises(ValueError, match=r"masam_jax\[data\].* apt-get install espeak-ng"):
+    with pytest.raises(ValueError, match=r"'\.\[data\]'.* apt-get install espeak-ng"):
         Speaker()
 
 
