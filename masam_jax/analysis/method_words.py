@@ -25,13 +25,27 @@ _OF_VALUE = {
     ),
 }
 
+_SELECTED = {
+    "all": "perturbs every encoder in every step",
+    "random": "perturbs an encoder that is drawn at random",
+}
+
 
 def method_summary(spec: str) -> str:
-    """What a method does, in a line; empty for one that is not known here."""
+    """What a method does, in a line; empty for one that is not known here.
+
+    Examples:
+      >>> method_summary("masam:select=all")
+      'Modality-aware SAM: perturbs every encoder in every step'
+    """
     method = _known(spec)
     if method is None:
         return ""
     summary = method.method.summary
+    select = dict(changed_options(method.options)).get("select")
+    if method.name == "masam" and select is not None:
+        perturbed = _SELECTED.get(select, f"perturbs the encoder of {select} alone")
+        summary = f"{summary.partition(':')[0]}: {perturbed}"
     return summary[:1].upper() + summary[1:]
 
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from masam_jax.analysis import formatting
 from masam_jax.analysis.direct_labels import Label, draw_labels, end_label, labels_height
-from masam_jax.analysis.palette import BASELINE, HIGHLIGHT, INK, MUTED
+from masam_jax.analysis.palette import BASELINE, HIGHLIGHT, INK, PAPER
 from masam_jax.analysis.primary_metric import unimodal_key
 from masam_jax.analysis.records import Directory, MethodRecord
 from masam_jax.analysis.seed_bands import MANY_SEEDS, band_words, seed_band
@@ -143,7 +143,8 @@ def _interval(ax: Axes, row: int, band: tuple[float, float, float], limit: float
     ax.plot([side * 0.9 * limit], [row], marker=">" if side > 0 else "<", color=INK, markersize=4)
     number = formatting.number(middle, 0, signed=True)
     place: dict[str, Any] = {"ha": "right" if side > 0 else "left", "va": "center"}
-    ax.text(side * 0.7 * limit, row, number, size=8, color=MUTED, **place)
+    paper = {"facecolor": PAPER, "edgecolor": "none", "pad": 0.6}
+    ax.text(side * 0.72 * limit, row, number, size=8, color=INK, bbox=paper, **place)
 
 
 def _marks(directory: Directory) -> str:
