@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from masam_jax.analysis.markdown import one_line
 from masam_jax.analysis.records import Directory
 from masam_jax.analysis.statistics import Summary
 from masam_jax.config.errors import RunError
@@ -162,7 +163,7 @@ def read_counts(
         return None
     if names is None or len(names) != classes:
         names = [str(number) for number in range(classes)]
-    return ClassCounts(tuple(names), counts)
+    return ClassCounts(tuple(map(one_line, names)), counts)
 
 
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
