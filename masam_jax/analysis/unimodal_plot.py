@@ -29,7 +29,7 @@ from masam_jax.training.classification_metrics import phrase, title
 
 _FUSED = "fused"
 # Panels in a row, and characters of a method's name in a line.
-_COLUMNS, _NAME_WIDTH = 8, 24
+_COLUMNS, _NAME_WIDTH = 8, 30
 # Whoever lies so many times farther out than three quarters of the others leaves the axis.
 _FAR = 6.0
 
@@ -60,7 +60,9 @@ def _differences(directory: Directory, shown: Sequence[MethodRecord]) -> Plot:
     limit = _limit(np.array(list(bands.values())))
     columns = min(len(names), _COLUMNS)
     rows = -(-len(names) // columns)
-    height = rows * (0.75 + 0.27 * len(others)) + 0.3
+    labels = [wrapped(m.title, _NAME_WIDTH) for m in others]
+    row_height = max(0.27, 0.15 * (1 + max(label.count("\n") for label in labels)) + 0.04)
+    height = rows * (0.75 + row_height * len(others)) + 0.3
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
     grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     axes = list(grid.flat)
@@ -79,7 +81,6 @@ def _differences(directory: Directory, shown: Sequence[MethodRecord]) -> Plot:
     first.set_ylim(len(others) - 0.4, -0.6)
     for line in range(rows):
         ax = axes[line * columns]
-        labels = [wrapped(m.title, _NAME_WIDTH) for m in others]
         ax.set_yticks(range(len(others)), labels, fontsize=8)
         take_literally(ax.get_yticklabels())
     metric = phrase(directory.metric)
