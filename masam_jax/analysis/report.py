@@ -129,7 +129,10 @@ def _page(record: Directory, plots: list[Plot]) -> dict[str, Any]:
         "command": _command(environment),
         "config": flatten(record.config or {}),
         "methods": [_settings(method) for method in record.methods] if compares else [],
-        "environment": flatten({k: v for k, v in environment.items() if k != "command"}),
+        "environment": flatten(
+            {k: v for k, v in environment.items() if k not in ("command", "resumed")}
+        ),
+        "resumed": flatten({"resumed": environment.get("resumed") or []}),
         "splits": _splits(record),
         "per_seed": _per_seed(record),
     }

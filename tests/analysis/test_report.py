@@ -324,6 +324,16 @@ def test_missing_surroundings_are_said_to_be_missing(tmp_path):
     assert "the command itself was not recorded" in page.text
 
 
+def test_sessions_that_resumed_are_folded(tmp_path):
+    directory = write_comparison(tmp_path / "comparison", seeds=2)
+    path = directory / "environment.json"
+    environment = json.loads(path.read_text()) | {"resumed": [{"python": "3.12.1"}]}
+    write_json(path, environment)
+    html = write_report(directory).read_text(encoding="utf-8")
+    folded = html[html.index("<summary>Sessions that went on with the run") :]
+    assert html.count("resumed.0.python") == folded.partition("</details>")[0].count("3.12.1") == 1
+
+
 def test_command_as_a_list_is_quoted_for_the_shell(tmp_path):
     directory = write_comparison(tmp_path / "comparison", seeds=2)
     write_json(directory / "environment.json", {"command": ["masam", "train", "my data"]})
