@@ -11,9 +11,10 @@ with needs("masam_jax.analysis", "train", "analysis"):
     from masam_jax.analysis.plots import save_plots
     from masam_jax.analysis.ranks import RankComparison, compare_ranks
     from masam_jax.analysis.records import read_directory, read_metrics
-    from masam_jax.analysis.report import save_tables, write_report
+    from masam_jax.analysis.report import write_report
     from masam_jax.analysis.rows import Row, UnimodalRow
     from masam_jax.analysis.statistics import PairedTest, Summary, holm, paired_test, summarize
+    from masam_jax.analysis.table_files import save_tables
     from masam_jax.analysis.table_formats import to_csv, to_markdown, to_rich
     from masam_jax.analysis.tables import comparison_table, probe_table, unimodal_table
 

@@ -11,9 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from masam_jax.analysis.palette import GRID, INK, MUTED
 from masam_jax.analysis.plots import write_plot
 from masam_jax.analysis.sample_panels import Scale, describe, draw_panel, panel_aspect, printable
-from masam_jax.analysis.style import GRID, INK, MUTED, Plot
+from masam_jax.analysis.style import Plot
 from masam_jax.data.verification import ShownSample, Verification
 
 _NOTE = "Samples as decoded, without augmentation and before normalisation"

@@ -7,9 +7,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from masam_jax.analysis import formatting
+from masam_jax.analysis.palette import BASELINE, HIGHLIGHT, INK, MUTED
 from masam_jax.analysis.ranks import MIN_BLOCKS, MIN_METHODS, RankComparison, compare_ranks
 from masam_jax.analysis.records import Directory
-from masam_jax.analysis.style import BASELINE, HIGHLIGHT, INK, MUTED, WIDTH, Plot, wrapped
+from masam_jax.analysis.style import WIDTH, Plot, wrapped
 from masam_jax.training.classification_metrics import phrase
 
 # All lengths are inches: the drawing is text at its own size, joined by lines.

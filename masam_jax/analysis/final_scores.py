@@ -5,13 +5,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from masam_jax.analysis import formatting
+from masam_jax.analysis.palette import BASELINE, HIGHLIGHT, INK, MUTED
 from masam_jax.analysis.records import Directory
+from masam_jax.analysis.seed_bands import MANY_SEEDS, seed_band
 from masam_jax.analysis.statistics import paired_test, summarize
 from masam_jax.analysis.style import (
-    BASELINE,
-    HIGHLIGHT,
-    INK,
-    MUTED,
     WIDTH,
     Plot,
     plot_name,
@@ -41,7 +39,8 @@ def _final_scores(directory: Directory) -> Plot:
         colour = BASELINE if _is_baseline(directory, row) else HIGHLIGHT
         _dots(ax, row, values, colour)
         if summary.mean is not None:
-            _interval(ax, row, summary.mean * 100, (summary.std or 0.0) * 100)
+            band = seed_band(values[None])
+            _interval(ax, row, summary.mean * 100, float(band.low[0]), float(band.high[0]))
         labels.append(formatting.percent(summary))
     _name_rows(ax, [m.title for m in directory.methods], labels)
     metric = phrase(directory.metric)
@@ -49,11 +48,16 @@ def _final_scores(directory: Directory) -> Plot:
     seeds = len(directory.baseline.result["seeds"])
     caption = f"{title(directory.metric)} on the {directory.split} split, in percent. "
     if seeds > 1:
-        caption += f"Small dots: {seeds} seeds. Black: mean ± one standard deviation."
+        many = seeds >= MANY_SEEDS
+        bars = "10 to 90 % quantile of the seeds" if many else "lowest to highest seed"
+        caption += (
+            f"Small dots: {seeds} seeds. Large dot: their mean. Bar: {bars}. Numbers at the right: "
+            "mean ± standard deviation."
+        )
     else:
         caption += "One seed, so there is no spread to show."
     if len(directory.methods) > 1:
-        caption += f" Grey: the baseline, {directory.baseline.title}."
+        caption += f" Grey dots: the baseline, {directory.baseline.title}."
     heading = f"{directory.split.capitalize()} {metric}"
     name = plot_name("final", directory.split, directory.metric)
     return Plot(name, heading, caption, figure)
@@ -73,16 +77,17 @@ def _paired_differences(directory: Directory) -> Plot:
         test = paired_test(scores, reference)
         mean, interval = test.mean_difference, test.interval()
         if mean is not None:
-            half_width = 0.0 if interval is None else (interval[1] - interval[0]) / 2
-            _interval(ax, row, mean * 100, half_width * 100)
+            low, high = interval or (mean, mean)
+            _interval(ax, row, mean * 100, low * 100, high * 100)
         labels.append(formatting.number(None if mean is None else mean * 100, signed=True))
     _name_rows(ax, [m.title for m in others], labels)
     metric = phrase(directory.metric)
     ax.set_xlabel(f"difference in {directory.split} {metric}, percentage points", fontsize=9)
     caption = (
         f"Difference to the baseline, {baseline.title}, on the same seed, in percentage points; "
-        "right of the line is better. Small dots: seeds. Black: mean and 95 % confidence interval "
-        "of the mean (Student's t, not corrected for the number of methods)."
+        "right of the grey line is better. Small dots: seeds. Large dot, number: their mean. Bar: "
+        "95 % confidence interval of the mean (Student's t, not corrected for the number of "
+        "methods)."
     )
     return Plot("paired-differences", "Difference to the baseline, seed by seed", caption, figure)
 
@@ -116,9 +121,9 @@ def _dots(ax: Axes, row: int, values: np.ndarray, colour: str) -> None:
     ax.scatter(values, row + offsets, s=14, color=colour, alpha=0.45, linewidths=0)
 
 
-def _interval(ax: Axes, row: int, mean: float, half_width: float) -> None:
-    if half_width > 0:
-        ax.plot([mean - half_width, mean + half_width], [row, row], color=INK, lw=1.6)
+def _interval(ax: Axes, row: int, mean: float, low: float, high: float) -> None:
+    if high > low:
+        ax.plot([low, high], [row, row], color=INK, lw=1.6)
     ax.plot([mean], [row], marker="o", markersize=5, color=INK)
 
 

@@ -1,40 +1,38 @@
-"""How the methods get there: loss and score over training, a panel per method."""
+"""How the methods get there: score and loss over training, all methods in one plot."""
 
 from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from masam_jax.analysis.primary_metric import unimodal_key
-from masam_jax.analysis.records import Curve, Directory
+from masam_jax.analysis.direct_labels import draw_labels, end_label, labels_height
+from masam_jax.analysis.palette import BASELINE, COLOURS
+from masam_jax.analysis.records import Curve, Directory, MethodRecord
+from masam_jax.analysis.seed_bands import band_words, seed_band
+from masam_jax.analysis.statistics import summarize
 from masam_jax.analysis.style import (
-    BASELINE,
-    HIGHLIGHT,
-    INK,
+    WIDTH,
     LineStyle,
     Plot,
-    legend_above,
-    mean_band,
-    modality_styles,
-    panel_title,
-    panels,
+    draw_seeds,
+    line_styles,
     plot_name,
     step_axis,
+    style_axes,
 )
 from masam_jax.training.classification_metrics import phrase, title
 
-_METHOD, _REFERENCE = LineStyle(HIGHLIGHT, "-"), LineStyle(BASELINE, "-")
-_FUSED = LineStyle(INK, "-")
+# So many bands can be told from each other; of more methods only two are drawn.
+_MOST_BANDS = 3
+# Inches for the axis below the curves.
+_AXIS = 0.55
 
 
 def learning_curves(directory: Directory) -> list[Plot]:
-    """Validation score, training loss, and unimodal scores, each if it was logged."""
-    candidates = [
-        _validation_scores(directory),
-        _training_loss(directory),
-        _unimodal_scores(directory),
-    ]
+    """Validation score and training loss, each if it was logged."""
+    candidates = [_validation_scores(directory), _training_loss(directory)]
     return [plot for plot in candidates if plot is not None]
 
 
@@ -43,11 +41,10 @@ def _validation_scores(directory: Directory) -> Plot | None:
     curves = _curves(directory, "validation", metric, scale=100)
     if not curves:
         return None
-    figure, first = _method_panels(directory, curves, f"validation {phrase(metric)}, %")
-    _focus_on_the_end(first, list(curves.values()))
+    figure, words = _all_methods(directory, curves, f"validation {phrase(metric)}, %")
     caption = (
         f"{title(metric)} on the validation split, in percent; the axis leaves out the steep start."
-        f" {_band_text(list(curves.values()))}"
+        f" {words}"
     )
     heading = f"Validation {phrase(metric)} over training"
     return Plot(plot_name("validation", metric), heading, caption, figure)
@@ -57,108 +54,127 @@ def _training_loss(directory: Directory) -> Plot | None:
     curves = _curves(directory, "train", "fusion_loss")
     if not curves:
         return None
-    figure, first = _method_panels(directory, curves, "fusion loss, nats")
-    _logarithmic(first, list(curves.values()))
+    has_zeros = any((curve.values <= 0).any() for _, curve in curves)
+    figure, words = _all_methods(directory, curves, "fusion loss, nats", logarithmic=True)
     caption = (
-        "Fusion cross-entropy of the training batches, in nats, on a logarithmic axis."
-        f" {_band_text(list(curves.values()))}"
+        "Fusion cross-entropy of the training batches, in nats, on a logarithmic axis. " + words
     )
+    if has_zeros:
+        caption += (
+            " A loss of exactly 0, below what float32 resolves, has no place on this axis: a line "
+            "ends in a triangle where the median becomes 0, a band at the least loss above 0."
+        )
     return Plot("training-loss", "Fusion loss over training", caption, figure)
 
 
-def _curves(directory: Directory, split: str, key: str, *, scale: float = 1.0) -> dict[str, Curve]:
-    """The curve of every method that logged it, by title."""
-    curves = {m.title: _scaled(m.curve(split, key), scale) for m in directory.methods}
-    return {name: curve for name, curve in curves.items() if curve is not None}
+_Curves = Sequence[tuple[MethodRecord, Curve]]
 
 
-def _method_panels(
-    directory: Directory, curves: dict[str, Curve], quantity: str
-) -> tuple[Figure, Axes]:
-    """One panel per method, the baseline repeated in grey in each; also the first of the axes."""
-    baseline = directory.baseline.title
-    reference = curves.get(baseline) if len(curves) > 1 else None
-    shown = [name for name in curves if reference is None or name != baseline]
-    figure, axes = panels(len(shown))
-    for ax, name in zip(axes, shown, strict=True):
-        if reference is not None:
-            mean_band(ax, reference.steps, reference.values, _REFERENCE, width=1.2)
-        mean_band(ax, curves[name].steps, curves[name].values, _METHOD)
-        panel_title(ax, name)
-        step_axis(ax)
-    if reference is not None:
-        legend_above(figure, {"the panel's method": _METHOD, f"baseline: {baseline}": _REFERENCE})
-    figure.supxlabel("training step", fontsize=9)
-    figure.supylabel(quantity, fontsize=9)
-    return figure, axes[0]
+def _curves(directory: Directory, split: str, key: str, *, scale: float = 1.0) -> _Curves:
+    """The curve of every method that logged it."""
+    found = [(m, m.curve(split, key)) for m in directory.methods]
+    return [(m, Curve(c.steps, c.values * scale)) for m, c in found if c is not None]
 
 
-def _unimodal_scores(directory: Directory) -> Plot | None:
-    """One panel per method: each modality's head, and the fused prediction in black."""
-    metric = directory.metric
-    key = unimodal_key(metric)
-    shown = [m for m in directory.methods if m.traced_modalities(key, "validation")]
-    if not shown:
-        return None
-    modalities = sorted({n for m in shown for n in m.traced_modalities(key, "validation")})
-    styles = modality_styles(modalities)
-    figure, axes = panels(len(shown))
-    curves = []
-    for ax, method in zip(axes, shown, strict=True):
-        for modality, style in styles.items():
-            curve = _scaled(method.curve("validation", key, modality), 100)
-            if curve is not None:
-                curves.append(curve)
-                mean_band(ax, curve.steps, curve.values, style, width=1.3)
-        fused = _scaled(method.curve("validation", metric), 100)
-        if fused is not None:
-            mean_band(ax, fused.steps, fused.values, _FUSED)
-        panel_title(ax, method.title)
-        step_axis(ax)
-    legend_above(figure, {"fused": _FUSED} | styles)
-    figure.supxlabel("training step", fontsize=9)
-    figure.supylabel(f"validation {phrase(metric)}, %", fontsize=9)
-    caption = (
-        f"{title(metric)} of each modality's own head on the validation split, in percent, and of "
-        "the fused prediction (black). A head whose loss has weight 0 is not trained and stays "
-        f"near chance. {_band_text(curves)}"
-    )
-    heading = f"{title(metric)} of the unimodal heads over training"
-    return Plot(plot_name("unimodal", metric), heading, caption, figure)
+def _all_methods(
+    directory: Directory, curves: _Curves, quantity: str, *, logarithmic: bool = False
+) -> tuple[Figure, str]:
+    """One plot of all methods, with their names at its right; also what its marks mean."""
+    styles = _styles(directory)
+    banded = _banded(directory, curves)
+    labels = []
+    for method, curve in curves:
+        middle = seed_band(curve.values, positive=logarithmic).middle
+        labels.append(end_label(method.title, middle, styles[id(method)]))
+    alone = len(curves) == 1
+    height = 2.7 if alone else max(2.7, labels_height(labels) + 0.1)
+    figure = Figure(figsize=(WIDTH, height + _AXIS), layout=ConstrainedLayoutEngine(w_pad=0.02))
+    ratios = (1, 0.001) if alone else (1, 0.52)
+    ax, margin = figure.subplots(1, 2, gridspec_kw={"width_ratios": ratios})
+    style_axes(ax)
+    step_axis(ax)
+    for method, curve in curves:
+        is_baseline = method is directory.baseline and not alone
+        draw_seeds(
+            ax,
+            curve.steps,
+            curve.values,
+            styles[id(method)],
+            width=2.2 if is_baseline else 1.5,
+            band=any(method is other for other in banded),
+            positive=logarithmic,
+        )
+    focus = _logarithmic if logarithmic else _focus_on_the_end
+    focus(ax, [c for _, c in curves], [c for m, c in curves if any(m is b for b in banded)])
+    ax.set_xlabel("training step", fontsize=9)
+    ax.set_ylabel(quantity, fontsize=9)
+    if alone:
+        margin.remove()
+    else:
+        draw_labels(margin, ax, labels, height)
+    return figure, _words(directory, curves, banded, logarithmic)
 
 
-def _scaled(curve: Curve | None, scale: float) -> Curve | None:
-    return None if curve is None else Curve(curve.steps, curve.values * scale)
+def _styles(directory: Directory) -> dict[int, LineStyle]:
+    """The baseline in grey, the others in colours, by identity: two may have one title."""
+    others = [m for m in directory.methods if m is not directory.baseline]
+    found = line_styles([str(i) for i in range(len(others))])
+    styles = {id(m): s for m, s in zip(others, found.values(), strict=True)}
+    alone = LineStyle(COLOURS[0], "-") if not others else LineStyle(BASELINE, "-")
+    return styles | {id(directory.baseline): alone}
 
 
-def _band_text(curves: Sequence[Curve]) -> str:
-    seeds = max(curve.values.shape[1] for curve in curves)
-    return f"Mean ± one standard deviation over {seeds} seeds." if seeds > 1 else "One seed."
+def _banded(directory: Directory, curves: _Curves) -> list[MethodRecord]:
+    """Whose bands are drawn: of many methods the baseline's and the one of the highest score."""
+    methods = [method for method, _ in curves]
+    if len(methods) <= _MOST_BANDS:
+        return methods
+    means = {id(m): summarize(directory.scores(m)).mean for m in methods}
+    ranked = sorted(methods, key=lambda m: -(means[id(m)] or 0.0))
+    best = next((m for m in ranked if m is not directory.baseline), None)
+    return [m for m in methods if m is directory.baseline or m is best]
 
 
-def _focus_on_the_end(ax: Axes, curves: Sequence[Curve]) -> None:
+def _words(
+    directory: Directory, curves: _Curves, banded: Sequence[MethodRecord], logarithmic: bool
+) -> str:
+    seeds = max(curve.values.shape[1] for _, curve in curves)
+    words = band_words(seeds, positive=logarithmic)
+    if len(curves) == 1:
+        return words
+    if seeds > 1 and len(banded) < len(curves):
+        best = [m.title for m in banded if m is not directory.baseline]
+        names = " and ".join([f"the baseline, {directory.baseline.title}", *best])
+        words = words[:-1] + f", of {names} (highest {directory.split} score) alone."
+    return f"{words} Grey: the baseline, {directory.baseline.title}."
+
+
+def _focus_on_the_end(ax: Axes, curves: Sequence[Curve], banded: Sequence[Curve]) -> None:
     """Starts the axis of scores where the methods are after a quarter of training.
 
     The rise from chance takes a few steps and most of the axis; differences of a point, which
     the plot is for, would be invisible under it.
     """
-    lowest, highest = [], []
+    drawn: list[np.ndarray] = []
     for curve in curves:
         late = curve.values[curve.steps >= curve.steps[-1] / 4]
-        finite = np.ma.masked_invalid(late)
-        if finite.count():
-            spread = finite.std(axis=1).max()
-            lowest.append(finite.mean(axis=1).min() - spread)
-            highest.append(finite.max())
-    if lowest and max(highest) > min(lowest):
-        pad = 0.06 * (max(highest) - min(lowest))
-        ax.set_ylim(max(0.0, min(lowest) - pad), min(100.0, max(highest)) + pad)
+        band = seed_band(late)
+        drawn += list(band) if any(curve is other for other in banded) else [band.middle]
+    values = np.concatenate(drawn)
+    values = values[np.isfinite(values)]
+    if values.size and np.ptp(values) > 0:
+        pad = 0.06 * np.ptp(values)
+        ax.set_ylim(max(0.0, values.min() - pad), min(100.0, values.max()) + pad)
 
 
-def _logarithmic(ax: Axes, curves: Sequence[Curve]) -> None:
-    """A logarithmic axis over the positive means; zeros, and bands that dip below it, leave it."""
-    means = np.ma.concatenate([np.ma.masked_invalid(c.values).mean(axis=1) for c in curves])
-    positive = means.compressed()[means.compressed() > 0]
-    if positive.size:
-        ax.set_yscale("log", nonpositive="clip")
-        ax.set_ylim(bottom=float(positive.min()) * 0.6)
+def _logarithmic(ax: Axes, curves: Sequence[Curve], banded: Sequence[Curve]) -> None:
+    """A logarithmic axis, just as low as what is drawn: no band is filled down to its floor."""
+    drawn = []
+    for curve in curves:
+        band = seed_band(curve.values, positive=True)
+        drawn += [band.middle, band.low] if any(curve is c for c in banded) else [band.middle]
+    values = np.concatenate(drawn)
+    values = values[np.isfinite(values)]
+    if values.size:
+        ax.set_yscale("log", nonpositive="mask")
+        ax.set_ylim(bottom=float(values.min()) * 0.5)

@@ -1,28 +1,26 @@
 """One self-contained HTML page about a comparison or a single run."""
 
-import base64
 import math
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jinja2
 
+from masam_jax.analysis.class_scores import ClassCounts, read_class_counts
+from masam_jax.analysis.class_tables import matrix, pair_cells, score_cells
 from masam_jax.analysis.conclusion import headline
-from masam_jax.analysis.formatting import number
-from masam_jax.analysis.latex import to_latex
+from masam_jax.analysis.formatting import mean_percent, number
+from masam_jax.analysis.method_words import method_summary, option_words
 from masam_jax.analysis.plots import make_plots, write_plot
 from masam_jax.analysis.records import Directory, MethodRecord, read_directory
-from masam_jax.analysis.rows import Rows, UnimodalRow, is_emphasized, shown_cells
+from masam_jax.analysis.rows import Rows, is_emphasized, shown_cells
+from masam_jax.analysis.sort_keys import sort_key
 from masam_jax.analysis.style import DPI, Plot
-from masam_jax.analysis.table_formats import to_csv, to_markdown
-from masam_jax.analysis.tables import (
-    comparison_table,
-    cost_reference,
-    probe_table,
-    unimodal_table,
-)
+from masam_jax.analysis.table_files import tables_by_modality
+from masam_jax.analysis.tables import comparison_table, cost_reference
+from masam_jax.analysis.themed_svg import theme_css, themed_svg
 from masam_jax.training.classification_metrics import phrase, title
 from masam_jax.training.storage.atomic_files import write_text
 
@@ -30,7 +28,8 @@ from masam_jax.training.storage.atomic_files import write_text
 def write_report(directory: str | Path) -> Path:
     """Writes ``report.html``, with everything in it, and the PNG files it shows into ``plots/``.
 
-    The page asks nothing of the network: tables, style and images are inside it.
+    The page asks nothing of the network: tables, style, script and drawings are inside it. The
+    drawings are the same as in the files, in the colours of the page.
 
     Args:
       directory: a directory with ``results.json`` (a comparison) or ``result.json`` (a run).
@@ -43,46 +42,12 @@ def write_report(directory: str | Path) -> Path:
     """
     record = read_directory(directory)
     plots = make_plots(record)
-    images = {plot.name: write_plot(plot, record.path / "plots") for plot in plots}
-    page = _template().render(_page(record, plots, images))
+    for plot in plots:
+        write_plot(plot, record.path / "plots")
+    page = _template().render(_page(record, plots))
     path = record.path / "report.html"
     write_text(path, page)
     return path
-
-
-def save_tables(directory: str | Path) -> list[Path]:
-    """Writes ``table.md`` (both tables), and the main one as ``table.csv`` and ``table.tex``.
-
-    The CSV has every number in full precision; the LaTeX is a booktabs tabular.
-
-    Args:
-      directory: a directory with ``results.json`` or ``result.json``.
-
-    Returns:
-      The files' paths.
-
-    Raises:
-      ValueError: if the directory's records are missing or damaged.
-    """
-    record = read_directory(directory)
-    rows = comparison_table(record.results)
-    markdown = to_markdown(rows)
-    for subject, table in _by_modality(record).items():
-        if table:
-            score = f"{record.split.capitalize()} {phrase(table[0].metric)}"
-            markdown += f"\n{score} of {subject}:\n\n{to_markdown(table)}"
-    texts = {"table.md": markdown, "table.csv": to_csv(rows), "table.tex": to_latex(rows)}
-    for name, text in texts.items():
-        write_text(record.path / name, text)
-    return [record.path / name for name in texts]
-
-
-def _by_modality(record: Directory) -> dict[str, list[UnimodalRow]]:
-    """The tables of single modalities, by what they are of."""
-    return {
-        "linear probes on the frozen encoders": probe_table(record.results),
-        "the unimodal heads": unimodal_table(record.results),
-    }
 
 
 def flatten(content: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
@@ -128,7 +93,7 @@ def _template() -> jinja2.Template:
     return environment.get_template("report.html.j2")
 
 
-def _page(record: Directory, plots: list[Plot], images: dict[str, Path]) -> dict[str, Any]:
+def _page(record: Directory, plots: list[Plot]) -> dict[str, Any]:
     """What the template shows."""
     rows = comparison_table(record.results)
     dataset = record.results.get("dataset")
@@ -149,15 +114,25 @@ def _page(record: Directory, plots: list[Plot], images: dict[str, Path]) -> dict
         "metric_title": title(record.metric),
         "by_modality": {
             f"{title(table[0].metric)} of {subject}": _table(table, [row.cells() for row in table])
-            for subject, table in _by_modality(record).items()
+            for subject, table in tables_by_modality(record).items()
             if table
         },
         "diverged": [row.title for row in rows if row.score.mean is None],
-        "plots": [_image(plot, images[plot.name]) for plot in plots],
+        "light": theme_css(dark=False),
+        "dark": theme_css(dark=True),
+        "plots": [_drawing(plot, f"p{i}") for i, plot in enumerate(plots)],
+        "labels": [
+            (m.title, m.result["spec"], method_summary(m.result["spec"])) for m in record.methods
+        ],
+        "options": option_words(m.result["spec"] for m in record.methods),
+        "classes": [_classes(*counted) for counted in read_class_counts(record)],
         "command": _command(environment),
         "config": flatten(record.config or {}),
         "methods": [_settings(method) for method in record.methods] if compares else [],
-        "environment": flatten({k: v for k, v in environment.items() if k != "command"}),
+        "environment": flatten(
+            {k: v for k, v in environment.items() if k not in ("command", "resumed")}
+        ),
+        "resumed": flatten({"resumed": environment.get("resumed") or []}),
         "splits": _splits(record),
         "per_seed": _per_seed(record),
     }
@@ -191,7 +166,7 @@ def _table(rows: Rows, lines: Sequence[dict[str, str]]) -> dict[str, Any] | None
         "headings": [_unbroken(heading) for heading in shown[0]],
         "rows": [
             {
-                "cells": list(line.values()),
+                "cells": _cells(line.values()),
                 "is_best": is_emphasized(row, rows),
                 "is_baseline": row.is_baseline,
             }
@@ -207,15 +182,49 @@ def _unbroken(heading: str) -> str:
     return heading
 
 
-def _image(plot: Plot, path: Path) -> dict[str, str]:
-    width, height = (round(inches * DPI) for inches in plot.figure.get_size_inches())
+def _plain_table(lines: Sequence[dict[str, str]]) -> dict[str, Any] | None:
+    """A table of which no line stands out; ``None`` for no lines."""
+    if not lines:
+        return None
+    headings = [_unbroken(heading) for heading in lines[0]]
+    return {"headings": headings, "rows": [_row(list(line.values())) for line in lines]}
+
+
+def _row(line: Iterable[str]) -> dict[str, Any]:
+    return {"cells": _cells(line), "is_best": False, "is_baseline": False}
+
+
+def _cells(texts: Iterable[str]) -> list[tuple[str, float | None]]:
+    """What a reader sees, and the number to sort by."""
+    return [(text, sort_key(text)) for text in texts]
+
+
+def _drawing(plot: Plot, prefix: str) -> dict[str, Any]:
     return {
         "id": plot.name,
         "title": plot.title,
         "caption": plot.caption,
-        "width": str(width),
-        "height": str(height),
-        "data": base64.b64encode(path.read_bytes()).decode("ascii"),
+        "width": round(plot.figure.get_size_inches()[0] * DPI),
+        "svg": themed_svg(plot.figure, prefix),
+        "folded": plot.folded,
+    }
+
+
+def _classes(title: str, spec: str, counts: ClassCounts) -> dict[str, Any]:
+    """One method's part of the section on classes."""
+    lines, left_out = score_cells(counts)
+    with_f1 = [score for score in counts.scores() if score.f1.mean is not None]
+    worst = min(with_f1, key=lambda score: score.f1.mean or 0.0, default=None)
+    return {
+        "title": title,
+        "spec": spec,
+        "multi_label": counts.multi_label,
+        "scores": _plain_table(lines),
+        "left_out": left_out,
+        "worst": worst and (worst.name, mean_percent(worst.f1)),
+        "matrix": matrix(counts),
+        "pairs": _plain_table(pair_cells(counts)) if left_out else None,
+        "samples": int(counts.pooled[0].sum() if counts.multi_label else counts.pooled.sum()),
     }
 
 
@@ -259,7 +268,7 @@ def _per_seed(record: Directory) -> dict[str, Any]:
         lines = [list(line) for line in zip(seeds, *columns, strict=True)]
     return {
         "headings": headings,
-        "rows": [{"cells": line, "is_best": False, "is_baseline": False} for line in lines],
+        "rows": [_row(line) for line in lines],
     }
 
 

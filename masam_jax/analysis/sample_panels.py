@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from masam_jax.analysis.style import GRID, HIGHLIGHT, INK, MUTED
+from masam_jax.analysis.palette import GRID, HIGHLIGHT, INK, MUTED
 from masam_jax.data.modality import Modality
 from masam_jax.data.sample_statistics import SampleStatistics
 

@@ -1,29 +1,27 @@
-"""The look of the plots: palette, axes, and grids of panels, without pyplot's global state."""
+"""The look of the plots: axes, lines and names, without pyplot's global state."""
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
+
+from masam_jax.analysis.palette import COLOURS, GRID, INK, MUTED
+from masam_jax.analysis.seed_bands import seed_band
 
 DPI = 150
 WIDTH = 6.6  # inches
-INK, MUTED, GRID = "#1b1f24", "#6b7280", "#e3e6ea"
-HIGHLIGHT, BASELINE = "#0072B2", "#7a7f87"
-
-# Okabe and Ito's colours, which stay apart under the common forms of colour blindness; their
-# yellow is left out, since it vanishes on white.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _LINE_STYLES = ("-", "--", ":", "-.")
 
 
 @dataclass(frozen=True)
 class LineStyle:
-    """How one modality is drawn in every plot: colour first, then dashes beyond six."""
+    """How one modality, or method, is drawn: colour first, then dashes beyond six."""
 
     colour: str
     dashes: str
@@ -38,12 +36,14 @@ class Plot:
       title: a heading.
       caption: what is shown, with its units and the meaning of bands.
       figure: the drawing.
+      folded: whether a report shows it only to who asks for it.
     """
 
     name: str
     title: str
     caption: str
     figure: Figure
+    folded: bool = False
 
 
 def plot_name(*words: str) -> str:
@@ -51,38 +51,13 @@ def plot_name(*words: str) -> str:
     return "-".join(words).replace("_", "-")
 
 
-def modality_styles(modalities: Sequence[str]) -> dict[str, LineStyle]:
-    """A style for each modality, the same in all plots of one report."""
-    count = len(_COLOURS)
+def line_styles(names: Sequence[str]) -> dict[str, LineStyle]:
+    """A style for each modality or method, the same in all plots of one report."""
+    count = len(COLOURS)
     return {
-        name: LineStyle(_COLOURS[i % count], _LINE_STYLES[i // count % len(_LINE_STYLES)])
-        for i, name in enumerate(modalities)
+        name: LineStyle(COLOURS[i % count], _LINE_STYLES[i // count % len(_LINE_STYLES)])
+        for i, name in enumerate(names)
     }
-
-
-def panels(count: int) -> tuple[Figure, list[Axes]]:
-    """A figure of ``count`` equal panels with shared axes, filled row by row.
-
-    Args:
-      count: number of panels, at least 1. Up to 8 stand two in a row, more of them three; a
-          single panel gets the whole width.
-
-    Returns:
-      The figure and its axes.
-    """
-    columns = min(count, 2 if count <= 8 else 3)
-    rows = -(-count // columns)
-    height = (3.45, 2.3, 1.75)[columns - 1]
-    figure = Figure(figsize=(WIDTH, rows * height), layout="constrained")
-    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
-    axes = list(grid.flat)
-    for unused in axes[count:]:
-        unused.remove()
-    for position, ax in enumerate(axes[:count]):
-        style_axes(ax)
-        # The panel above a gap keeps its tick labels, which sharing would hide.
-        ax.tick_params(labelbottom=position + columns >= count)
-    return figure, axes[:count]
 
 
 def style_axes(ax: Axes, *, grid: str = "y") -> None:
@@ -96,6 +71,7 @@ def style_axes(ax: Axes, *, grid: str = "y") -> None:
     if grid in ("x", "y"):
         ax.grid(axis="x" if grid == "x" else "y", color=GRID, linewidth=0.8)
     ax.set_axisbelow(True)
+    ax.yaxis.get_offset_text().set_fontsize(8)
 
 
 def step_axis(ax: Axes) -> None:
@@ -110,35 +86,48 @@ def wrapped(text: str, width: int) -> str:
     return textwrap.fill(text.replace("_", "_ "), width).replace("_ ", "_")
 
 
-def panel_title(ax: Axes, text: str) -> None:
-    """A left-aligned panel title, taken literally (no math text), in lines as wide as the panel."""
-    place = ax.get_subplotspec()
-    columns = place.get_gridspec().ncols if place else 1
-    lines = wrapped(text, (90, 44, 30)[columns - 1])
-    size = 9.5 if columns < 3 else 8.5
-    ax.set_title(lines, loc="left", fontsize=size, color=INK, parse_math=False)
+def panel_title(ax: Axes, text: str, *, width: int = 44) -> None:
+    """A left-aligned panel title, taken literally (no math text), in lines of ``width``."""
+    ax.set_title(wrapped(text, width), loc="left", fontsize=9, color=INK, parse_math=False)
 
 
-def mean_band(
-    ax: Axes, steps: np.ndarray, values: np.ndarray, line: LineStyle, *, width: float = 1.6
+def take_literally(texts: Iterable[Text]) -> None:
+    """Names are no math text, whatever signs are in them."""
+    for text in texts:
+        text.set_parse_math(False)
+
+
+def draw_seeds(
+    ax: Axes,
+    steps: np.ndarray,
+    values: np.ndarray,
+    line: LineStyle,
+    *,
+    width: float = 1.6,
+    band: bool = True,
+    positive: bool = False,
 ) -> None:
-    """Mean over seeds with a band of one standard deviation (ddof = 1) to each side.
+    """A line over seeds with a band of quantiles, see `seed_bands`.
 
     Args:
       ax: where to draw.
       steps: [T].
-      values: [T, S]; seeds that are not finite at a step are left out there.
+      values: [T, S].
       line: colour and dashes.
       width: line width in points.
+      band: whether to draw the band too.
+      positive: whether the axis is logarithmic. A line that ends since its median is 0 from there
+        on ends in a triangle that points down.
     """
-    finite = np.ma.masked_invalid(values)
-    mean = finite.mean(axis=1)
+    low, middle, high = seed_band(values, positive=positive)
     # One logged step makes no line.
     marker = "o" if steps.size == 1 else "None"
-    ax.plot(steps, mean, color=line.colour, ls=line.dashes, lw=width, marker=marker, markersize=4)
-    if values.shape[1] > 1:
-        std = finite.std(axis=1, ddof=1)
-        ax.fill_between(steps, mean - std, mean + std, color=line.colour, alpha=0.15, lw=0)
+    ax.plot(steps, middle, color=line.colour, ls=line.dashes, lw=width, marker=marker, markersize=4)
+    if positive:
+        ends = np.isfinite(middle) & np.append(np.isnan(middle[1:]), False)
+        ax.plot(steps[ends], middle[ends], color=line.colour, ls="", marker="v", markersize=5)
+    if band and values.shape[1] > 1:
+        ax.fill_between(steps, low, high, color=line.colour, alpha=0.16, lw=0)
 
 
 def legend_above(figure: Figure, entries: dict[str, LineStyle]) -> None:
@@ -154,8 +143,7 @@ def legend_above(figure: Figure, entries: dict[str, LineStyle]) -> None:
         handlelength=1.6,
         columnspacing=1.4,
     )
-    for text in legend.get_texts():
-        text.set_parse_math(False)
+    take_literally(legend.get_texts())
 
 
 def _legend_columns(labels: Sequence[str]) -> int:

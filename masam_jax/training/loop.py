@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from masam_jax.training.class_counts import count_classes, write_counts
 from masam_jax.training.classification_metrics import phrase
 from masam_jax.training.interrupt import InterruptedRun, InterruptRequest
 from masam_jax.training.linear_probes import LinearProbes
@@ -49,9 +50,9 @@ def train_method(
 ) -> dict[str, Any]:
     """Trains all seeds with one method, from the last checkpoint in ``directory`` if there is one.
 
-    Writes ``metrics.jsonl``, ``checkpoints/``, ``tensorboard/`` and, at last, ``result.json``. A
-    run that was killed and is called again ends with the same numbers, bit for bit, as one that
-    was not: the state is all there is, and batch t is a function of t.
+    Writes ``metrics.jsonl``, ``checkpoints/``, ``tensorboard/``, ``confusion.json`` and, at last,
+    ``result.json``. A run that was killed and is called again ends with the same numbers, bit for
+    bit, as one that was not: the state is all there is, and batch t is a function of t.
 
     Args:
       task: the method, with data, splits and network.
@@ -101,6 +102,7 @@ def train_method(
         interrupt.unsaved = False
         if interrupt.signal_number is not None:
             raise InterruptedRun(done.step, interrupt.signal_number)
+        report, counts = course.report(state)
         result = {
             "spec": method.spec,
             "slug": method.slug,
@@ -109,7 +111,7 @@ def train_method(
             "metric": task.problem.metric,
             "seeds": list(task.problem.experiment.seeds.values),
             "steps": done.step,
-            **course.report(state),
+            **report,
             "seconds": done.seconds,
             "compile_seconds": done.compile_seconds,
             "steps_per_second": done.step / max(done.seconds - done.compile_seconds, 1e-9),
@@ -117,6 +119,8 @@ def train_method(
         }
     result = plain(result)
     if is_primary():
+        split = task.problem.experiment.evaluation.report_split
+        write_counts(directory, split, result["seeds"], counts)
         write_json(directory / "result.json", result)
     barrier(f"finished {method.slug}")
     return result
@@ -193,25 +197,25 @@ class _Course:
         )
         return state, self._progress_at(clock, done, step)
 
-    def report(self, state: TrainState) -> dict[str, Any]:
-        """Metrics of the reported parameters, by split."""
+    def report(self, state: TrainState) -> tuple[dict[str, Any], np.ndarray]:
+        """Metrics of the reported parameters, by split; counts of classes on the reported one."""
         best = self._evaluation.report == "best"
         point = reported_point(state, best)
         # Tuning must not look at the test samples.
-        tuning = self._evaluation.report_split == "validation"
+        reported = self._evaluation.report_split
+        predictions = {
+            split: self._predict(point, self._problem.indices(split))
+            for split in dict.fromkeys((reported, "validation"))
+        }
+        num_classes, metric = self._problem.data.num_classes, self._problem.metric
         report: dict[str, Any] = {
-            split: measure(
-                self._predict(point, self._problem.indices(split)),
-                self._problem.data.num_classes,
-                self._problem.metric,
-            )
-            for split in (("validation",) if tuning else ("test", "validation"))
+            split: measure(found, num_classes, metric) for split, found in predictions.items()
         }
         if self._probes is not None:
-            split = "validation" if tuning else "test"
-            report[split]["probe_accuracy"] = self._probes.accuracy(point, split)
+            report[reported]["probe_accuracy"] = self._probes.accuracy(point, reported)
         report["best_step"] = self._problem.placement.fetch(state.best_step)
-        return report
+        found = predictions[reported]
+        return report, count_classes(np.asarray(found.labels), found.fused, num_classes)
 
     def _revise(self, state: TrainState, step: int) -> TrainState:
         """The state for this step, revised by the method's schedule when it is due."""

@@ -215,6 +215,31 @@ def write_comparison(
     return directory
 
 
+def write_counts(
+    directory: Path, classes: int, *, multi_label: bool = False, names: Sequence[str] | None = None
+) -> list[np.ndarray]:
+    """Gives every method of a comparison its ``confusion.json``; returns the counts of each."""
+    rng = np.random.default_rng(classes)
+    results = json.loads((directory / "results.json").read_text(encoding="utf-8"))
+    found = []
+    for result in results["methods"]:
+        seeds = len(result["seeds"])
+        if multi_label:
+            counts = rng.integers(1, 90, (seeds, classes, 2, 2))
+        else:
+            counts = rng.integers(0, 9, (seeds, classes, classes)) + 80 * np.eye(classes, dtype=int)
+        content = {"split": "test", "seeds": result["seeds"], "counts": counts.tolist()}
+        write_json(directory / "methods" / result["slug"] / "confusion.json", content)
+        found.append(counts)
+    if names is not None:
+        modality = {"kind": "vector", "shape": [3], "dtype": "float32", "vocabulary_size": None}
+        modality["normalization"] = {"rule": "none", "mean": [], "std": []}
+        facts = {"name": "mfeat", "classes": list(names), "multi_label": multi_label}
+        facts |= {"metric": "accuracy", "has_missing": False, "modalities": {"a": modality}}
+        write_json(directory / "data.json", facts)
+    return found
+
+
 def write_json(path: Path, content: Any) -> None:
     path.write_text(json.dumps(content), encoding="utf-8")
 

@@ -2,9 +2,10 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from masam_jax.analysis.critical_difference import critical_difference_plot, draw_ranks
+from masam_jax.analysis.palette import BASELINE, HIGHLIGHT
 from masam_jax.analysis.ranks import compare_ranks
 from masam_jax.analysis.records import read_directory
-from masam_jax.analysis.style import BASELINE, HIGHLIGHT, wrapped
+from masam_jax.analysis.style import wrapped
 from tests.analysis.fake_directories import METHODS, ZOO, write_comparison, write_json
 
 

@@ -3,16 +3,18 @@ import json
 import os
 import re
 import zlib
-from base64 import b64decode
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 
-from masam_jax.analysis.report import flatten, save_tables, write_report
+from masam_jax.analysis.report import flatten, write_report
+from masam_jax.analysis.table_files import save_tables
 from tests.analysis.fake_directories import (
     fake_metrics,
     fake_result,
     write_comparison,
+    write_counts,
     write_json,
     write_run,
 )
@@ -25,7 +27,8 @@ class _Page(HTMLParser):
 
     def __init__(self, text):
         super().__init__()
-        self.open, self.words, self.addresses, self.images, self.tables = [], [], [], [], []
+        self.open, self.words, self.addresses, self.drawings, self.tables = [], [], [], [], []
+        self.keys = []
         self.feed(text)
         self.close()
         assert self.open == []
@@ -37,14 +40,15 @@ class _Page(HTMLParser):
     def handle_starttag(self, tag, attributes):
         values = dict(attributes)
         self.addresses += [values[a] for a in ("src", "href", "srcset", "action") if a in values]
-        if tag == "img":
-            self.images.append(values)
+        if values.get("role") == "img":
+            self.drawings.append(values["aria-label"])
         if tag == "table":
             self.tables.append([])
         if tag == "tr":
             self.tables[-1].append([])
         if tag in ("td", "th"):
             self.tables[-1][-1].append("")
+            self.keys.append(values.get("data-sort"))
         if tag not in VOID:
             self.open.append(tag)
 
@@ -54,7 +58,7 @@ class _Page(HTMLParser):
     def handle_data(self, data):
         if self.open and self.open[-1] not in ("style", "script"):
             self.words.append(data)
-        if self.open and self.open[-1] in ("td", "th"):
+        if {"td", "th"} & set(self.open[-2:]):
             self.tables[-1][-1][-1] += data.replace("\u00a0", " ")
 
 
@@ -76,18 +80,97 @@ def test_report_is_one_page_that_asks_nothing_of_the_network(comparison, page):
     html = (comparison / "report.html").read_text(encoding="utf-8")
     assert page.addresses
     assert all(address.startswith("data:") for address in page.addresses)
-    assert not re.search(r"url\(|@import|https?://|<script", html)
+    assert not re.search(r"url\((?!#)|@import|https?://|\bfetch\(|src=", html)
+    assert html.count("<script") == 1
     assert not list(comparison.glob("*.tmp"))
 
 
-def test_report_embeds_the_plots_that_it_writes(comparison, page):
-    written = {path.read_bytes() for path in (comparison / "plots").glob("*.png")}
-    embedded = [b64decode(image["src"].partition(",")[2]) for image in page.images]
-    assert set(embedded) == written
-    assert len(embedded) == 8
-    for image in page.images:
-        assert len(image["alt"]) > 20
-        assert int(image["width"]) == 990
+def test_report_draws_the_plots_that_it_writes(comparison, page):
+    written = list((comparison / "plots").glob("*.png"))
+    html = (comparison / "report.html").read_text(encoding="utf-8")
+    assert html.count("<svg ") == len(page.drawings) == len(written) == 8
+    assert all(len(words) > 80 for words in page.drawings)
+    # Their colours are the page's, and the page has two.
+    assert "fill: var(--plot-1)" in html
+    assert re.search(r"prefers-color-scheme: dark\) \{ :root \{ --plot-ink: #e7eaee", html)
+
+
+def test_captions_explain_bands_bars_and_grey(page):
+    captions = {words.partition(".")[0]: words for words in page.drawings}
+    assert (
+        "Bands: from the lowest seed to the highest."
+        in captions["Validation accuracy over training"]
+    )
+    assert "Bar: lowest to highest seed." in captions["Test accuracy"]
+    for words in page.drawings:
+        assert words.partition(". ")[2] in page.text
+
+
+def test_methods_have_their_label_their_specification_and_words(page):
+    table = next(t for t in page.tables if t[0][0] == "Name")
+    assert table[3] == [
+        "MASAM ρ=12",
+        "masam:rho=12",
+        "Modality-aware SAM: perturbs the dominant encoder alone",
+    ]
+    assert "perturbation radius ρ" in page.text
+
+
+def test_cells_carry_the_number_to_sort_by(comparison, page):
+    table = page.tables[0]
+    keys = page.keys[len(table[0]) :][: 3 * len(table[0])]
+    assert keys[0] is None
+    assert float(keys[1]) == float(table[1][1].partition(" ")[0])
+    assert keys[3] == "0.0"  # The baseline against itself.
+    assert keys[4] is None
+    html = (comparison / "report.html").read_text(encoding="utf-8")
+    assert html.count('<table class="sortable">') == 5
+    # Without the script it is a plain table: the buttons are the script's.
+    assert "<button" not in html
+
+
+def test_printing_leaves_out_what_is_folded(comparison):
+    html = (comparison / "report.html").read_text(encoding="utf-8")
+    printed = html[html.index("@media print {") :]
+    assert "details:not([open]) { display: none; }" in printed
+    assert "--paper: #ffffff" in printed
+    assert "color-scheme: light" in printed
+    assert "@media screen and (prefers-color-scheme: dark)" in html
+    assert "@media (prefers-color-scheme: dark)" not in html
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+@pytest.mark.parametrize("classes", [3, 101])
+def test_every_method_has_its_classes(tmp_path, multi_label, classes):
+    directory = write_comparison(tmp_path / "comparison", seeds=3)
+    names = [f"class {k}" for k in range(classes)]
+    counts = write_counts(directory, classes, multi_label=multi_label, names=names)
+    page = _read(write_report(directory))
+    what = "Label" if multi_label else "Class"
+    tables = [t for t in page.tables if t[0][0] == what]
+    assert [len(t) for t in tables] == [1 + min(classes, 15)] * 3
+    hits = counts[2].sum(axis=0)
+    for line in tables[2][1:]:
+        k = names.index(line[0])
+        support = hits[k, 1].sum() if multi_label else hits[k].sum()
+        assert line[4] == str(support)
+    matrices = [t for t in page.tables if t[0][0].startswith("true")]
+    if multi_label or classes > 20:
+        assert matrices == []
+    else:
+        assert matrices[1][0][1:] == names
+        found = np.array([[int(cell) for cell in line[1:]] for line in matrices[1][1:]])
+        np.testing.assert_array_equal(found, counts[1].sum(axis=0))
+    pairs = [t for t in page.tables if t[0][0] == "True class"]
+    assert len(pairs) == (3 if classes > 20 and not multi_label else 0)
+    if pairs:
+        off = counts[0].sum(axis=0) * (1 - np.eye(classes, dtype=int))
+        assert int(pairs[0][1][2]) == off.max()
+    assert "classes.csv" in page.text
+
+
+def test_a_run_of_before_has_no_classes(page):
+    assert "classes.csv" not in page.text
 
 
 def test_report_shows_the_main_table(page):
@@ -127,14 +210,14 @@ def test_report_shows_what_the_main_table_leaves_out(page):
 
 
 def test_report_explains_the_critical_difference(page):
-    image = next(i for i in page.images if i["alt"].startswith("Mean ranks"))
-    for words in ("Friedman's test", "Nemenyi's", "seeds of one data set, a weaker design"):
-        assert words in image["alt"]
-        assert words in page.text
+    words = next(w for w in page.drawings if w.startswith("Mean ranks"))
+    for part in ("Friedman's test", "Nemenyi's", "seeds of one data set, a weaker design"):
+        assert part in words
+        assert part in page.text
 
 
 def test_report_shows_seeds_and_single_modalities(page):
-    _, _, per_seed, probes, unimodal = page.tables
+    _, _, per_seed, probes, unimodal, _ = page.tables
     assert per_seed[0] == ["Seed", "Late fusion", "SAM ρ=0.5", "MASAM ρ=12"]
     assert len(per_seed) == 7
     for table in (probes, unimodal):
@@ -198,12 +281,37 @@ def test_a_diverged_method_is_named(tmp_path):
     assert page.tables[2][2][1] == "—"
 
 
-def test_text_is_escaped(tmp_path):
-    result = fake_result("masam", "<script>alert(1)</script> & $x$", [0.9, 0.91])
-    directory = write_run(tmp_path / "run", result, fake_metrics(result, traced=True))
+HOSTILE = (
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "--><b>",
+    "</style>",
+    "{{ 7*7 }}",
+    "' onclick='alert(1) $x_1$",
+)
+
+
+def test_names_of_methods_classes_and_modalities_are_escaped(tmp_path):
+    methods = [(f"masam:alpha=0.{k}", name, 0.9, k == 1) for k, name in enumerate(HOSTILE, start=1)]
+    modalities = HOSTILE[:2]
+    directory = write_comparison(
+        tmp_path / "comparison", seeds=3, methods=methods, modalities=modalities
+    )
+    write_counts(directory, len(HOSTILE), names=HOSTILE)
     html = write_report(directory).read_text(encoding="utf-8")
-    assert "<script" not in html
-    assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; $x$" in html
+    page = _Page(html)
+    assert html.count("<script") == html.count("</style") == 1
+    assert "<img" not in html
+    assert "<b>" not in html
+    assert "<!--" not in html
+    # Shown as they stand, as methods, modalities and classes.
+    assert [line[0] for line in page.tables[0][1:]] == list(HOSTILE)
+    probes = next(t for t in page.tables if t[0][1].endswith(">, %"))
+    assert probes[0][1:] == [f"{m}, %" for m in sorted(modalities)]
+    classes = [t for t in page.tables if t[0][0] == "Class"]
+    assert [[line[0] for line in table[1:]] for table in classes] == [list(HOSTILE)] * 6
+    matrices = [t for t in page.tables if t[0][0].startswith("true")]
+    assert [table[0][1:] for table in matrices] == [list(HOSTILE)] * 6
 
 
 def test_missing_surroundings_are_said_to_be_missing(tmp_path):
@@ -214,6 +322,16 @@ def test_missing_surroundings_are_said_to_be_missing(tmp_path):
     assert "No config.json was recorded." in page.text
     assert "No environment.json was recorded." in page.text
     assert "the command itself was not recorded" in page.text
+
+
+def test_sessions_that_resumed_are_folded(tmp_path):
+    directory = write_comparison(tmp_path / "comparison", seeds=2)
+    path = directory / "environment.json"
+    environment = json.loads(path.read_text()) | {"resumed": [{"python": "3.12.1"}]}
+    write_json(path, environment)
+    html = write_report(directory).read_text(encoding="utf-8")
+    folded = html[html.index("<summary>Sessions that went on with the run") :]
+    assert html.count("resumed.0.python") == folded.partition("</details>")[0].count("3.12.1") == 1
 
 
 def test_command_as_a_list_is_quoted_for_the_shell(tmp_path):

@@ -87,6 +87,30 @@ def test_what_a_run_writes(make_problem, tmp_path):
     assert "dominant m" in output.getvalue()
 
 
+def test_what_was_taken_for_what_is_counted_on_the_reported_split(make_problem, tmp_path):
+    problem = make_problem(2, steps=7)
+    result = _run(problem, "late_fusion", tmp_path)
+    content = json.loads((tmp_path / "confusion.json").read_text())
+    assert (content["split"], content["seeds"]) == ("test", [0, 1])
+    counts = np.array(content["counts"])
+    rows = problem.indices("test")
+    for seed, table in enumerate(counts):
+        labels = np.asarray(problem.data.labels)[rows[seed]]
+        expected = [int((labels == k).sum()) for k in range(problem.data.num_classes)]
+        assert table.sum(axis=1).tolist() == expected
+        accuracy = np.trace(table) / table.sum()
+        assert accuracy == pytest.approx(result["test"]["accuracy"][seed], abs=1e-12)
+
+
+def test_while_tuning_the_test_samples_are_not_counted(make_problem, tmp_path):
+    problem = make_problem(1, steps=2, report_split="validation")
+    result = _run(problem, "late_fusion", tmp_path)
+    assert "test" not in result
+    content = json.loads((tmp_path / "confusion.json").read_text())
+    assert content["split"] == "validation"
+    assert np.sum(content["counts"]) == problem.indices("validation").size
+
+
 @pytest.mark.parametrize("spec", ["late_fusion", "masam:rho=2,select=random"])
 @pytest.mark.parametrize("seeds", [1, 2])
 @pytest.mark.parametrize("stop", [1, 5])

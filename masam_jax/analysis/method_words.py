@@ -1,0 +1,88 @@
+"""What the methods of a report are, in words, and what the options in their names do."""
+
+import dataclasses
+import inspect
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from masam_jax.core.specs import changed_options, write_value
+from masam_jax.methods import BoundMethod, parse_method
+
+# What the docstring of the options says in general, said of one value.
+_OF_VALUE = {
+    ("select", "all"): (
+        "every encoder is perturbed in every step, each along its own gradient and scaled by its "
+        "own γ; no modality is dominant"
+    ),
+    ("select", "random"): "the encoder that is perturbed is drawn at random in every step",
+    ("scale_by_alignment", "false"): (
+        "γ:=1, the perturbation is not scaled by the alignment: the ablation without MDPS"
+    ),
+    ("radius", "relative"): "ρ is relative to the norm of the encoder's parameters",
+    ("correct_other", "true"): (
+        "head corrected, the fusion head takes its gradient at the perturbed point too"
+    ),
+}
+
+_SELECTED = {
+    "all": "perturbs every encoder in every step",
+    "random": "perturbs an encoder that is drawn at random",
+}
+
+
+def method_summary(spec: str) -> str:
+    """What a method does, in a line; empty for one that is not known here.
+
+    Examples:
+      >>> method_summary("masam:select=all")
+      'Modality-aware SAM: perturbs every encoder in every step'
+    """
+    method = _known(spec)
+    if method is None:
+        return ""
+    summary = method.method.summary
+    select = dict(changed_options(method.options)).get("select")
+    if method.name == "masam" and select is not None:
+        perturbed = _SELECTED.get(select, f"perturbs the encoder of {select} alone")
+        summary = f"{summary.partition(':')[0]}: {perturbed}"
+    return summary[:1].upper() + summary[1:]
+
+
+def option_words(specs: Iterable[str]) -> dict[str, str]:
+    """What the options do that differ from their defaults in any of the specifications.
+
+    Args:
+      specs: of all methods of a report.
+
+    Returns:
+      The option, or option and value, by what it does; each once, in the order of the methods.
+    """
+    words: dict[str, str] = {}
+    for method in filter(None, map(_known, specs)):
+        described = _descriptions(type(method.options))
+        for name, value in changed_options(method.options):
+            text = write_value(value)
+            if (name, text) in _OF_VALUE:
+                words[f"{name}={text}"] = _OF_VALUE[name, text]
+            elif name in described:
+                words.setdefault(name, described[name])
+    return words
+
+
+def _known(spec: str) -> BoundMethod | None:
+    try:
+        return parse_method(spec)
+    except ValueError:
+        return None
+
+
+def _descriptions(options: type[Any]) -> dict[str, str]:
+    """Field -> what the docstring of a dataclass of options says of it."""
+    text = inspect.cleandoc(options.__doc__ or "").partition("Attributes:\n")[2]
+    names = "|".join(field.name for field in dataclasses.fields(options))
+    entry = re.compile(rf"^  ({names}): (.*?)(?=^  \S|^\S|\Z)", flags=re.DOTALL | re.MULTILINE)
+    return {
+        name: " ".join(words.split()).rstrip(".").replace("``", "")
+        for name, words in entry.findall(text)
+    }
