@@ -11,14 +11,14 @@ def main() -> int:
 
     ``--version`` needs none of them.
     """
-    if sys.argv[1:] == ["--version"]:
+    if "--version" in sys.argv[1:]:
         print(f"masam_jax {__version__}")
         return 0
     try:
         with needs("the command line", "train", "analysis"):
             from masam_jax.cli import command_line
     except ModuleNotFoundError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"masam: {error}", file=sys.stderr)
         return 2
     return command_line.main()
 
