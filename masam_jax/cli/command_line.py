@@ -100,7 +100,9 @@ def _run(words: list[str], output: Outlet) -> int:
                 _execute(command, console, [*program().split(), *words], request)
         return 0
     except RunError as error:
-        errors.print(f"{name}: {as_typed(str(error), words).rstrip('.')}")
+        said = as_typed(str(error), words)
+        # Instructions, of many lines, end as they are written.
+        errors.print(f"{name}: {said}" if "\n" in said else f"{name}: {said.rstrip('.')}")
         return 2
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] == "masam_jax":

@@ -4,7 +4,7 @@ import dataclasses
 import itertools
 
 from masam_jax.cli.commands import Compare, Train, Tune, default_command
-from masam_jax.cli.options import options_of
+from masam_jax.cli.options import command_options
 from masam_jax.config import OptimizationConfig
 from masam_jax.config.published import settings_of
 
@@ -24,7 +24,7 @@ def default_of(kind: type, words: list[str]) -> Train | Compare | Tune | None:
     return _in_steps(default) if in_steps else default
 
 
-def check_length(command: object, words: list[str]) -> None:
+def refuse_two_lengths(command: object, words: list[str]) -> None:
     """Refuses a length that is given in steps and in epochs.
 
     Raises:
@@ -42,7 +42,7 @@ def check_length(command: object, words: list[str]) -> None:
 
 def with_none(kind: type, words: list[str]) -> list[str]:
     """The words with "none" as Python's None, at numbers that may be none."""
-    options = options_of(kind)
+    options = command_options(kind)
     flags = {option.flag for option in options if option.may_be_none and option.number}
     found = []
     for before, word in itertools.pairwise(["", *words]):

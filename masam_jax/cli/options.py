@@ -103,7 +103,7 @@ class Option:
         return write_value(self.default)
 
 
-def options_of(kind: type, default: Any = None) -> tuple[Option, ...]:
+def command_options(kind: type, default: Any = None) -> tuple[Option, ...]:
     """The options of a command and of its sections, in their order.
 
     Args:
@@ -121,7 +121,7 @@ def options_of(kind: type, default: Any = None) -> tuple[Option, ...]:
         if _is_marked(marks, tyro.conf.Suppress):
             continue
         if dataclasses.is_dataclass(hint):
-            found += options_of(cast(type, hint), value)
+            found += command_options(cast(type, hint), value)
             continue
         is_union = typing.get_origin(hint) in (typing.Union, types.UnionType)
         found.append(

@@ -17,9 +17,9 @@ from masam_jax.cli.commands import (
     Tune,
 )
 from masam_jax.cli.dataset_commands import DATASET_COMMANDS, DatasetCommand
-from masam_jax.cli.defaults import check_length, default_of, with_none
+from masam_jax.cli.defaults import refuse_two_lengths, default_of, with_none
 from masam_jax.cli.mistakes import first_mistake, in_flags
-from masam_jax.cli.options import options_of
+from masam_jax.cli.options import command_options
 from masam_jax.cli.short_help import command_help, list_help
 from masam_jax.cli.tyro_reading import Refusal, read_words
 from masam_jax.config.errors import RunError
@@ -85,7 +85,7 @@ def spoken(words: list[str]) -> tuple[str, ...]:
 def as_typed(message: str, words: list[str]) -> str:
     """A message about the words of a command, in which fields are named as they are typed."""
     kind = _kind(spoken(words))
-    return message if kind is None else in_flags(message, options_of(kind))
+    return message if kind is None else in_flags(message, command_options(kind))
 
 
 def program() -> str:
@@ -132,7 +132,7 @@ def _help(command: tuple[str, ...], kind: type | None, words: list[str], everyth
         names["methods"] = method_names()
     elif command[0] == DATASETS and command[1:] != ("list",):
         names["data sets"] = tuple(sorted({*BUILDERS, *SHIPPED}))
-    print(command_help(program(), command, kind, options_of(kind, default), names))
+    print(command_help(program(), command, kind, command_options(kind, default), names))
 
 
 def _read(kind: type, command: tuple[str, ...], words: list[str]) -> Any:
@@ -142,8 +142,8 @@ def _read(kind: type, command: tuple[str, ...], words: list[str]) -> Any:
             kind, words, " ".join([program(), *command]), "", default_of(kind, words)
         )
     except Refusal as error:
-        raise RunError(first_mistake(options_of(kind), words) or str(error)) from None
-    check_length(found, words)
+        raise RunError(first_mistake(command_options(kind), words) or str(error)) from None
+    refuse_two_lengths(found, words)
     return found
 
 

@@ -188,7 +188,7 @@ def test_interrupted_preparation_goes_on_with_the_same_command(
     words = ["prepare", "adni", "--source", adni_source]
     found, _, errors = run(*words)
     assert found == code
-    assert errors.startswith("interrupted. What was saved can be resumed with\n")
+    assert errors.startswith("interrupted; what was written before is whole. Resume with\n")
     assert errors.endswith(f"datasets prepare adni --source {adni_source}\n")
     assert signal.getsignal(signal.SIGTERM) == handler
     monkeypatch.setattr(Adni, "encode", encode)

@@ -8,7 +8,7 @@ from masam_jax.cli import command_line as cli
 from masam_jax.cli import mistakes, tyro_reading
 from masam_jax.cli import train as train_command
 from masam_jax.cli.commands import Train
-from masam_jax.cli.options import options_of
+from masam_jax.cli.options import command_options
 
 STYLE = re.compile(
     r"masam(?P<command>( (train|compare|tune|evaluate|runs|datasets|list|prepare|info|verify))*): "
@@ -135,7 +135,7 @@ def test_boxes_become_a_line(box, line):
 
 
 def test_words_that_are_accepted_have_no_mistake():
-    options = options_of(Train)
+    options = command_options(Train)
     words = ["--input-noise", "-5", "--missing-at-test", "fac", "fou", "--seeds=3", "--no-augment"]
     assert mistakes.first_mistake(options, words) is None
     assert mistakes.first_mistake(options, [*words, "--patience", "None"]) is None

@@ -9,7 +9,7 @@ import pytest
 from masam_jax.cli import command_line as cli
 from masam_jax.cli.commands import COMMANDS
 from masam_jax.cli.dataset_commands import DATASET_COMMANDS
-from masam_jax.cli.options import options_of
+from masam_jax.cli.options import command_options
 from masam_jax.cli.short_help import SCREENS
 from masam_jax.cli.words import parse
 
@@ -45,11 +45,11 @@ def test_help_is_one_screen(called, capsys, words):
 
 @pytest.mark.parametrize("command", KINDS, ids=" ".join)
 def test_screens_name_fields_that_are_there(command):
-    names = [option.name for option in options_of(KINDS[command])]
+    names = [option.name for option in command_options(KINDS[command])]
     shown = SCREENS[command].options
     assert set(shown) <= set(names)
     assert len(set(shown)) == len(shown)
-    assert all(option.help for option in options_of(KINDS[command]))
+    assert all(option.help for option in command_options(KINDS[command]))
 
 
 def test_every_command_has_a_screen():
@@ -72,14 +72,14 @@ def test_options_are_those_of_tyro(capsys, monkeypatch, command):
     rows = re.findall(
         rf"^[│ ] +(--[a-z][a-z-]*)(?: {shown_value})?(?: {{2}}.*| *│?)$", output, re.M
     )
-    options = [option for option in options_of(KINDS[command]) if not option.is_positional]
+    options = [option for option in command_options(KINDS[command]) if not option.is_positional]
     ours = {
         option.flag: option.placeholder.replace("STR ...", "[STR [STR ...]]") for option in options
     }
     theirs = {flag: re.sub(r"\{None\}\||None,", "", shown) for flag, shown in rows}
     assert theirs.pop("--help", "") == ""
     assert theirs == ours
-    for option in options_of(KINDS[command]):
+    for option in command_options(KINDS[command]):
         if option.is_positional:
             assert option.placeholder in output
 
