@@ -17,7 +17,7 @@ from masam_jax.cli.commands import (
     Tune,
 )
 from masam_jax.cli.dataset_commands import DATASET_COMMANDS, DatasetCommand
-from masam_jax.cli.defaults import refuse_two_lengths, default_of, with_none
+from masam_jax.cli.defaults import default_of, refuse_two_lengths, with_none
 from masam_jax.cli.mistakes import first_mistake, in_flags
 from masam_jax.cli.options import command_options
 from masam_jax.cli.short_help import command_help, list_help

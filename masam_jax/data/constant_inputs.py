@@ -18,8 +18,8 @@ def is_constant(sample: Any, modality: Modality) -> bool:
     """Whether all values of a decoded sample are one; tokens, and fewer than 16 values, never are.
 
     Args:
-      sample: an array, or ``{"values": …, "mask": …}``, of which real steps count; of an image,
-        columns of zeros at its end are the padding of a spectrogram, which does not.
+      sample: an array, or ``{"values": …, "mask": …}``, of which real steps count; of a
+        spectrogram, columns of zeros at its end are padding, and do not.
       modality: what it is of.
     """
     if modality.kind == "tokens":
@@ -27,7 +27,7 @@ def is_constant(sample: Any, modality: Modality) -> bool:
     if isinstance(sample, Mapping):
         sample = np.asarray(sample["values"])[np.asarray(sample["mask"])]
     array = np.asarray(sample)
-    return _is_constant_array(_without_padding(array) if modality.kind == "image" else array)
+    return _is_constant_array(_without_padding(array) if modality.kind == "spectrogram" else array)
 
 
 def constant_parts(stored: Mapping[str, Any]) -> list[str]:
@@ -66,10 +66,10 @@ def _is_constant_part(value: Any) -> bool:
     return _is_constant_array(np.asarray(value))
 
 
-def _without_padding(image: np.ndarray) -> np.ndarray:
-    """``[H, W, ...]`` up to its last column that is not all zeros; all of it, if that is none."""
-    (real,) = image.any(axis=(0, *range(2, image.ndim))).nonzero()
-    return image[:, : real[-1] + 1] if len(real) else image
+def _without_padding(array: np.ndarray) -> np.ndarray:
+    """``[H, T, 1]`` up to the last column that is not all zeros; all of it, where there is none."""
+    real = np.flatnonzero(array.any(axis=(0, 2)))
+    return array[:, : real[-1] + 1] if len(real) else array
 
 
 def _is_constant_array(array: np.ndarray) -> bool:

@@ -382,7 +382,9 @@ def test_a_full_disk_is_the_last_that_is_said(tmp_path, capsys, monkeypatch):
     def full(folder):
         error = OSError(errno.ENOSPC, "No space left on device")
         logging.getLogger("absl").error("Failed to run 3 Handler Commit operations", exc_info=error)
-        threading.Thread(target=_raise, args=[error]).start()
+        thread = threading.Thread(target=_raise, args=[error])
+        thread.start()
+        thread.join()
         raise error
 
     monkeypatch.setattr(checkpoints, "write_digests", full)
