@@ -1,8 +1,10 @@
 """The console script ``masam``, and ``python -m masam_jax``."""
 
+import os
 import sys
 
 from masam_jax import __version__
+from masam_jax.cli.outlet import patient
 from masam_jax.core.extras import needs
 
 
@@ -11,8 +13,16 @@ def main() -> int:
 
     ``--version`` needs none of them.
     """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # Closed by the shell, as in masam ... >&-
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
     if "--version" in sys.argv[1:]:
-        print(f"masam_jax {__version__}")
+        try:
+            with patient(sys.stdout):
+                print(f"masam_jax {__version__}", flush=True)
+        except OSError as error:
+            print(f"masam: {error.strerror.lower()}", file=sys.stderr)
+            return 1
         return 0
     try:
         with needs("the command line", "train", "analysis"):

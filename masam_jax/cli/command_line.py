@@ -23,7 +23,7 @@ from masam_jax.cli.commands import Command, Compare, Evaluate, Runs, Train, Tune
 from masam_jax.cli.dataset_commands import DatasetCommand, PrepareDataset
 from masam_jax.cli.datasets import execute_datasets
 from masam_jax.cli.error_log import ErrorLog
-from masam_jax.cli.outlet import Outlet, patient
+from masam_jax.cli.outlet import Outlet, patient, spell_what_it_can
 from masam_jax.cli.signal_watch import SignalWatch
 from masam_jax.cli.terminable import Terminated, terminable
 from masam_jax.cli.words import as_typed, parse, program, spoken, typed
@@ -43,6 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
       arguments: the words after the program's name; ``sys.argv`` by default.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    for stream in (sys.stdout, sys.stderr):
+        spell_what_it_can(stream)
     output = Outlet(sys.stdout)
     try:
         return _run(words, output)
