@@ -1,7 +1,9 @@
 """The console script ``masam``, and ``python -m masam_jax``."""
 
+import logging
 import os
 import sys
+import warnings
 
 from masam_jax import __version__
 from masam_jax.cli.outlet import patient
@@ -21,7 +23,7 @@ def main() -> int:
             with patient(sys.stdout):
                 print(f"masam_jax {__version__}", flush=True)
         except OSError as error:
-            print(f"masam: {error.strerror.lower()}", file=sys.stderr)
+            print(f"masam: {(error.strerror or str(error)).lower()}", file=sys.stderr)
             return 1
         return 0
     try:
@@ -30,7 +32,11 @@ def main() -> int:
     except ModuleNotFoundError as error:
         print(f"masam: {error}", file=sys.stderr)
         return 2
-    return command_line.main()
+    code = command_line.main()
+    if code == 1:  # The error was said, and is the last word.
+        logging.getLogger("asyncio").disabled = True
+        warnings.simplefilter("ignore")
+    return code
 
 
 if __name__ == "__main__":

@@ -47,7 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         spell_what_it_can(stream)
     output = Outlet(sys.stdout)
     try:
-        return _run(words, output)
+        # The log outlives the command's frames, and so what a failed save leaves in them.
+        with ExitStack() as logs:
+            return _run(words, output, logs)
     except BrokenPipeError:  # Help that nobody reads to its end.
         with patient(sys.stdout):
             raise
@@ -58,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         output.flush()
 
 
-def _run(words: list[str], output: Outlet) -> int:
+def _run(words: list[str], output: Outlet, logs: ExitStack) -> int:
     console = Console(file=cast(IO[str], output))
     if not console.is_terminal:
         console = Console(file=cast(IO[str], output), width=_WIDTH)
@@ -89,7 +91,7 @@ def _run(words: list[str], output: Outlet) -> int:
                 if isinstance(command, Train | Compare | Tune):
                     command = _named(command)
                     place = Path(str(command.output.output))
-                    log = stack.enter_context(ErrorLog(place))
+                    log = logs.enter_context(ErrorLog(place))
                     again = typed(_resuming(words, str(place)))
                     processes, process = _processes(command)
                     watch.alone = processes == 1

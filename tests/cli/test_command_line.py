@@ -1,5 +1,6 @@
 """The command line, from its words to its files and exit codes."""
 
+import asyncio
 import csv
 import errno
 import json
@@ -385,6 +386,11 @@ def test_a_full_disk_is_the_last_that_is_said(tmp_path, capsys, monkeypatch):
         thread = threading.Thread(target=_raise, args=[error])
         thread.start()
         thread.join()
+        # Deleted with the error's frames, after the message.
+        loop = asyncio.new_event_loop()
+        forgotten = loop.create_future()
+        forgotten.set_exception(error)
+        loop.close()
         raise error
 
     monkeypatch.setattr(checkpoints, "write_digests", full)
@@ -398,6 +404,7 @@ def test_a_full_disk_is_the_last_that_is_said(tmp_path, capsys, monkeypatch):
     log = (path / "errors.log").read_text()
     assert "Failed to run 3 Handler Commit operations" in log
     assert log.count("Traceback") >= 2
+    assert "exception was never retrieved" in log
     monkeypatch.undo()
     with jax.numpy_dtype_promotion("standard"):
         assert cli.main([*words, "--resume"]) == 0
