@@ -108,7 +108,7 @@ def test_the_command_line_without_its_packages_says_what_to_install():
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 2
     assert done.stderr == (
-        "error: the command line needs the package tyro: pip install '.[train,analysis]' in a"
+        "masam: the command line needs the package tyro: pip install '.[train,analysis]' in a"
         " clone of masam_jax, which is on no package index yet\n"
     )
 

@@ -2,6 +2,7 @@
 
 Exit codes: 0 done; 1 the run failed (disk full, say), or prepared data are damaged; 2 a mistake in
 what was asked; 129, 130 or 143 stopped by SIGHUP, Ctrl-C or SIGTERM, after saving what was done.
+Every error is ``masam COMMAND: what it is; what is accepted, or the cure``, on standard error.
 """
 
 import dataclasses
@@ -14,7 +15,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Any, cast
 
 from rich.console import Console
 
@@ -22,12 +23,12 @@ from masam_jax.cli.commands import Command, Compare, Evaluate, Runs, Train, Tune
 from masam_jax.cli.dataset_commands import DatasetCommand, PrepareDataset
 from masam_jax.cli.datasets import execute_datasets
 from masam_jax.cli.error_log import ErrorLog
-from masam_jax.cli.outlet import Outlet, patient
+from masam_jax.cli.outlet import Outlet, patient, spell_what_it_can
 from masam_jax.cli.signal_watch import SignalWatch
 from masam_jax.cli.terminable import Terminated, terminable
-from masam_jax.cli.words import parse, program, typed
-from masam_jax.config import OutputConfig
+from masam_jax.cli.words import as_typed, parse, program, spoken, typed
 from masam_jax.config.errors import RunError, user_errors
+from masam_jax.core.extras import needs
 from masam_jax.training.interrupt import InterruptedRun, InterruptRequest
 from masam_jax.training.storage.run_directory import check_output
 
@@ -42,24 +43,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
       arguments: the words after the program's name; ``sys.argv`` by default.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    for stream in (sys.stdout, sys.stderr):
+        spell_what_it_can(stream)
     output = Outlet(sys.stdout)
     try:
-        return _run(words, output)
+        # The log outlives the command's frames, and so what a failed save leaves in them.
+        with ExitStack() as logs:
+            return _run(words, output, logs)
     except BrokenPipeError:  # Help that nobody reads to its end.
         with patient(sys.stdout):
             raise
         return 0
+    except SystemExit as ended:  # Help was printed.
+        return int(ended.code or 0)
     finally:
         output.flush()
 
 
-def _run(words: list[str], output: Outlet) -> int:
+def _run(words: list[str], output: Outlet, logs: ExitStack) -> int:
     console = Console(file=cast(IO[str], output))
     if not console.is_terminal:
         console = Console(file=cast(IO[str], output), width=_WIDTH)
     errors = Console(
         file=cast(IO[str], Outlet(sys.stderr)), highlight=False, markup=False, soft_wrap=True
     )
+    name = " ".join(["masam", *spoken(words)])
     again, place = "", Path()
     command: Command | DatasetCommand | None = None
     request = InterruptRequest()
@@ -81,9 +89,9 @@ def _run(words: list[str], output: Outlet) -> int:
                 if isinstance(command, PrepareDataset):
                     again = typed(words)
                 if isinstance(command, Train | Compare | Tune):
-                    command = dataclasses.replace(command, output=_named(command))
+                    command = _named(command)
                     place = Path(str(command.output.output))
-                    log = stack.enter_context(ErrorLog(place))
+                    log = logs.enter_context(ErrorLog(place))
                     again = typed(_resuming(words, str(place)))
                     processes, process = _processes(command)
                     watch.alone = processes == 1
@@ -92,10 +100,20 @@ def _run(words: list[str], output: Outlet) -> int:
                     stack.enter_context(watch)
             if isinstance(command, DatasetCommand):
                 return execute_datasets(command, console, errors)
-            _execute(command, console, [*program().split(), *words], request)
+            with needs("this", "train", "analysis"):
+                _execute(command, console, [*program().split(), *words], request)
         return 0
     except RunError as error:
-        errors.print(f"error: {error}")
+        said = as_typed(str(error), words)
+        # Instructions, of many lines, end as they are written.
+        errors.print(f"{name}: {said}" if "\n" in said else f"{name}: {said.rstrip('.')}")
+        return 2
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] == "masam_jax":
+            raise
+        errors.print(f"{name}: {error}")
+        if (place / "config.json").is_file():
+            errors.print(goes_on("It ended; what was written before is whole"))
         return 2
     except InterruptedRun as error:
         errors.print(goes_on(_what_is_saved(error)))
@@ -112,7 +130,7 @@ def _run(words: list[str], output: Outlet) -> int:
         if cause is None:
             raise
         log.write("".join(traceback.format_exception(error)))
-        errors.print(f"error: {_explain(cause)}")
+        errors.print(f"{name}: {_explain(cause)}")
         if log.path is not None:
             errors.print(f"Where that was is in {log.path}")
         if again:
@@ -154,17 +172,16 @@ def _execute(
         execute_train(command, console, line, interrupt)
 
 
-def _named(command: Train | Compare | Tune) -> OutputConfig:
-    """The output with a directory: a new one, named by the time, where none was asked for."""
-    output = command.output
-    if output.output is not None:
-        return output
+def _named(command: Train | Compare | Tune) -> Train | Compare | Tune:
+    """With a directory for its output: a new one, named by the time, where none was asked for."""
+    if command.output.output is not None:
+        return command
     if _processes(command)[0] > 1:
         raise RunError("several processes need --output, the same for all")
     kind = type(command).__name__.lower()
-    return dataclasses.replace(
-        output, output=str(Path("runs") / f"{datetime.now():%Y%m%d-%H%M%S}-{kind}")
-    )
+    place = Path("runs") / f"{datetime.now():%Y%m%d-%H%M%S}-{kind}"
+    output: Any = dataclasses.replace(command.output, output=str(place))
+    return dataclasses.replace(command, output=output)
 
 
 def _processes(command: Train | Compare | Tune) -> tuple[int, int]:

@@ -106,9 +106,7 @@ class Tune:
     optimization: OptimizationConfig = dataclasses.field(default_factory=OptimizationConfig)
     evaluation: TuneEvaluation = dataclasses.field(default_factory=TuneEvaluation)
     inputs: InputConfig = dataclasses.field(default_factory=InputConfig)
-    output: Annotated[OutputConfig, tyro.conf.arg(constructor=TuneOutput)] = dataclasses.field(
-        default_factory=TuneOutput
-    )
+    output: TuneOutput = dataclasses.field(default_factory=TuneOutput)
 
     def __post_init__(self) -> None:
         for name in ("trials", "tune_seeds"):
@@ -116,7 +114,13 @@ class Tune:
                 raise ValueError(
                     f"{name}={getattr(self, name)} is out of range: expected an integer >= 1"
                 )
-        SeedConfig(self.tune_seeds, self.seed_offset)
+        try:
+            SeedConfig(self.tune_seeds, self.seed_offset)
+        except ValueError as error:
+            message = str(error)
+            raise ValueError(
+                f"tune_{message}" if message.startswith("seeds=") else message
+            ) from None
 
     @property
     def experiment(self) -> Experiment:
@@ -141,7 +145,7 @@ class Tune:
 class Evaluate:
     """Evaluate a run's checkpoint on a split, and write its predictions."""
 
-    run: tyro.conf.Positional[str]
+    run: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="RUN")]]
     """Run directory: of masam train, of masam compare, or one method's inside a comparison."""
     split: Literal["train", "validation", "test"] = "test"
     """Samples to evaluate on."""
@@ -158,7 +162,7 @@ class Evaluate:
 class Runs:
     """List the runs in and below a directory."""
 
-    directory: tyro.conf.Positional[str] = "runs"
+    directory: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="DIRECTORY")]] = "runs"
     """Where to look."""
 
 

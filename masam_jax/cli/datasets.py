@@ -178,7 +178,11 @@ def _verify(dataset: DatasetSpec, command: VerifyDataset, console: Console, erro
     if len(found.problems) > _NAMED:
         print_plain(errors, f"… and {len(found.problems) - _NAMED:,} more")
     if found.problems:
-        print_plain(errors, f"error: {len(found.problems):,} of {found.read:,} samples are damaged")
+        print_plain(
+            errors,
+            f"masam datasets verify: {len(found.problems):,} of {found.read:,} samples are damaged;"
+            " mend their files, then masam datasets prepare NAME --overwrite",
+        )
     return 1 if found.problems else 0
 
 

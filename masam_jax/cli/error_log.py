@@ -1,14 +1,19 @@
 """Tracebacks of a run that failed: in a file, so that a message is the last on the terminal."""
 
+import gc
 import logging
 import sys
 import tempfile
 import threading
 import traceback
+import warnings
 from pathlib import Path
 from types import TracebackType
 
 ERROR_LOG = "errors.log"
+# Orbax's threads log their errors with absl's logger, and leave tasks behind whose errors asyncio
+# logs when they are deleted.
+_LOGGERS = ("absl", "asyncio")
 
 
 class ErrorLog:
@@ -24,11 +29,12 @@ class ErrorLog:
         self._run = run
 
     def __enter__(self) -> "ErrorLog":
-        # Orbax's threads log their errors with absl's logger.
-        self._logger = logging.getLogger("absl")
         self._handler = _Handler(self)
-        self._logger.addHandler(self._handler)
-        self._propagated, self._logger.propagate = self._logger.propagate, False
+        self._propagated = {}
+        for name in _LOGGERS:
+            logger = logging.getLogger(name)
+            logger.addHandler(self._handler)
+            self._propagated[name], logger.propagate = logger.propagate, False
         self._hooks = threading.excepthook, sys.unraisablehook
         threading.excepthook = lambda args: self.write(
             "".join(traceback.format_exception(args.exc_value))
@@ -44,8 +50,14 @@ class ErrorLog:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._logger.removeHandler(self._handler)
-        self._logger.propagate = self._propagated
+        if self.path is not None:  # Something failed: what it left behind is deleted here.
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                gc.collect()
+        for name, propagated in self._propagated.items():
+            logger = logging.getLogger(name)
+            logger.removeHandler(self._handler)
+            logger.propagate = propagated
         threading.excepthook, sys.unraisablehook = self._hooks
 
     def write(self, text: str) -> None:

@@ -34,6 +34,13 @@ class Outlet:
         return getattr(self._stream, name)
 
 
+def spell_what_it_can(stream: TextIO) -> None:
+    """Where the stream's encoding lacks ± or ρ, a question mark stands for it from now on."""
+    encoding = (getattr(stream, "encoding", None) or "utf-8").lower()
+    if not encoding.startswith("utf") and hasattr(stream, "reconfigure"):
+        stream.reconfigure(errors="replace")
+
+
 @contextlib.contextmanager
 def patient(stream: TextIO) -> Iterator[None]:
     """Where the reader of ``stream`` has gone, what is written from now on goes nowhere."""

@@ -2,12 +2,10 @@
 
 import dataclasses
 import inspect
-import itertools
 import shlex
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Union, cast, get_args, get_type_hints
+from typing import Annotated, Any, Union
 
 import tyro
 
@@ -17,12 +15,15 @@ from masam_jax.cli.commands import (
     Compare,
     Train,
     Tune,
-    default_command,
 )
 from masam_jax.cli.dataset_commands import DATASET_COMMANDS, DatasetCommand
-from masam_jax.config import OptimizationConfig
-from masam_jax.config.published import settings_of
-from masam_jax.core.specs import write_value
+from masam_jax.cli.defaults import default_of, refuse_two_lengths, with_none
+from masam_jax.cli.mistakes import first_mistake, in_flags
+from masam_jax.cli.options import command_options
+from masam_jax.cli.short_help import command_help, list_help
+from masam_jax.cli.tyro_reading import Refusal, read_words
+from masam_jax.config.errors import RunError
+from masam_jax.core.specs import unknown, write_value
 from masam_jax.data.builders.registry import BUILDERS
 from masam_jax.data.shipped import SHIPPED
 from masam_jax.methods import get_method, method_names
@@ -30,15 +31,14 @@ from masam_jax.methods import get_method, method_names
 # The word before those of `DATASET_COMMANDS`.
 DATASETS = "datasets"
 
-_DESCRIPTION = (
-    "MASAM for multimodal learning: train, compare, tune, evaluate. --version says which."
-)
+_DESCRIPTION = "MASAM for multimodal learning: train, compare, tune, evaluate."
 _METHOD_GRAMMAR = "A method is NAME[:OPTION=VALUE,...], as in masam:rho=12,select=all."
 _LISTS = (
     "all stands for every method with its defaults, and the ablations of masam; @PATH for what"
     " masam tune --output PATH found."
 )
-_CONFIG = (tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff)
+_SEE_ALSO = "--version; docs/command_line.md, README.md"
+_HELP, _HELP_ALL = ("-h", "--help"), "--help-all"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,22 +50,42 @@ def parse(words: list[str]) -> Command | DatasetCommand:
     """The command that the words ask for.
 
     Args:
-      words: after the program's name.
+      words: after the program's name; ``--help`` or ``--help-all`` anywhere among them is help.
 
     Raises:
-      SystemExit: after printing help (code 0), or what is wrong with the words (code 2).
+      SystemExit: after printing help, with code 0.
+      RunError: words that no command accepts; the message is one line.
       ValueError: options that do not go together.
     """
-    if words[:1] == [DATASETS]:
-        name = words[1] if len(words) > 1 else ""
-        if name not in DATASET_COMMANDS:
-            return _choose(DATASET_COMMANDS, words[1:], str(_Datasets.__doc__), f" {DATASETS}")
-        kind = DATASET_COMMANDS[name]
-        return _read(kind, words[:2], words[2:], _about_dataset_command(kind))
-    command = COMMANDS.get(words[0]) if words else None
-    if command is None:
-        return _choose({**COMMANDS, DATASETS: _Datasets}, words, _DESCRIPTION, "")
-    return _read(command, words[:1], words[1:], _about_command(command))
+    asked = [word for word in words if _is_help(word)]
+    rest = [word for word in words if not _is_help(word)]
+    command, kind = spoken(rest), _kind(spoken(rest))
+    rest = rest[len(command) :]
+    if asked or (not rest and kind is None):
+        _help(command, kind, rest, everything=any(word not in _HELP for word in asked))
+        raise SystemExit(0)
+    if kind is None:
+        known = DATASET_COMMANDS if command else {**COMMANDS, DATASETS: _Datasets}
+        first = rest[0]
+        if first.startswith("-"):
+            listed = ", ".join(known)
+            raise RunError(f"{first} comes before a command; expected one of {listed} first")
+        raise RunError(unknown("command", first, known))
+    return _read(kind, command, rest)
+
+
+def spoken(words: list[str]) -> tuple[str, ...]:
+    """The words at the beginning that name a command, such as ``datasets prepare``."""
+    known = words[:1] == [DATASETS] and words[1:2] and words[1] in DATASET_COMMANDS
+    if known:
+        return tuple(words[:2])
+    return tuple(word for word in words[:1] if word in COMMANDS or word == DATASETS)
+
+
+def as_typed(message: str, words: list[str]) -> str:
+    """A message about the words of a command, in which fields are named as they are typed."""
+    kind = _kind(spoken(words))
+    return message if kind is None else in_flags(message, command_options(kind))
 
 
 def program() -> str:
@@ -79,88 +99,51 @@ def typed(words: list[str]) -> str:
     return f"{program()} {shlex.join(words)}"
 
 
-def _choose(kinds: Mapping[str, type], words: list[str], about: str, prefix: str) -> Any:
-    """Prints the list of commands, or what is wrong with the first word."""
-    commands = tuple(Annotated[kind, tyro.conf.subcommand(name)] for name, kind in kinds.items())
-    every: Any = Union[commands]  # noqa: UP007
-    return tyro.cli(
-        every,
-        prog=f"{program()}{prefix}",
-        description=about,
-        args=words or ["-h"],
-        config=_CONFIG,
-    )
+def _is_help(word: str) -> bool:
+    return word in _HELP or word.replace("_", "-") == _HELP_ALL
 
 
-def _read(kind: type, command: list[str], words: list[str], about: str) -> Any:
-    prog = " ".join([program(), *command])
-    words = _with_none(kind, words)
-    settings = settings_of(_dataset(words)) if kind in (Train, Compare, Tune) else None
-    default = None if settings is None else default_command(kind, settings)
-    if default is not None and _is_given(words, "--steps") and not _is_given(words, "--epochs"):
-        default = _in_steps(default)
-    found = tyro.cli(
-        kind, prog=prog, description=about, args=words, config=_CONFIG, default=default
-    )
-    if isinstance(found, Train | Compare | Tune) and _is_given(words, "--steps"):
-        asked = _optimization(found)
-        if asked.epochs is not None:
-            raise ValueError(
-                f"--steps {asked.steps} and --epochs {asked.epochs} exclude each other"
-            )
-    return found
+def _kind(command: tuple[str, ...]) -> type[Command | DatasetCommand] | None:
+    if command[:1] == (DATASETS,):
+        return DATASET_COMMANDS.get(command[1]) if command[1:] else None
+    return COMMANDS.get(command[0]) if command else None
 
 
-def _is_given(words: list[str], name: str) -> bool:
-    return any(word.partition("=")[0] == name for word in words)
+def _help(command: tuple[str, ...], kind: type | None, words: list[str], everything: bool) -> None:
+    """Prints help, of the data set that the words name; mistakes in the words are no matter."""
+    if kind is None:
+        kinds = DATASET_COMMANDS if command else {**COMMANDS, DATASETS: _Datasets}
+        about = str(_Datasets.__doc__) if command else _DESCRIPTION
+        if everything:
+            every: Any = Union[  # noqa: UP007
+                tuple(Annotated[each, tyro.conf.subcommand(n)] for n, each in kinds.items())
+            ]
+            read_words(every, ["--help"], " ".join([program(), *command]), about)
+        see_also = "docs/datasets.md" if command else _SEE_ALSO
+        print(list_help(program(), command, about, kinds, see_also))
+        return
+    default = default_of(kind, words)
+    is_run = kind in (Train, Compare, Tune)
+    if everything:
+        about = _about_command(kind) if command[0] in COMMANDS else _about_dataset_command(kind)
+        read_words(kind, ["--help"], " ".join([program(), *command]), about, default)
+    names = {}
+    if is_run:
+        names["methods"] = method_names()
+    elif command[0] == DATASETS and command[1:] != ("list",):
+        names["data sets"] = tuple(sorted({*BUILDERS, *SHIPPED}))
+    print(command_help(program(), command, kind, command_options(kind, default), names))
 
 
-def _optimization(command: Train | Compare | Tune) -> OptimizationConfig:
-    return command.optimization if isinstance(command, Tune) else command.experiment.optimization
-
-
-def _in_steps(command: Train | Compare | Tune) -> Train | Compare | Tune:
-    """The same, whose length is not counted in epochs."""
-    optimization = dataclasses.replace(_optimization(command), epochs=None)
-    if isinstance(command, Tune):
-        return dataclasses.replace(command, optimization=optimization)
-    experiment = dataclasses.replace(command.experiment, optimization=optimization)
-    return dataclasses.replace(command, experiment=experiment)
-
-
-def _with_none(kind: type, words: list[str]) -> list[str]:
-    """The words with "none" as Python's None, at numbers that may be none."""
-    flags = _optional_numbers(kind)
-    found = []
-    for before, word in itertools.pairwise(["", *words]):
-        name, equals, value = word.partition("=")
-        if equals and name.replace("_", "-") in flags and value.lower() == "none":
-            word = f"{name}=None"
-        elif before.replace("_", "-") in flags and word.lower() == "none":
-            word = "None"
-        found.append(word)
-    return found
-
-
-def _optional_numbers(kind: type) -> set[str]:
-    """Flags of the fields, and of those of its sections, that are a number or None."""
-    flags: set[str] = set()
-    for name, hint in get_type_hints(kind).items():
-        accepted = set(get_args(hint))
-        if dataclasses.is_dataclass(hint):
-            flags |= _optional_numbers(cast(type, hint))
-        elif type(None) in accepted and accepted <= {int, float, type(None)}:
-            flags.add(f"--{name.replace('_', '-')}")
-    return flags
-
-
-def _dataset(words: list[str]) -> str:
-    """The data set that is asked for, which decides the defaults of all other options."""
-    found = ""
-    for word, following in itertools.pairwise([*words, ""]):
-        name, equals, value = word.partition("=")
-        if name == "--dataset":
-            found = value if equals else following
+def _read(kind: type, command: tuple[str, ...], words: list[str]) -> Any:
+    words = with_none(kind, words)
+    try:
+        found = read_words(
+            kind, words, " ".join([program(), *command]), "", default_of(kind, words)
+        )
+    except Refusal as error:
+        raise RunError(first_mistake(command_options(kind), words) or str(error)) from None
+    refuse_two_lengths(found, words)
     return found
 
 

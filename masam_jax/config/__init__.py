@@ -1,6 +1,7 @@
 """The configuration of a run: typed, frozen dataclasses that check themselves.
 
-The docstring under each field is what ``masam train --help`` shows. ``Experiment`` is everything
+The docstring under each field is its help: whole in ``masam train --help-all``, to the first
+semicolon or full stop in ``--help``. ``Experiment`` is everything
 that the numbers depend on; where files go and on which devices it runs is kept apart, so that a
 run may be resumed elsewhere.
 """

@@ -22,11 +22,11 @@ class OutputConfig:
 
     def __post_init__(self) -> None:
         if self.resume and self.overwrite:
-            raise ValueError("--resume and --overwrite exclude each other")
+            raise ValueError("--resume and --overwrite exclude each other; leave one of them out")
         if self.fall_back and not self.resume:
-            raise ValueError("--fall-back needs --resume, the run to go on with")
+            raise ValueError("--fall-back needs --resume: the run to go on with")
         if self.resume and self.output is None:
-            raise ValueError("--resume needs --output, the run directory to go on with")
+            raise ValueError("--resume needs --output: the run directory to go on with")
 
 
 @dataclasses.dataclass(frozen=True)

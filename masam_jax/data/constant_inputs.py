@@ -18,14 +18,16 @@ def is_constant(sample: Any, modality: Modality) -> bool:
     """Whether all values of a decoded sample are one; tokens, and fewer than 16 values, never are.
 
     Args:
-      sample: an array, or ``{"values": …, "mask": …}``, of which real steps count.
+      sample: an array, or ``{"values": …, "mask": …}``, of which real steps count; of a
+        spectrogram, columns of zeros at its end are padding, and do not.
       modality: what it is of.
     """
     if modality.kind == "tokens":
         return False
     if isinstance(sample, Mapping):
         sample = np.asarray(sample["values"])[np.asarray(sample["mask"])]
-    return _is_constant_array(np.asarray(sample))
+    array = np.asarray(sample)
+    return _is_constant_array(_without_padding(array) if modality.kind == "spectrogram" else array)
 
 
 def constant_parts(stored: Mapping[str, Any]) -> list[str]:
@@ -62,6 +64,12 @@ def _is_constant_part(value: Any) -> bool:
         colours = {_colour_of(item) for item in value}
         return len(colours) == 1 and None not in colours
     return _is_constant_array(np.asarray(value))
+
+
+def _without_padding(array: np.ndarray) -> np.ndarray:
+    """``[H, T, 1]`` up to the last column that is not all zeros; all of it, where there is none."""
+    real = np.flatnonzero(array.any(axis=(0, 2)))
+    return array[:, : real[-1] + 1] if len(real) else array
 
 
 def _is_constant_array(array: np.ndarray) -> bool:

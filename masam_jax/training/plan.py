@@ -125,7 +125,7 @@ def _plan(
 ) -> Plan:
     for index, method in enumerate(methods):
         if method in methods[:index]:
-            raise RunError(f"method {method.spec!r} is given twice")
+            raise RunError(f"method {method.spec!r} is given twice; once is enough")
     if baseline is not None and baseline not in methods:
         raise RunError(
             f"baseline {baseline.spec!r} is not among the methods:"

@@ -95,7 +95,7 @@ def test_without_the_extra_the_list_says_what_to_install(run, monkeypatch):
     assert f"{names}: {need}" in output
     code, _, errors = run("prepare", "crema_d")
     assert code == 2
-    assert errors == f"error: dataset 'crema_d' {need}\n"
+    assert errors == f"masam datasets prepare: dataset 'crema_d' {need}\n"
 
 
 def test_preparing_counts_and_names_what_was_left_out(run, tmp_path):
@@ -144,7 +144,7 @@ def test_strict_stops_at_damage(run, tmp_path):
     (source / "AudioWAV" / "1001_IEO_HAP_XX.wav").write_bytes(b"RIFF")
     code, _, errors = run("prepare", CREMA_D, "--source", source, "--strict")
     assert code == 2
-    assert errors.startswith("error: crema_d: 1001_IEO_HAP_XX: ")
+    assert errors.startswith("masam datasets prepare: crema_d: 1001_IEO_HAP_XX: ")
     assert errors.count("\n") == 1
     assert run("verify", CREMA_D)[0] == 2
 
@@ -188,7 +188,7 @@ def test_interrupted_preparation_goes_on_with_the_same_command(
     words = ["prepare", "adni", "--source", adni_source]
     found, _, errors = run(*words)
     assert found == code
-    assert errors.startswith("interrupted. What was saved can be resumed with\n")
+    assert errors.startswith("interrupted; what was written before is whole. Resume with\n")
     assert errors.endswith(f"datasets prepare adni --source {adni_source}\n")
     assert signal.getsignal(signal.SIGTERM) == handler
     monkeypatch.setattr(Adni, "encode", encode)
@@ -203,7 +203,7 @@ def test_a_place_that_cannot_be_written_is_an_error_of_the_machine(run, adni_sou
     place = tmp_path / "file" / "data"
     code, _, errors = run("prepare", "adni", "--source", adni_source, "--data-dir", place)
     assert code == 1
-    assert errors.startswith("error: not a directory")
+    assert errors.startswith("masam datasets prepare: not a directory")
     assert "Traceback" not in errors
 
 
@@ -272,7 +272,7 @@ def test_verifying_names_damage(run, tmp_path):
     assert code == 1
     assert "written: " in output
     assert errors.count(": RuntimeError: ") == 8
-    assert errors.endswith("error: 8 of 40 samples are damaged\n")
+    assert "masam datasets verify: 8 of 40 samples are damaged; " in errors
     (place / "metadata.json").write_text("[")
     code, _, errors = run("verify", name)
     assert code == 2
@@ -309,7 +309,7 @@ def test_labels_are_counted_with_their_share(run, tmp_path):
 def test_mistakes_are_one_line(run, tmp_path, words, message):
     code, _, errors = run(*words)
     assert code == 2
-    assert errors.startswith("error: ")
+    assert errors.startswith("masam datasets ")
     assert message in errors
     assert errors.count("\n") == 1
     assert not (tmp_path / "data").exists()
@@ -320,20 +320,20 @@ def test_mistakes_are_one_line(run, tmp_path, words, message):
     [
         (["lst"], "lst"),
         (["prepare"], "NAME[:OPTION=VALUE,...]"),
-        (["prepare", "adni", "--threads", "0"], "threads=0 is out of range"),
-        (["verify", "adni", "--samples", "-1"], "samples=-1 is out of range"),
+        (["prepare", "adni", "--threads", "0"], "--threads 0 is out of range"),
+        (["verify", "adni", "--samples", "-1"], "--samples -1 is out of range"),
         (["verify", "adni", "--rows", "few"], "rows"),
     ],
 )
 def test_unknown_words_are_refused(run, words, named):
     code, _, errors = run(*words)
     assert code == 2
-    assert named in " ".join(re.sub("[│╭╮╰╯─]", " ", errors).split())
+    assert named in errors
 
 
 @pytest.mark.parametrize("words", [[], ["list"], ["prepare"], ["info"], ["verify"]])
 def test_help(run, words):
-    code, output, _ = run(*words, "--help")
+    code, output, _ = run(*words, "--help-all")
     assert code == 0
     assert "datasets" in output
     if words and words != ["list"]:
@@ -341,9 +341,7 @@ def test_help(run, words):
 
 
 def test_the_command_is_in_the_list(capsys):
-    with pytest.raises(SystemExit) as exit_:
-        cli.main(["--help"])
-    assert exit_.value.code == 0
+    assert cli.main(["--help"]) == 0
     assert "List, prepare, describe and verify data sets." in capsys.readouterr().out
 
 

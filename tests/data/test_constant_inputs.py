@@ -45,6 +45,14 @@ def test_samples_of_each_kind():
     image = Modality("image", (4, 5, 1), np.uint8)
     assert is_constant(np.full((4, 5, 1), 7, np.uint8), image)
     assert not is_constant(np.arange(20, dtype=np.uint8).reshape(4, 5, 1), image)
+    # A spectrogram of silence that is shorter than others.
+    sound = Modality("spectrogram", (4, 9, 1))
+    padded = np.zeros((4, 9, 1), np.float32)
+    assert is_constant(padded, sound)
+    padded[:, :5] = -15.9
+    assert is_constant(padded, sound)
+    padded[2, 3] = 0
+    assert not is_constant(padded, sound)
     steps = Modality("sequence", (6, 8))
     values = np.zeros((6, 8), np.float32)
     values[:2] = 3

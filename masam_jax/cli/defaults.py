@@ -1,0 +1,82 @@
+"""What the options that are not given are; ``none``, and the one length of a run."""
+
+import dataclasses
+import itertools
+
+from masam_jax.cli.commands import Compare, Train, Tune, default_command
+from masam_jax.cli.options import command_options
+from masam_jax.config import OptimizationConfig
+from masam_jax.config.published import settings_of
+
+
+def default_of(kind: type, words: list[str]) -> Train | Compare | Tune | None:
+    """The command whose values are the defaults, where a data set has settings of its own.
+
+    Args:
+      kind: the command.
+      words: after it; the data set among them.
+    """
+    settings = settings_of(_dataset(words)) if kind in (Train, Compare, Tune) else None
+    if settings is None:
+        return None
+    default = default_command(kind, settings)
+    in_steps = _is_given(words, "--steps") and not _is_given(words, "--epochs")
+    return _in_steps(default) if in_steps else default
+
+
+def refuse_two_lengths(command: object, words: list[str]) -> None:
+    """Refuses a length that is given in steps and in epochs.
+
+    Raises:
+      ValueError: it is given in both.
+    """
+    if not isinstance(command, Train | Compare | Tune) or not _is_given(words, "--steps"):
+        return
+    asked = _optimization(command)
+    if asked.epochs is not None:
+        raise ValueError(
+            f"--steps {asked.steps} and --epochs {asked.epochs} exclude each other; leave one"
+            " of them out"
+        )
+
+
+def with_none(kind: type, words: list[str]) -> list[str]:
+    """The words with "none" as Python's None, at numbers that may be none."""
+    options = command_options(kind)
+    flags = {option.flag for option in options if option.may_be_none and option.number}
+    found = []
+    for before, word in itertools.pairwise(["", *words]):
+        name, equals, value = word.partition("=")
+        if equals and name.replace("_", "-") in flags and value.lower() == "none":
+            word = f"{name}=None"
+        elif before.replace("_", "-") in flags and word.lower() == "none":
+            word = "None"
+        found.append(word)
+    return found
+
+
+def _is_given(words: list[str], name: str) -> bool:
+    return any(word.partition("=")[0] == name for word in words)
+
+
+def _optimization(command: Train | Compare | Tune) -> OptimizationConfig:
+    return command.optimization if isinstance(command, Tune) else command.experiment.optimization
+
+
+def _in_steps(command: Train | Compare | Tune) -> Train | Compare | Tune:
+    """The same, whose length is not counted in epochs."""
+    optimization = dataclasses.replace(_optimization(command), epochs=None)
+    if isinstance(command, Tune):
+        return dataclasses.replace(command, optimization=optimization)
+    experiment = dataclasses.replace(command.experiment, optimization=optimization)
+    return dataclasses.replace(command, experiment=experiment)
+
+
+def _dataset(words: list[str]) -> str:
+    """The data set that is asked for, which decides the defaults of all other options."""
+    found = ""
+    for word, following in itertools.pairwise([*words, ""]):
+        name, equals, value = word.partition("=")
+        if name == "--dataset":
+            found = value if equals else following
+    return found
