@@ -73,7 +73,9 @@ def differences(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
 
 def _without_times(value: Any) -> Any:
     if isinstance(value, dict):
-        return {k: _without_times(v) for k, v in value.items() if "second" not in k}
+        # The digest is of these too.
+        kept = {k: v for k, v in value.items() if "second" not in k and k != "sha256"}
+        return {k: _without_times(v) for k, v in kept.items()}
     return [_without_times(item) for item in value] if isinstance(value, list) else value
 
 

@@ -213,8 +213,8 @@ def phase(events: list[Event], later: bool) -> str:
     if not events:
         return "before anything is written"
     last = events[-1]
-    if later and last.operation in ("os.rename", "os.rmdir"):
-        if re.search(r"checkpoints/\d+(\.removed)?$", last.path):
-            return "steps, evaluation, probes"
+    done = last.operation in ("os.rename", "os.rmdir")
+    if later and done and re.search(r"checkpoints/\d+(\.removed)?$", last.path):
+        return "steps, evaluation, probes"
     named = (name for pattern, name in _PHASES if re.search(pattern, last.path))
     return next(named, "environment, splits, statistics")

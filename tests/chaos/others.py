@@ -101,9 +101,7 @@ def no_permission(programs: Programs, folder: Path, draw: random.Random) -> str:
         if code not in (1, 2) or expected not in said or "Traceback" in said:
             return f"{place.name}: code {code}: {said[-400:]}"
         if changed := differences(content(path), before):
-            return f"{place.name}: it was refused, and changed {changed}: {said[-200:]}" + str(
-                {n: (before.get(n), content(path).get(n)) for n in changed}
-            )
+            return f"{place.name}: it was refused, and changed {changed}"
     code = programs.run([*_WORDS, str(path), "--resume"], plain_user=True)
     if code != 0:
         return f"code {code}: {programs.said[-400:]}"

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import tensorflow_datasets as tfds
 
+from masam_jax.data.builders.tfds import tfds
 from masam_jax.core.specs import Options, option
 from masam_jax.data.builders.adni_table import (
     ADNI_COLUMNS,

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import tensorflow_datasets as tfds
 
+from masam_jax.data.builders.tfds import tfds
 from masam_jax.core.extras import install_extras
 from masam_jax.core.specs import Options, option
 from masam_jax.data.builders.base import PublishedBuilder

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import tensorflow_datasets as tfds
 
+from masam_jax.data.builders.tfds import tfds
 from masam_jax.data.builders.build_job import BuildJob, OnSample
 from masam_jax.data.builders.index import Index
 from masam_jax.data.builders.lost_modalities import lost_modalities

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-import tensorflow_datasets as tfds
 
+from masam_jax.data.builders.tfds import tfds
 from masam_jax.core.specs import Options, option
 from masam_jax.data.builders.base import PublishedBuilder
 from masam_jax.data.builders.crema_d_lists import find_lists, read_list

@@ -55,4 +55,9 @@ class MimicMortality(MimicBuilder):
         """By the option ``outcome``."""
         if self.options.outcome == "hospital":
             return LabelColumns(self.LABEL_COLUMNS, of_stays=False, given=("hospital_mortality",))
-        return LabelColumns(("mortality_inunit",), of_stays=True, given=("icu_mortality",))
+        return LabelColumns(
+            ("mortality_inunit",),
+            of_stays=True,
+            given=("icu_mortality",),
+            without="the option outcome=hospital reads death in hospital in its place",
+        )
