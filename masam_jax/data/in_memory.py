@@ -349,7 +349,8 @@ def _validated_present(
     if lacking.any():
         raise ValueError(
             f"present says that {np.count_nonzero(lacking)} of {rows} rows have none of the"
-            f" modalities {list(features)}, row {np.argmax(lacking)} for one; leave such rows out."
+            f" modalities {sorted(features)}, row {np.argmax(lacking)} for one; leave such rows"
+            " out."
         )
     return {m: _read_only(given.get(m, everywhere), np.dtype(np.bool_)) for m in features}
 

@@ -13,13 +13,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from masam_jax.data.builders.tfds import tfds
 from masam_jax.data.builders.build_job import BuildJob, OnSample
 from masam_jax.data.builders.index import Index
 from masam_jax.data.builders.lost_modalities import lost_modalities
 from masam_jax.data.builders.parallel import Encode, EncodedCache, encode_in_order
 from masam_jax.data.builders.quiet_tfds import quiet_tfds
 from masam_jax.data.builders.source import Listing, Record, check_places
+from masam_jax.data.builders.tfds import tfds
 from masam_jax.data.constant_inputs import constant_parts
 from masam_jax.data.damaged_media import DamagedMedia
 from masam_jax.data.draws import Draws

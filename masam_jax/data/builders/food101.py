@@ -11,12 +11,12 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from masam_jax.data.builders.tfds import tfds
 from masam_jax.core.specs import Options, option
 from masam_jax.data.array_files import read_npy
 from masam_jax.data.builders.base import PublishedBuilder
 from masam_jax.data.builders.food101_lists import features_folder, read_lists
 from masam_jax.data.builders.source import Listing, Record, file_digest
+from masam_jax.data.builders.tfds import tfds
 from masam_jax.data.damaged_media import DamagedMedia, damaged, require_file
 from masam_jax.data.draws import Draws
 from masam_jax.data.modality import IMAGENET, Modality, Normalization

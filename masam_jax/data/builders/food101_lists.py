@@ -63,9 +63,7 @@ def features_folder(source: Path) -> Path:
 
 def _json_lists(folder: Path) -> dict[Path, str]:
     """Lists in JSON -> their names, train first."""
-    places = {
-        folder / f"{name}{ending}": name for name in _JSON_SPLITS for ending in _ENDINGS
-    }
+    places = {folder / f"{name}{ending}": name for name in _JSON_SPLITS for ending in _ENDINGS}
     return {path: name for path, name in places.items() if path.exists()}
 
 
@@ -119,7 +117,9 @@ def read_lists(source: Path, classes: Mapping[str, int]) -> Lists:
             warnings.append(f"{by_name} is ignored: {next(iter(lists)).name} says what is what.")
     else:
         for name, part in _CSV.items():
-            path = need(source / part, f"a list of titles, or {name}.json in {source} or one folder of it,")
+            path = need(
+                source / part, f"a list of titles, or {name}.json in {source} or one folder of it,"
+            )
             lists[path] = name
             found, odd = read_titles(path, classes)
             rows += [_csv_row(source, features, name, path, line, classes) for line in found]
@@ -279,8 +279,13 @@ def _below(source: Path, image: str) -> Path:
 def _features(folder: Path, name: str, key: str, stem: str, given: Any) -> Path:
     # Lists name their parts "val" or "dev"; features are filed by the entry's id, or the image.
     names = [file for file in (given, f"{name}/{key}.npy", f"{name}/{stem}.npy") if file]
-    roots = [folder, *(folder.parent for _ in (given,) if given)]
-    places = [root / str(file) for root in roots for file in names if ".." not in str(file)]
+    # A list may also begin with the folder's own name.
+    places = [
+        root / str(file)
+        for file in names
+        if ".." not in str(file)
+        for root in ((folder, folder.parent) if file == given else (folder,))
+    ]
     return next((place for place in places if place.is_file()), places[-1])
 
 

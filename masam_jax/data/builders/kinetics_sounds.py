@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from masam_jax.data.builders.tfds import tfds
 from masam_jax.core.specs import Options, option
 from masam_jax.data.builders.base import PublishedBuilder
 from masam_jax.data.builders.kinetics_clips import (
@@ -21,6 +20,7 @@ from masam_jax.data.builders.kinetics_clips import (
     without_ending,
 )
 from masam_jax.data.builders.source import Listing, Record, file_digest
+from masam_jax.data.builders.tfds import tfds
 from masam_jax.data.damaged_media import DamagedMedia
 from masam_jax.data.draws import Draws
 from masam_jax.data.modality import IMAGENET, Modality, Normalization
@@ -69,8 +69,8 @@ class KineticsSounds(PublishedBuilder):
 
     Audio, in order:
 
-    1. The WAV file beside the clip (or in ``audio/``), or else the clip's first audio track; channels
-       are averaged.
+    1. The WAV file beside the clip, or in ``audio/``, or else the clip's first audio track;
+       channels are averaged.
     2. It is resampled to 22,050 Hz (SciPy's polyphase filter), cut to 1,024 frames (10.2 s) and
        stored in 16 bits, which clips it to [-1, 1].
     3. The waveform's mean is subtracted.

@@ -8,7 +8,6 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from masam_jax.data.builders.tfds import tfds
 from masam_jax.data.builders.base import PublishedBuilder
 from masam_jax.data.builders.index import Index
 from masam_jax.data.builders.mimic.ehr_series import (
@@ -31,6 +30,7 @@ from masam_jax.data.builders.mimic.stays import read_stays
 from masam_jax.data.builders.mimic.variables import EHR_COLUMNS, VARIABLES
 from masam_jax.data.builders.mimic.xray_files import RELEASE, find_metadata, xray_file
 from masam_jax.data.builders.source import UNDIVIDED, Listing, Record, file_digest, need
+from masam_jax.data.builders.tfds import tfds
 from masam_jax.data.draws import Draws
 from masam_jax.data.modality import IMAGENET, IMAGENET_MEAN, IMAGENET_STD, Modality, Normalization
 from masam_jax.data.transforms import chest_xray
