@@ -123,6 +123,8 @@ def test_the_command_line_without_its_packages_says_what_to_install():
         ("analysis", "analysis", "matplotlib", "train,analysis"),
         ("analysis.tables", "analysis", "scipy", "train,analysis"),
         ("tuning.tune", "tuning", "optuna", "train,tune"),
+        ("data.builders.crema_d", "data.builders", "tensorflow_datasets", "data"),
+        ("data.builders.stored_images", "data.builders", "tensorflow_datasets", "data"),
     ],
 )
 def test_a_room_without_its_packages_says_what_to_install(module, room, package, extras):

@@ -12,6 +12,8 @@ import numpy as np
 
 from masam_jax.analysis.markdown import one_line
 from masam_jax.analysis.primary_metric import primary_metric, primary_scores
+from masam_jax.config.errors import RunError
+from masam_jax.training.storage.sealed_files import unseal
 
 _RESULT_KEYS = ("spec", "slug", "title", "seeds")
 
@@ -134,7 +136,7 @@ def read_directory(directory: str | Path) -> Directory:
     """
     path = Path(directory)
     if (path / "results.json").is_file():
-        results = _read_object(path / "results.json")
+        results = _read_sealed(path / "results.json")
         _require_keys(path / "results.json", results, ("baseline", "methods"))
         for result in results["methods"]:
             _require_keys(path / "results.json", result, _RESULT_KEYS)
@@ -142,7 +144,7 @@ def read_directory(directory: str | Path) -> Directory:
         methods = [_read_method(path / "methods" / r["slug"], r) for r in results["methods"]]
         _require_baseline(path / "results.json", results)
     elif (path / "result.json").is_file():
-        result = _read_object(path / "result.json")
+        result = _read_sealed(path / "result.json")
         _require_keys(path / "result.json", result, _RESULT_KEYS)
         _require_names(path / "result.json", [result])
         methods = [_read_method(path, result)]
@@ -264,6 +266,13 @@ def _read_object(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ValueError(f"{path} holds a JSON {type(content).__name__}; an object is needed")
     return content
+
+
+def _read_sealed(path: Path) -> dict[str, Any]:
+    try:
+        return unseal(path, _read_object(path))
+    except RunError as error:
+        raise ValueError(str(error)) from error
 
 
 def _read_optional(path: Path) -> dict[str, Any] | None:

@@ -11,6 +11,7 @@ from masam_jax.config.experiment import (
     Experiment,
     as_json,
     changed_fields,
+    completed,
     experiment_from_json,
 )
 from masam_jax.config.model import ModelConfig, by_modality
@@ -31,5 +32,6 @@ __all__ = [
     "as_json",
     "by_modality",
     "changed_fields",
+    "completed",
     "experiment_from_json",
 ]

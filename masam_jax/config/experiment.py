@@ -25,6 +25,24 @@ def as_json(config: Any) -> dict[str, Any]:
     return dataclasses.asdict(config)
 
 
+# Fields that are younger than the format of `config.json`, each with what was done before it.
+_YOUNGER: dict[str, dict[str, Any]] = {"evaluation": {"min_epochs": 0}}
+
+
+def completed(content: dict[str, Any]) -> dict[str, Any]:
+    """The configuration of a run as this version would have written it.
+
+    Args:
+      content: of ``config.json``; sections may lack fields that its version did not have.
+    """
+    sections = {
+        name: {**fields, **content[name]}
+        for name, fields in _YOUNGER.items()
+        if isinstance(content.get(name), dict)
+    }
+    return {**content, **sections}
+
+
 def experiment_from_json(content: dict[str, Any]) -> Experiment:
     """The inverse of ``as_json`` for an ``Experiment``.
 
@@ -46,6 +64,7 @@ def experiment_from_json(content: dict[str, Any]) -> Experiment:
         return kind(**values)
 
     try:
+        content = completed(content)
         return Experiment(**{name: read(kind, content[name]) for name, kind in sections.items()})
     except (KeyError, TypeError) as error:
         raise ValueError(f"not the configuration of an experiment: {error}") from error

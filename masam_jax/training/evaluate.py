@@ -6,10 +6,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from masam_jax.config import InputConfig, changed_fields, experiment_from_json
+from masam_jax.config import InputConfig, changed_fields, completed
 from masam_jax.config.errors import RunError, user_errors
 from masam_jax.data.builders.build_job import OnSample
-from masam_jax.methods import BoundMethod, parse_method
+from masam_jax.methods import BoundMethod
 from masam_jax.training.distribution import make_placement
 from masam_jax.training.loop import reported_point
 from masam_jax.training.open_data import prepare_if_needed
@@ -17,6 +17,7 @@ from masam_jax.training.predictions import Predictions, Predictors, measure
 from masam_jax.training.problem import Problem, build_problem
 from masam_jax.training.state import abstract_state
 from masam_jax.training.storage.checkpoints import Checkpoints
+from masam_jax.training.storage.run_config import check_config
 from masam_jax.training.storage.run_directory import read_config
 from masam_jax.training.storage.surroundings import (
     check_splits,
@@ -81,8 +82,9 @@ def evaluate_run(
     if config.get("kind") == "tune":
         raise RunError(f"{path} is a tuning, which keeps no parameters; evaluate a comparison")
     root = run_root(path)
+    checked = check_config(path, config)
+    experiment = checked.experiment
     with user_errors():
-        experiment = experiment_from_json(config)
         prepare_if_needed(experiment.data.dataset, inputs or InputConfig(), report)
         problem = build_problem(
             experiment,
@@ -91,8 +93,8 @@ def evaluate_run(
             fitted=read_fitted(root),
             statistics=read_statistics(root),
         )
-    if config.get("kind") == "compare":
-        places = [path / "methods" / parse_method(spec).slug for spec in config["methods"]]
+    if checked.is_comparison:
+        places = [path / "methods" / method.slug for method in checked.methods]
         _check_configs(path, config, places)
     else:
         places = [path]
@@ -110,8 +112,9 @@ def evaluate_run(
 def _check_configs(path: Path, shared: dict[str, Any], places: list[Path]) -> None:
     """Checks that the methods were trained as their comparison says; checkpoints vouch for them."""
     for place in places:
-        own = {k: v for k, v in read_config(place).items() if k not in ("kind", "method")}
-        changes = changed_fields(own, {name: shared.get(name) for name in own})
+        own = completed(read_config(place))
+        own = {k: v for k, v in own.items() if k not in ("kind", "method")}
+        changes = changed_fields(own, {name: completed(shared).get(name) for name in own})
         if changes:
             raise RunError(
                 f"{path}/config.json is damaged: it differs from {place.name}'s"
@@ -128,8 +131,7 @@ def _evaluate(
     fall_back: bool,
 ) -> Evaluation:
     config = read_config(place)
-    with user_errors():
-        method = parse_method(config["method"])
+    (method,) = check_config(place, config).methods
     if not (place / "checkpoints").is_dir():
         raise RunError(f"{place} holds no checkpoint: the method has not been trained yet")
     with Checkpoints(place / "checkpoints", config, read_only=True) as checkpoints:

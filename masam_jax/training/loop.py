@@ -25,10 +25,11 @@ from masam_jax.training.state import (
     keep_stopped,
     record_evaluation,
 )
-from masam_jax.training.storage.atomic_files import plain, write_json
+from masam_jax.training.storage.atomic_files import plain
 from masam_jax.training.storage.checkpoints import Checkpoints, RunProgress
 from masam_jax.training.storage.metrics_log import DAMAGED_FILE, MetricsLog
 from masam_jax.training.storage.processes import barrier, is_primary
+from masam_jax.training.storage.sealed_files import write_sealed_json
 from masam_jax.training.task import Task
 from masam_jax.training.train_record import leading_modality, make_train_record
 
@@ -121,7 +122,7 @@ def train_method(
     if is_primary():
         split = task.problem.experiment.evaluation.report_split
         write_counts(directory, split, result["seeds"], counts)
-        write_json(directory / "result.json", result)
+        write_sealed_json(directory / "result.json", result)
     barrier(f"finished {method.slug}")
     return result
 

@@ -13,12 +13,13 @@ from masam_jax.training.predictions import Predictors
 from masam_jax.training.problem import Problem
 from masam_jax.training.progress_report import ProgressReport
 from masam_jax.training.storage import surroundings
-from masam_jax.training.storage.atomic_files import read_json, write_json
+from masam_jax.training.storage.atomic_files import write_json
 from masam_jax.training.storage.context_file import write_context
 from masam_jax.training.storage.data_facts import write_facts
 from masam_jax.training.storage.environment import write_environment
 from masam_jax.training.storage.processes import barrier, is_primary
 from masam_jax.training.storage.run_directory import FORMAT, open_run
+from masam_jax.training.storage.sealed_files import read_sealed_json, write_sealed_json
 
 
 def execute(
@@ -53,7 +54,7 @@ def execute(
         path, alone = directory.path, plan.baseline is None
         places = [path if alone else path / "methods" / m.slug for m in plan.methods]
         finished = [
-            read_json(place / "result.json") if (place / "result.json").is_file() else None
+            read_sealed_json(place / "result.json") if (place / "result.json").is_file() else None
             for place in places
         ]
         barrier("finished methods")
@@ -84,7 +85,7 @@ def execute(
                 )
             results.append(found)
         if is_primary() and plan.baseline is not None:
-            write_json(path / "results.json", _results(plan, plan.baseline, results))
+            write_sealed_json(path / "results.json", _results(plan, plan.baseline, results))
         barrier("results")
     return path
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 
-from masam_jax.config import Experiment, experiment_from_json
+from masam_jax.config import Experiment
 from masam_jax.config.errors import RunError, user_errors
 from masam_jax.core.random_keys import typed_key
 from masam_jax.methods import BoundMethod, Objective, parse_method
@@ -18,6 +18,7 @@ from masam_jax.training.predictions import Point
 from masam_jax.training.storage.checkpoints import Checkpoints
 from masam_jax.training.storage.context_file import read_context
 from masam_jax.training.storage.data_facts import DataFacts, read_facts
+from masam_jax.training.storage.run_config import check_config, check_specs
 from masam_jax.training.storage.run_directory import read_config
 from masam_jax.training.storage.surroundings import run_root
 
@@ -99,8 +100,9 @@ def open_model(path: Path, method: str | None = None) -> SavedModel:
     place = _method_directory(path, method)
     root, config = run_root(place), read_config(place)
     facts = read_facts(root)
+    checked = check_config(place, config)
+    (bound,), experiment = checked.methods, checked.experiment
     with user_errors():
-        experiment, bound = experiment_from_json(config), parse_method(config["method"])
         network = build_network(
             facts.modalities,
             len(facts.classes),
@@ -116,8 +118,7 @@ def _method_directory(path: Path, method: str | None) -> Path:
     config = read_config(path)
     if config.get("kind") == "tune":
         raise RunError(f"{path} is a tuning, which keeps no parameters; load a comparison")
-    comparison = config.get("kind") == "compare"
-    specs = config["methods"] if comparison else [config["method"]]
+    comparison, specs = check_specs(path, config)
     listed = ", ".join(specs)
     if method is None and len(specs) > 1:
         raise RunError(f"{path} has several methods: give method, one of {listed}")

@@ -1,6 +1,7 @@
 """Attacks runs and files, and counts; see the package's docstring."""
 
 import argparse
+import collections
 import random
 import sys
 import tempfile
@@ -15,35 +16,44 @@ def main() -> int:
     words = argparse.ArgumentParser(prog="python -m tests.chaos")
     words.add_argument("--kills", type=int, default=40, help="in all scenarios together")
     words.add_argument("--flips", type=int, default=50, help="in all kinds of files together")
+    words.add_argument("--hostile", type=int, default=20, help="--times of tests.hostile_files")
     words.add_argument("--seed", type=int, default=0, help="of the moments and the bits")
     words.add_argument("--only", default="", help="scenarios and files whose name holds this")
+    words.add_argument("--part", default="1/1", help="such as 2/4: the second quarter of all")
     asked = words.parse_args()
     compile_quickly(devices=1)
     keep_programs()
     # Imported late: XLA's flags come first.
-    from tests.chaos.corruptions import CORRUPTIONS, corrupt, make_run
+    from tests.chaos.corruptions import CORRUPTIONS, Victims, corrupt
     from tests.chaos.kills import SCENARIOS, attack
     from tests.chaos.others import OTHERS
     from tests.chaos.programs import Programs
+    from tests.hostile_files import FAMILIES
+    from tests.hostile_files import attack as give
 
-    draw, bad = random.Random(asked.seed), []
-    totals = dict.fromkeys(("survived", "tried", "noticed", "harmless", "made"), 0)
+    bad: list[str] = []
+    totals = dict.fromkeys(("survived", "tried", "noticed", "harmless", "made", "refused", "of"), 0)
+    phases: collections.Counter[str] = collections.Counter()
+    number, parts = map(int, asked.part.split("/"))
+
+    def chosen(entries, name):
+        """Those of this part: each has its own random numbers, whatever the parts."""
+        named = [entry for entry in entries if asked.only in name(entry)]
+        for entry in named[number - 1 :: parts]:
+            yield entry, random.Random(f"{asked.seed} {name(entry)}"), len(named)
+
     with tempfile.TemporaryDirectory() as scratch, Programs(Path(scratch)) as programs:
         folder = Path(scratch)
-        scenarios = [each for each in SCENARIOS if asked.only in each.name]
-        for scenario in scenarios:
-            each = -(-asked.kills // len(scenarios))
-            killed = attack(programs, scenario, folder / "kills", draw, each)
+        for scenario, draw, of in chosen(SCENARIOS, lambda x: x.name) if asked.kills else ():
+            killed = attack(programs, scenario, folder / "kills", draw, -(-asked.kills // of))
             print(f"{scenario.name}: survived {killed.survived} of {killed.tried}", flush=True)
             totals["survived"] += killed.survived
             totals["tried"] += killed.tried
+            phases += killed.phases
             bad += killed.losses
-        corruptions = [each for each in CORRUPTIONS if asked.only in each.name]
-        if corruptions and asked.flips:
-            run, expected = make_run(programs, folder / "flips")
-        for corruption in corruptions if asked.flips else []:
-            each = -(-asked.flips // len(corruptions))
-            found = corrupt(programs, corruption, run, expected, draw, each)
+        victims = Victims(programs, folder / "flips")
+        for corruption, draw, of in chosen(CORRUPTIONS, lambda x: x.name) if asked.flips else ():
+            found = corrupt(programs, corruption, victims, draw, -(-asked.flips // of))
             print(
                 f"{corruption.name}: noticed {found.noticed} of {found.made},"
                 f" {found.harmless} harmless",
@@ -52,16 +62,24 @@ def main() -> int:
             for name in ("noticed", "harmless", "made"):
                 totals[name] += getattr(found, name)
             bad += found.silent
-        for other in OTHERS:
-            if asked.only in other.__name__:
-                place = folder / other.__name__
-                place.mkdir()
-                lost = other(programs, place, draw)
-                print(f"{other.__name__}: {lost or 'nothing lost'}", flush=True)
-                bad += [f"{other.__name__}: {lost}"] if lost else []
+        for other, draw, _ in chosen(OTHERS, lambda x: x.__name__):
+            place = folder / other.__name__
+            place.mkdir()
+            lost = other(programs, place, draw)
+            print(f"{other.__name__}: {lost or 'nothing lost'}", flush=True)
+            bad += [f"{other.__name__}: {lost}"] if lost else []
+        for family, _, _ in chosen(FAMILIES, str) if asked.hostile else ():
+            place = folder / "hostile" / family
+            refused, made, wrong = give(family, place, asked.seed, asked.hostile)
+            print(f"{family}: refused {refused} of {made}", flush=True)
+            totals["refused"], totals["of"] = totals["refused"] + refused, totals["of"] + made
+            bad += wrong
+    print("\n".join(f"  killed {count:3} x in {name}" for name, count in sorted(phases.items())))
     print(
         "kills survived / tried: {survived} / {tried}; damaged files noticed, or harmless / made:"
-        " {noticed} + {harmless} / {made}".format(**totals)
+        " {noticed} + {harmless} / {made}; hostile files refused / made: {refused} / {of}".format(
+            **totals
+        )
     )
     print("\n".join(["", *bad]) if bad else "nothing was lost, and nothing went unnoticed")
     return 1 if bad else 0

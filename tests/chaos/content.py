@@ -1,7 +1,10 @@
 """What a directory says, without times and dates: equal for runs that are equal bit for bit."""
 
+import contextlib
+import csv
 import json
 import logging
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +15,17 @@ import orbax.checkpoint as ocp
 # Orbax misses notes of its own in a single item.
 logging.getLogger("absl").setLevel(logging.ERROR)
 
-# Of when and where, not of what; or compared by what they hold.
-_APART = {"environment.json", ".lock", "errors.log", "config.json", "study.db"}
+# Of when and where, not of what.
+_APART = {"environment.json", ".lock", "errors.log"}
+# Trials that were killed leave a row that says so.
+_TRIALS = """
+    select study_name, value, state, (
+        select group_concat(param_name || " " || param_value) from trial_params
+        where trial_params.trial_id = trials.trial_id
+    )
+    from trials join studies using (study_id) left join trial_values using (trial_id)
+    where state in ("COMPLETE", "PRUNED") order by study_name, trial_id
+"""
 
 
 def content(path: Path) -> dict[str, Any]:
@@ -27,17 +39,27 @@ def content(path: Path) -> dict[str, Any]:
             continue
         if file.name in ("result.json", "results.json"):
             found[name] = _without_times(json.loads(file.read_text()))
-        elif file.suffix in (".jsonl", ".npz", ".png") or file.name in ("splits.json", "best.json"):
-            found[name] = file.read_bytes()
-        elif file.suffix in (".html", ".md", ".csv", ".tex"):
-            found[name] = "is there"  # They show seconds.
+        elif file.name == "study.db":
+            with contextlib.closing(sqlite3.connect(file)) as database:
+                found[name] = database.execute(_TRIALS).fetchall()
+        elif file.name == "table.csv":
+            with file.open(newline="") as lines:
+                found[name] = [_without_times(row) for row in csv.DictReader(lines)]
+        elif file.name in ("report.html", "table.md", "table.tex"):
+            found[name] = "is there" if file.stat().st_size else "is empty"  # They show seconds.
         else:
             found[name] = file.read_bytes()
     for folder in sorted(path.rglob("checkpoints")):
-        steps = sorted(int(entry.name) for entry in folder.iterdir())
-        found[f"{folder.relative_to(path)}: steps"] = steps
         place = folder.relative_to(path).as_posix()
-        arrays = _arrays(folder / str(steps[-1]))
+        steps = sorted((entry.name for entry in folder.iterdir()), key=lambda x: (len(x), x))
+        # Names of any kind: what a killed session left there is a difference.
+        found[f"{place}: steps"] = steps
+        arrays = {
+            f"{step}: {name}": array
+            for step in steps
+            if step.isdecimal()
+            for name, array in _arrays(folder / step).items()
+        }
         found |= {f"{place} {name}": array for name, array in arrays.items()}
     return found
 
@@ -51,7 +73,9 @@ def differences(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
 
 def _without_times(value: Any) -> Any:
     if isinstance(value, dict):
-        return {k: _without_times(v) for k, v in value.items() if "second" not in k}
+        # The digest is of these too.
+        kept = {k: v for k, v in value.items() if "second" not in k and k != "sha256"}
+        return {k: _without_times(v) for k, v in kept.items()}
     return [_without_times(item) for item in value] if isinstance(value, list) else value
 
 

@@ -6,6 +6,7 @@ import errno
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -13,10 +14,12 @@ import threading
 import jax
 import pytest
 
+from masam_jax.analysis.records import read_directory
 from masam_jax.cli import command_line as cli
 from masam_jax.config.errors import RunError
 from masam_jax.predict import load_predictor
 from masam_jax.training.storage import checkpoints
+from masam_jax.training.storage.sealed_files import read_sealed_json
 from tests.quick_compilation import child_environment
 
 SMALL = [
@@ -71,7 +74,7 @@ def test_comparison_directory(comparison):
     assert results["seeds"] == [0, 1]
     for method in results["methods"]:
         place = comparison / "methods" / method["slug"]
-        assert json.loads((place / "result.json").read_text()) == method
+        assert read_sealed_json(place / "result.json") == method
         assert (place / "metrics.jsonl").stat().st_size > 0
         assert list((place / "tensorboard").iterdir())
     environment = json.loads((comparison / "environment.json").read_text())
@@ -486,6 +489,28 @@ def test_a_bit_of_a_comparisons_configuration_is_noticed(comparison, capsys):
     assert (
         "config.json is damaged: it differs from late_fusion's (data.test_size: 40 -> 44)" in errors
     )
+
+
+@pytest.mark.parametrize("name", ["results.json", "methods/masam_rho-1/result.json"])
+def test_a_digit_of_a_score_is_noticed(comparison, capsys, name):
+    """By whoever makes tables of it, and by who goes on there."""
+    file = comparison / name
+    content = file.read_text()
+    altered = re.sub(r"0\.(\d)", lambda found: f"0.{(int(found[1]) + 1) % 10}", content, count=1)
+    assert altered != content
+    file.write_text(altered)
+    words = ["compare", "--methods", "late_fusion", "fusion_only", "masam:rho=1", *SMALL]
+    try:
+        with pytest.raises(ValueError, match=rf"{file.name} is damaged"):
+            read_directory(file.parent)
+        code, errors = _exit(capsys, *words, "--output", str(comparison), "--resume")
+        mended = file.read_text()
+    finally:
+        file.write_text(content)
+    if name == "results.json":  # Made of the others anew.
+        assert (code, json.loads(mended)) == (0, json.loads(content))
+    else:
+        assert (code, "result.json is damaged" in _flat(errors)) == (2, True)
 
 
 @pytest.mark.parametrize("architecture", ["early_fusion", "shared_backbone"])

@@ -12,6 +12,7 @@ from masam_jax.config import (
     SeedConfig,
     as_json,
     changed_fields,
+    completed,
     experiment_from_json,
 )
 
@@ -78,3 +79,35 @@ def test_changed_fields():
     new = {"a": 1, "b": {"c": [2], "e": 3}}
     assert changed_fields(old, new) == ["b.c: [1] -> [2]", "b.d: 2 -> None", "b.e: None -> 3"]
     assert changed_fields(old, old) == []
+
+
+# Of the format "masam_jax run 2" from the start. A field that comes later is one of _YOUNGER, with
+# what was done before it, so that runs of earlier versions go on; where that cannot be said, the
+# format is another.
+_FIRST_FIELDS = {
+    "data": "dataset train_size validation_size test_size split_seed augment",
+    "corruption": "label_noise label_noise_kind label_fraction missing missing_in missing_at_test"
+    " input_noise input_noise_in corruption_seed",
+    "model": "width depth encoders weights architecture dropout dtype fusion",
+    "optimization": "steps epochs batch_size learning_rate weight_decay",
+    "seeds": "seeds seed_offset",
+    "evaluation": "log_every evaluate_every checkpoint_every patience report report_split",
+}
+
+
+def test_a_run_of_an_earlier_version_is_completed():
+    written = as_json(Experiment())
+    older = {
+        section: {name: written[section][name] for name in names.split()}
+        for section, names in _FIRST_FIELDS.items()
+    }
+    older = {"kind": "train", "method": "masam", **older}
+    assert changed_fields(completed(older), {"kind": "train", "method": "masam", **written}) == []
+    assert experiment_from_json(older) == Experiment()
+    assert older["evaluation"].get("min_epochs") is None
+
+
+def test_what_a_run_says_is_not_replaced():
+    assert completed({"evaluation": {"min_epochs": 4}}) == {"evaluation": {"min_epochs": 4}}
+    assert completed({"evaluation": 3}) == {"evaluation": 3}
+    assert completed({"kind": "removed"}) == {"kind": "removed"}

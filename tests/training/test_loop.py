@@ -16,6 +16,7 @@ from masam_jax.training.predictions import Predictors
 from masam_jax.training.progress_report import ProgressReport
 from masam_jax.training.state import abstract_state
 from masam_jax.training.storage.checkpoints import Checkpoints
+from masam_jax.training.storage.sealed_files import read_sealed_json
 from masam_jax.training.task import Task
 
 
@@ -63,7 +64,7 @@ def test_what_a_run_writes(make_problem, tmp_path):
     problem = make_problem(2, steps=7)
     output = io.StringIO()
     result = _run(problem, "masam:rho=1", tmp_path, output=output)
-    assert result == json.loads((tmp_path / "result.json").read_text())
+    assert result == read_sealed_json(tmp_path / "result.json")
     assert result["spec"] == "masam:rho=1"
     assert (result["seeds"], result["steps"]) == ([0, 1], 7)
     for split in ("test", "validation"):

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import tensorflow_datasets as tfds
 
 from masam_jax.core.specs import Options, option
 from masam_jax.data.builders.adni_table import (
@@ -22,6 +21,7 @@ from masam_jax.data.builders.adni_table import (
 from masam_jax.data.builders.base import PublishedBuilder
 from masam_jax.data.builders.index import Index
 from masam_jax.data.builders.source import UNDIVIDED, Listing, Record, file_digest
+from masam_jax.data.builders.tfds import tfds
 from masam_jax.data.draws import Draws
 from masam_jax.data.modality import Modality
 from masam_jax.data.permutation import seeded_permutation

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import tensorflow_datasets as tfds
 
 from masam_jax.core.extras import install_extras
 from masam_jax.core.specs import Options, option
 from masam_jax.data.builders.base import PublishedBuilder
 from masam_jax.data.builders.espeak import Speaker
 from masam_jax.data.builders.source import Listing, Record
+from masam_jax.data.builders.tfds import tfds
 from masam_jax.data.draws import Draws
 from masam_jax.data.modality import Modality, Normalization
 from masam_jax.data.splits import make_split

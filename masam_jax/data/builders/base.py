@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import tensorflow_datasets as tfds
 
 from masam_jax.data.builders.build_job import BuildJob, OnSample
 from masam_jax.data.builders.index import Index
@@ -20,6 +19,7 @@ from masam_jax.data.builders.lost_modalities import lost_modalities
 from masam_jax.data.builders.parallel import Encode, EncodedCache, encode_in_order
 from masam_jax.data.builders.quiet_tfds import quiet_tfds
 from masam_jax.data.builders.source import Listing, Record, check_places
+from masam_jax.data.builders.tfds import tfds
 from masam_jax.data.constant_inputs import constant_parts
 from masam_jax.data.damaged_media import DamagedMedia
 from masam_jax.data.draws import Draws

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-import tensorflow_datasets as tfds
 
 from masam_jax.core.specs import Options, option
 from masam_jax.data.builders.base import PublishedBuilder
 from masam_jax.data.builders.crema_d_lists import find_lists, read_list
 from masam_jax.data.builders.index import Index
 from masam_jax.data.builders.source import Listing, Record, file_digest, need
+from masam_jax.data.builders.tfds import tfds
 from masam_jax.data.draws import Draws
 from masam_jax.data.modality import IMAGENET, Modality, Normalization
 from masam_jax.data.transforms import audio_clip, fbank, spectrogram, video_frames

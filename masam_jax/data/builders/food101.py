@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-import tensorflow_datasets as tfds
 
 from masam_jax.core.specs import Options, option
 from masam_jax.data.array_files import read_npy
 from masam_jax.data.builders.base import PublishedBuilder
 from masam_jax.data.builders.food101_lists import features_folder, read_lists
 from masam_jax.data.builders.source import Listing, Record, file_digest
+from masam_jax.data.builders.tfds import tfds
 from masam_jax.data.damaged_media import DamagedMedia, damaged, require_file
 from masam_jax.data.draws import Draws
 from masam_jax.data.modality import IMAGENET, Modality, Normalization
@@ -124,8 +124,9 @@ class Food101(PublishedBuilder):
         texts/train_titles.csv         image's name, title, class
         texts/test_titles.csv
 
-    or, in place of texts/, lists train.json, test.json and, if there is one, dev.json or val.json
-    (one list, or with the ending .jsonl an entry a line):
+    or, in place of texts/, lists train.json, test.json and, if there is one, dev.json or val.json,
+    here or in one folder, such as cggm_json_with_bert/ (one list, or with the ending .jsonl an
+    entry a line):
 
         {"id": ..., "img_path": path below this directory, "text_tokens": [number or word, ...],
          "label": class or its number}
@@ -138,8 +139,9 @@ class Food101(PublishedBuilder):
     And BERT's features of each title, [n, 768] (not needed with the option text=tokens):
 
         bert_features/<list>/<id>.npy  or features/, such as bert_features/train/apple_pie_0.npy
-                                       (the image's name may stand for the id); if the folder is
-                                       there, it must hold the features of all samples
+                                       (the image's name may stand for the id), here or beside the
+                                       lists; if the folder is there, it must hold the features of
+                                       all samples
 
     Optional, for tokens:
 

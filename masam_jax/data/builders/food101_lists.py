@@ -56,9 +56,32 @@ class Lists(NamedTuple):
 
 
 def features_folder(source: Path) -> Path:
-    """Where BERT's features are, or would be."""
-    places = [source / name for name in _FEATURES]
+    """Where BERT's features are, or would be: beside the images, or beside the lists."""
+    places = [folder / name for folder in (source, _lists_folder(source)) for name in _FEATURES]
     return next((place for place in places if place.is_dir()), places[0])
+
+
+def _json_lists(folder: Path) -> dict[Path, str]:
+    """Lists in JSON -> their names, train first."""
+    places = {folder / f"{name}{ending}": name for name in _JSON_SPLITS for ending in _ENDINGS}
+    return {path: name for path, name in places.items() if path.exists()}
+
+
+def _lists_folder(source: Path) -> Path:
+    """The folder with lists in JSON: the source, or one folder of it, such as those of releases.
+
+    Raises:
+      ValueError: several folders have them.
+    """
+    if _json_lists(source) or any((source / path).exists() for path in _CSV.values()):
+        return source
+    folders = [path for path in sorted(source.iterdir()) if path.is_dir() and _json_lists(path)]
+    if len(folders) > 1:
+        raise ValueError(
+            f"{source} has lists in {' and '.join(path.name for path in folders)}; move those that"
+            f" are meant to {source}."
+        )
+    return folders[0] if folders else source
 
 
 def read_lists(source: Path, classes: Mapping[str, int]) -> Lists:
@@ -71,12 +94,8 @@ def read_lists(source: Path, classes: Mapping[str, int]) -> Lists:
     Raises:
       ValueError: there are no lists, or two kinds of them, or a line is not as expected.
     """
-    lists = {
-        path: name
-        for name in _JSON_SPLITS
-        for path in (source / f"{name}{ending}" for ending in _ENDINGS)
-        if path.exists()
-    }
+    folder, features = _lists_folder(source), features_folder(source)
+    lists = _json_lists(folder)
     has_csv = any((source / path).exists() for path in _CSV.values())
     if has_csv and lists:
         raise ValueError(
@@ -84,23 +103,26 @@ def read_lists(source: Path, classes: Mapping[str, int]) -> Lists:
         )
     rows: list[ListedTitle] = []
     warnings: list[str] = []
-    by_name = source / _BY_NAME
+    by_name = folder / _BY_NAME
     if lists:
         for name in ("train", "test"):
             if name not in lists.values():
-                raise ValueError(f"{source} holds no {name}.json; it belongs to the other lists.")
+                raise ValueError(f"{folder} holds no {name}.json; it belongs to the other lists.")
         for path, name in lists.items():
             rows += [
-                _json_row(source, name, entry, where, classes) for entry, where in _entries(path)
+                _json_row(source, features, name, entry, where, classes)
+                for entry, where in _entries(path)
             ]
         if by_name.exists():
             warnings.append(f"{by_name} is ignored: {next(iter(lists)).name} says what is what.")
     else:
         for name, part in _CSV.items():
-            path = need(source / part, f"a list of titles, or {name}.json in {source},")
+            path = need(
+                source / part, f"a list of titles, or {name}.json in {source} or one folder of it,"
+            )
             lists[path] = name
             found, odd = read_titles(path, classes)
-            rows += [_csv_row(source, name, path, line, classes) for line in found]
+            rows += [_csv_row(source, features, name, path, line, classes) for line in found]
             warnings += odd
         if by_name.exists():
             rows, odd = split_by_name(by_name, rows)
@@ -157,7 +179,12 @@ def split_by_name(path: Path, rows: Sequence[ListedTitle]) -> tuple[list[ListedT
 
 
 def _csv_row(
-    source: Path, name: str, path: Path, line: TitleLine, classes: Mapping[str, int]
+    source: Path,
+    features: Path,
+    name: str,
+    path: Path,
+    line: TitleLine,
+    classes: Mapping[str, int],
 ) -> ListedTitle:
     where = f"{path}:{line.line}"
     label = _label(line.kind, where, classes)
@@ -169,7 +196,7 @@ def _csv_row(
         split=name,
         label=label,
         image=place,
-        features=features_folder(source) / name / f"{place.stem}.npy",
+        features=features / name / f"{place.stem}.npy",
         title=line.title,
         tokens=None,
         where=where,
@@ -197,7 +224,12 @@ def _entries(path: Path) -> Iterator[tuple[Mapping[str, Any], str]]:
 
 
 def _json_row(
-    source: Path, name: str, entry: Mapping[str, Any], where: str, classes: Mapping[str, int]
+    source: Path,
+    features: Path,
+    name: str,
+    entry: Mapping[str, Any],
+    where: str,
+    classes: Mapping[str, int],
 ) -> ListedTitle:
     image = entry.get("img_path", entry.get("img"))
     if not isinstance(image, str) or not image or ".." in image:
@@ -227,7 +259,7 @@ def _json_row(
         split=_JSON_SPLITS[name],
         label=label,
         image=place,
-        features=_features(source, name, key, place.stem, entry.get("bert_feature_path")),
+        features=_features(features, name, key, place.stem, entry.get("bert_feature_path")),
         title="" if tokens is not None else str(title),
         tokens=None if tokens is None else tuple(tokens),
         where=where,
@@ -244,11 +276,16 @@ def _below(source: Path, image: str) -> Path:
     return next((end for end in ends if end.is_file()), source.joinpath(*parts[start:]))
 
 
-def _features(source: Path, name: str, key: str, stem: str, given: Any) -> Path:
-    folder = features_folder(source)
+def _features(folder: Path, name: str, key: str, stem: str, given: Any) -> Path:
     # Lists name their parts "val" or "dev"; features are filed by the entry's id, or the image.
     names = [file for file in (given, f"{name}/{key}.npy", f"{name}/{stem}.npy") if file]
-    places = [folder / str(file) for file in names if ".." not in str(file)]
+    # A list may also begin with the folder's own name.
+    places = [
+        root / str(file)
+        for file in names
+        if ".." not in str(file)
+        for root in ((folder, folder.parent) if file == given else (folder,))
+    ]
     return next((place for place in places if place.is_file()), places[-1])
 
 

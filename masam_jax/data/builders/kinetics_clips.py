@@ -15,12 +15,18 @@ _CLIP_NAME = re.compile(r"(?P<video>.{11})_(?P<begin>\d+)(_\d+)?")
 _FOLDERS = ("train", "val", "test")
 # Archives of clips that were damaged in the others.
 _REPLACED = Path("replacement/replacement_for_corrupted_k400")
+# Of frames that were extracted before, and of the sound beside them.
+_FRAMES = ("Image-01-FPS", "visual/train_imgs/Image-01-FPS", "visual/test_imgs/Image-01-FPS")
+_SOUNDS = ("audio", "audio/train", "audio/test")
 _ANNOTATIONS = {"train": "train", "validation": "val", "test": "test"}
 _COLUMNS = ("label", "youtube_id", "time_start", "time_end")
 
 
 class Clips:
-    """Finds clips: in a folder for each class, or flat, as Kinetics-400 extracts."""
+    """Finds clips: in a folder for each class, or flat, as Kinetics-400 extracts.
+
+    A clip is a video, or a folder of the frames that were extracted from it.
+    """
 
     def __init__(self, source: Path, class_names: Sequence[str]) -> None:
         """Of a directory.
@@ -32,7 +38,8 @@ class Clips:
         Raises:
           ValueError: there is neither a folder of a class nor a folder with clips.
         """
-        places = [source, *(source / name for name in _FOLDERS)]
+        places = [source, *(source / name for name in (*_FOLDERS, *_FRAMES))]
+        self._sounds = [source / name for name in _SOUNDS]
         self._folders = [
             [place / spelling for place in places for spelling in (name.replace(" ", "_"), name)]
             for name in class_names
@@ -66,13 +73,33 @@ class Clips:
         if match:
             # Kinetics pads times to six digits, the released test list does not.
             names.append(clip_name(match["video"], int(match["begin"]), int(match["begin"]) + 10))
-        tried = [
-            folder / f"{spelling}{ending}"
-            for folder in folders
-            for spelling in names
-            for ending in ENDINGS
-        ]
-        return next((path for path in tried if path.is_file()), tried[0])
+        files = [f"{spelling}{ending}" for spelling in names for ending in ENDINGS]
+        tried = [folder / file for folder in folders for file in files]
+        clip = next((path for path in tried if path.is_file()), None)
+        if clip is None:
+            frames = (folder / spelling for folder in folders for spelling in (*names, *files))
+            clip = next((path for path in frames if path.is_dir()), tried[0])
+        return clip
+
+    def sound(self, clip: Path, label: int) -> Path:
+        """The WAV file of a clip, beside it or in a folder of sounds; or the clip, a video, itself.
+
+        Args:
+          clip: of `find`.
+          label: its class.
+        """
+        name = clip.name if clip.is_dir() else clip.stem
+        name = f"{without_ending(name)}.wav"
+        kinds = sorted({folder.name for folder in self._folders[label]})
+        places = [clip.parent, *(place / kind for place in self._sounds for kind in (*kinds, ""))]
+        waves = [place / name for place in places]
+        return next((path for path in waves if path.is_file()), waves[0] if clip.is_dir() else clip)
+
+
+def without_ending(name: str) -> str:
+    """A clip's name, of its file's."""
+    ending = Path(name).suffix
+    return name.removesuffix(ending) if ending in ENDINGS else name
 
 
 def clip_name(video: str, begin: int, end: int) -> str:
@@ -138,4 +165,8 @@ def read_annotations(path: Path, class_names: Sequence[str]) -> Iterator[tuple[s
 
 
 def _has_clip(place: Path) -> bool:
-    return any(path.suffix in ENDINGS for path in place.iterdir())
+    """Whether there is a video, or a folder that is named as a clip."""
+    return any(
+        path.suffix in ENDINGS or (_CLIP_NAME.fullmatch(path.name) and path.is_dir())
+        for path in place.iterdir()
+    )

@@ -9,18 +9,18 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import tensorflow_datasets as tfds
 
 from masam_jax.core.specs import Options, option
 from masam_jax.data.builders.base import PublishedBuilder
 from masam_jax.data.builders.kinetics_clips import (
-    ENDINGS,
     Clips,
     find_annotations,
     read_annotations,
     video_of,
+    without_ending,
 )
 from masam_jax.data.builders.source import Listing, Record, file_digest
+from masam_jax.data.builders.tfds import tfds
 from masam_jax.data.damaged_media import DamagedMedia
 from masam_jax.data.draws import Draws
 from masam_jax.data.modality import IMAGENET, Modality, Normalization
@@ -69,7 +69,8 @@ class KineticsSounds(PublishedBuilder):
 
     Audio, in order:
 
-    1. The WAV file beside the clip, or else the clip's first audio track; channels are averaged.
+    1. The WAV file beside the clip, or in ``audio/``, or else the clip's first audio track;
+       channels are averaged.
     2. It is resampled to 22,050 Hz (SciPy's polyphase filter), cut to 1,024 frames (10.2 s) and
        stored in 16 bits, which clips it to [-1, 1].
     3. The waveform's mean is subtracted.
@@ -85,7 +86,8 @@ class KineticsSounds(PublishedBuilder):
 
     Video, in order:
 
-    1. Of the clip, the frame at each whole second from the first one on, at most ten.
+    1. Of the clip, the frame at each whole second from the first one on, at most ten; or the images
+       in the clip's folder, where frames were extracted before, in the order of their names.
     2. They are stored as JPEG of quality 95, the shorter side at most 256 pixels.
     3. In training, two different frames, drawn at random, in their order; ``pick=segments``, one of
        each of equal segments. At test time the middle frame of each half.
@@ -154,7 +156,11 @@ Clips of Kinetics-400 (https://github.com/cvdfoundation/kinetics-dataset), in a 
 the 31 classes, at the top or below train/, val/ and test/, with spaces or underscores in its name:
   playing_accordion/--abcdefghi_000012_000022.mp4   (or .avi, .mkv, .webm)
   playing_accordion/--abcdefghi_000012_000022.wav   its sound, where the clip has no audio track
-and two or three lists:
+where frames that were extracted before may stand for a clip, at one a second, a folder of images
+named as the clip, such as
+  playing_accordion/--abcdefghi_000012_000022/frame_00001.jpg
+or below visual/train_imgs/Image-01-FPS/ and visual/test_imgs/Image-01-FPS/, with the sound beside
+the folder or in audio/, audio/train/ and audio/test/; and two or three lists:
   train.txt, test.txt, and val.txt where there is one
 whose lines are "playing_accordion/--abcdefghi_000012_000022.mp4" (the ending may be left out), or
 "--abcdefghi_000012_000022,10,8" (name, seconds, number of the class in alphabetical order), as in
@@ -209,8 +215,7 @@ or its own tables, at the top or in annotations/:
         records = []
         for name, split, label in listed:
             clip = clips.find(name, label)
-            wave = clip.with_suffix(".wav")
-            media = {"clip": clip, "sound": wave if wave.is_file() else clip}
+            media = {"clip": clip, "sound": clips.sound(clip, label)}
             records.append(Record(name, split, label, media, video_of(name)))
         _check_groups(records)
         counts = {name: sum(record.split == name for record in records) for name in _LISTS}
@@ -231,7 +236,8 @@ or its own tables, at the top or in annotations/:
         if len(waveform) < fbank.samples_of_frames(1, rate=_RATE):
             raise DamagedMedia(f"{sound}: its sound is shorter than 25 ms.")
         longest = fbank.samples_of_frames(_FBANK_FRAMES, rate=_RATE)
-        frames = video_frames.read_frames(clip, limit=_MOST_FRAMES)
+        read_images = video_frames.read_frame_folder if clip.is_dir() else video_frames.read_frames
+        frames = read_images(clip, limit=_MOST_FRAMES)
         return {
             "waveform": audio_clip.as_int16(waveform[:longest]),
             "frames": [video_frames.jpeg_bytes(frame) for frame in frames],
@@ -268,17 +274,12 @@ or its own tables, at the top or in annotations/:
         if len(row) == 3 and row[2].isdecimal():
             if int(row[2]) >= self.num_classes:
                 raise ValueError(f"classes are 0 to {self.num_classes - 1}.")
-            return _without_ending(row[0]), int(row[2])
+            return without_ending(row[0]), int(row[2])
         folder, _, name = row[0].rpartition("/")
         class_name = folder.rpartition("/")[2].replace("_", " ")
         if len(row) != 1 or class_name not in self.CLASS_NAMES or not name:
             raise ValueError("'CLASS/NAME.mp4' or 'NAME,10,NUMBER OF THE CLASS' is needed.")
-        return _without_ending(name), self.CLASS_NAMES.index(class_name)
-
-
-def _without_ending(name: str) -> str:
-    ending = Path(name).suffix
-    return name.removesuffix(ending) if ending in ENDINGS else name
+        return without_ending(name), self.CLASS_NAMES.index(class_name)
 
 
 def _check_groups(records: list[Record]) -> None:
@@ -305,7 +306,7 @@ def _missing_classes(
     records: Sequence[Record], clips: Clips, names: Sequence[str]
 ) -> tuple[str, ...]:
     """A sentence on the classes that no clip is there for, if there are such."""
-    present = {record.label for record in records if record.source["clip"].is_file()}
+    present = {record.label for record in records if record.source["clip"].exists()}
     listed = {record.label for record in records}
     lost = [label for label in range(len(names)) if label in listed - present]
     warnings = []

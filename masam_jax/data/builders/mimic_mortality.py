@@ -54,5 +54,15 @@ class MimicMortality(MimicBuilder):
     def labels(self) -> LabelColumns:
         """By the option ``outcome``."""
         if self.options.outcome == "hospital":
-            return LabelColumns(self.LABEL_COLUMNS, of_stays=False, given=("hospital_mortality",))
-        return LabelColumns(("mortality_inunit",), of_stays=True, given=("icu_mortality",))
+            return LabelColumns(
+                self.LABEL_COLUMNS,
+                of_stays=False,
+                given=("hospital_mortality",),
+                without="the option outcome=icu reads death in intensive care in its place",
+            )
+        return LabelColumns(
+            ("mortality_inunit",),
+            of_stays=True,
+            given=("icu_mortality",),
+            without="the option outcome=hospital reads death in hospital in its place",
+        )

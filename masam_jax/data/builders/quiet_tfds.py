@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-import tensorflow_datasets as tfds
+from masam_jax.data.builders.tfds import tfds
 
 
 def quiet_tfds() -> None:

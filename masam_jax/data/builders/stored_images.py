@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, overload
 
 import numpy as np
-import tensorflow_datasets as tfds
 
+from masam_jax.data.builders.tfds import tfds
 from masam_jax.data.transforms.image_file import opened_image
 
 

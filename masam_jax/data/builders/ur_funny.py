@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-import tensorflow_datasets as tfds
 
 from masam_jax.core.specs import Options, option
 from masam_jax.data.builders.array_unpickler import load_arrays
 from masam_jax.data.builders.base import PublishedBuilder
 from masam_jax.data.builders.source import Listing, Record, file_digest, need
+from masam_jax.data.builders.tfds import tfds
 from masam_jax.data.damaged_media import DamagedMedia
 from masam_jax.data.draws import Draws
 from masam_jax.data.modality import Modality, Normalization

@@ -21,6 +21,7 @@ from masam_jax.data.transforms.image_augmentation import (
     resize_shorter,
     resized_crop,
 )
+from masam_jax.data.transforms.image_file import image_bytes, opened_image
 from masam_jax.data.transforms.media_container import open_media
 
 Pick = Literal["segments", "any"]
@@ -195,16 +196,17 @@ def read_frame_folder(folder: Path, *, limit: int = 10) -> list[np.ndarray]:
     Raises:
       DamagedMedia: there is no image, or one is damaged.
     """
-    from PIL import Image
-
     frames = []
     names = [path for path in folder.iterdir() if path.suffix.lower() in _FRAME_ENDINGS]
     # Names may count without padding: frame_2 comes before frame_10.
     for path in sorted(names, key=lambda path: (_numbers(path.stem), path.name))[:limit]:
         try:
-            with Image.open(path) as image:
+            with opened_image(image_bytes(path)) as image:
                 frames.append(np.asarray(image.convert("RGB")))
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        except DamagedMedia:
+            raise
+        except Exception as error:
+            # Each of Pillow's decoders has its own kinds of error.
             raise damaged(path, error) from error
     if not frames:
         raise DamagedMedia(f"{folder}: it holds no frame ({', '.join(_FRAME_ENDINGS)}).")

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from masam_jax.config import experiment_from_json
 from masam_jax.config.errors import RunError
-from masam_jax.methods import BoundMethod, parse_method
 from masam_jax.training.storage.atomic_files import read_json
+from masam_jax.training.storage.run_config import check_config
 from masam_jax.training.storage.run_directory import is_locked, read_config
+from masam_jax.training.storage.sealed_files import read_sealed_json
 
 
 @dataclass(frozen=True)
@@ -75,33 +75,9 @@ def _damaged(path: Path, reason: str) -> RunSummary:
     return RunSummary(path, (), "", 0, 0, 0, "damaged", None, reason)
 
 
-def _checked(path: Path, config: dict[str, Any]) -> tuple[bool, tuple[BoundMethod, ...]]:
-    """Whether it is a comparison, and its methods.
-
-    Raises:
-      RunError: a configuration that no version of this package wrote.
-    """
-    kind = config.get("kind")
-    if kind not in ("train", "compare"):
-        raise RunError(
-            f"{path}/config.json is damaged: kind is {kind!r:.60}, expected 'train' or 'compare'"
-        )
-    specs = config.get("methods") if kind == "compare" else [config.get("method")]
-    if not isinstance(specs, list) or not all(isinstance(spec, str) for spec in specs):
-        name = "methods" if kind == "compare" else "method"
-        raise RunError(
-            f"{path}/config.json is damaged: {name} is {config.get(name)!r:.60}, expected"
-            " specifications"
-        )
-    try:
-        experiment_from_json(config)
-        return kind == "compare", tuple(parse_method(spec) for spec in specs)
-    except (ValueError, AttributeError) as error:
-        raise RunError(f"{path}/config.json is damaged: {error}") from error
-
-
 def _summarize(path: Path, config: dict[str, Any]) -> RunSummary:
-    comparison, methods = _checked(path, config)
+    checked = check_config(path, config)
+    comparison, methods = checked.is_comparison, checked.methods
     specs = tuple(method.spec for method in methods)
     steps = _planned_steps(path, config)
     done, results, reason = 0, [], ""
@@ -154,7 +130,7 @@ def _read_result(place: Path) -> dict[str, Any] | None:
     path = place / "result.json"
     if not path.is_file():
         return None
-    result = read_json(path)
+    result = read_sealed_json(path)
     try:
         _mean(_scores(result)[2])
     except (KeyError, TypeError, AttributeError, ZeroDivisionError) as error:

@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from masam_jax.config import OutputConfig, changed_fields
+from masam_jax.config import OutputConfig, changed_fields, completed
 from masam_jax.config.errors import RunError
 from masam_jax.training.storage.atomic_files import (
     is_unfinished,
@@ -170,7 +170,7 @@ def _prepare(path: Path, output: OutputConfig, config: dict[str, Any]) -> bool:
     if found is None or output.overwrite or _is_removed(path):
         _empty(path)
         return False
-    changes = changed_fields(found, config)
+    changes = changed_fields(completed(found), config)
     if changes:
         raise RunError(
             f"{path} is a run of another configuration: {'; '.join(changes)}. Resume with the same"

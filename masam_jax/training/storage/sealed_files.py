@@ -33,30 +33,40 @@ def write_sealed_json(path: Path, content: Mapping[str, Any]) -> None:
     write_json(path, {**content, _KEY: _json_digest(content)})
 
 
-def read_sealed_json(path: Path, keys: Collection[str]) -> dict[str, Any]:
+def read_sealed_json(path: Path, keys: Collection[str] | None = None) -> dict[str, Any]:
     """What `write_sealed_json` wrote, without the digest.
 
     A file without one, by an earlier version, is taken as it is.
 
     Args:
       path: the file.
-      keys: of the object, neither fewer nor more.
+      keys: of the object, neither fewer nor more; None for any.
 
     Raises:
       RunError: the file is damaged, and its name.
     """
+    content = unseal(path, read_json(path))
+    if keys is not None and set(content) != set(keys):
+        lacking, unknown = set(keys) - set(content), set(content) - set(keys)
+        found = [f"it lacks {sorted(lacking)}"] * bool(lacking)
+        found += [f"it has {sorted(unknown)} beside"] * bool(unknown)
+        raise RunError(f"{path} is damaged: {' and '.join(found)}")
+    return content
+
+
+def unseal(path: Path, content: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of a JSON file without its digest, which is checked if there is one.
+
+    Raises:
+      RunError: the file is damaged, and its name.
+    """
+    content = dict(content)
     try:
-        content = read_json(path)
         digest = content.pop(_KEY, None)
         if digest is not None and digest != _json_digest(content):
             raise RunError(f"{path} is damaged: its content has not the digest that it names")
     except (RecursionError, ValueError) as error:
         raise RunError(f"{path} is damaged: {error}") from error
-    if set(content) != set(keys):
-        lacking, unknown = set(keys) - set(content), set(content) - set(keys)
-        found = [f"it lacks {sorted(lacking)}"] * bool(lacking)
-        found += [f"it has {sorted(unknown)} beside"] * bool(unknown)
-        raise RunError(f"{path} is damaged: {' and '.join(found)}")
     return content
 
 

@@ -118,6 +118,45 @@ def test_words_absolute_paths_val_json_and_features_by_id(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("beside", ["lists", "images"])
+def test_lists_in_a_folder_of_their_own(tmp_path, beside):
+    """As in a release whose folder with lists, and features or not, lies beside the images."""
+    source = tmp_path / "source"
+    make_json_source(source)
+    _as_preprocessed(source)
+    folder = source / "cggm_json_with_bert"
+    folder.mkdir()
+    for name in ("train.json", "val.json", "test.json"):
+        (source / name).rename(folder / name)
+    if beside == "lists":
+        (source / "bert_features").rename(folder / "bert_features")
+    builder = _prepared(tmp_path, source, image_size=16, length=6, text="bert")
+    assert builder.damaged == {}
+    counts = [int((builder.index.splits == s).sum()) for s in ("train", "validation", "test")]
+    assert counts == [20, 4, 8]
+    assert "cggm_json_with_bert/val.json" in builder.provenance
+    text = builder.decode(_examples(builder)["test/test_00003"], None)["text"]
+    assert (text["values"][:2] == 3).all()
+    (source / "other").mkdir()
+    (source / "other" / "train.json").write_text("[]")
+    with pytest.raises(ValueError, match="has lists in cggm_json_with_bert and other; move those"):
+        _prepared(tmp_path, source)
+
+
+def test_features_where_an_entry_says(tmp_path):
+    source = tmp_path / "source"
+    make_json_source(source)
+    _as_preprocessed(source)
+    entries = json.loads((source / "test.json").read_text())
+    entries[3]["bert_feature_path"] = "bert_features/test/test_00004.npy"
+    entries[5]["bert_feature_path"] = "test/test_00006.npy"
+    (source / "test.json").write_text(json.dumps(entries))
+    builder = _prepared(tmp_path, source, image_size=16, length=6, text="bert")
+    for number, of in ((3, 4), (5, 6), (7, 7)):
+        text = builder.decode(_examples(builder)[f"test/test_{number:05d}"], None)["text"]
+        assert (text["values"][:2] == of).all()
+
+
 def test_of_an_absolute_path_the_end_below_the_source_counts(tmp_path):
     source = tmp_path / "source"
     make_json_source(source)
@@ -275,5 +314,8 @@ def test_wrong_layouts_are_refused(tmp_path):
         _prepared(tmp_path, source)
     for name in ("train", "dev", "test"):
         (source / f"{name}.json").unlink()
-    with pytest.raises(ValueError, match=r"test_titles\.csv does not exist; .*test\.json"):
+    with pytest.raises(
+        ValueError,
+        match=r"test_titles\.csv does not exist; .*test\.json in .*source or one folder of it",
+    ):
         _prepared(tmp_path, source)

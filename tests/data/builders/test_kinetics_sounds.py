@@ -11,7 +11,14 @@ from masam_jax.data.damaged_media import DamagedMedia
 from masam_jax.data.draws import Draws
 from masam_jax.data.modality import check_sample
 from masam_jax.data.transforms import audio_clip
-from tests.data.builders.kinetics_sounds_source import CLASSES, COLOURS, clip_name, make_source
+from tests.data.builders.kinetics_sounds_source import (
+    CLASSES,
+    COLOURS,
+    RATE,
+    clip_name,
+    make_source,
+    sound,
+)
 from tests.data.builders.video_files import tone, write_video
 
 
@@ -90,6 +97,62 @@ def test_clips_without_folders_of_classes(own_source, tmp_path):
     builder.prepare(own_source)
     assert not builder.damaged
     assert len(builder.index.keys) == 12
+
+
+def _extract(source, frames_in, sounds_in):
+    """Replaces clips by folders of frames, grey values that count, and their sound in WAV files."""
+    import soundfile
+    from PIL import Image
+
+    for number in range(12):
+        kind = list(CLASSES)[number % 3]
+        name = clip_name(number)
+        (source / kind / f"{name}.mp4").unlink()
+        wave = source / sounds_in.format(kind=kind) / f"{name}.wav"
+        frames = source / frames_in.format(kind=kind) / name
+        wave.parent.mkdir(parents=True, exist_ok=True)
+        frames.mkdir(parents=True)
+        (source / kind / f"{name}.wav").unlink(missing_ok=True)
+        soundfile.write(wave, sound(number, 1.1), RATE, subtype="PCM_16")
+        for frame in range(1, 12):
+            picture = np.full((12, 16, 3), 20 * frame, np.uint8)
+            Image.fromarray(picture).save(frames / f"frame_{frame}.jpg")
+
+
+@pytest.mark.parametrize(
+    "frames_in, sounds_in",
+    [
+        ("{kind}", "{kind}"),
+        ("{kind}", "audio/{kind}"),
+        ("train/{kind}", "train/{kind}"),
+        ("visual/train_imgs/Image-01-FPS", "audio/train"),
+        ("train", "audio"),
+    ],
+)
+def test_frames_that_were_extracted_before(own_source, tmp_path, frames_in, sounds_in):
+    _extract(own_source, frames_in, sounds_in)
+    builder = KineticsSounds(data_dir=tmp_path / "prepared")
+    builder.prepare(own_source)
+    assert not builder.damaged
+    assert len(builder.index.keys) == 12
+    assert not any("have no clip" in warning for warning in builder.warnings)
+    example = builder.as_data_source(split="test")[0]
+    # At most ten, in the order of their numbers.
+    assert [round(int(frame.mean()) / 20) for frame in example["frames"]] == list(range(1, 11))
+    number = int(example["key"].decode()[3:11])
+    expected = audio_clip.resample(sound(number, 1.1), RATE, 22050)
+    heard = example["waveform"] / 32768
+    np.testing.assert_allclose(heard, expected[: len(heard)], atol=2e-3)
+
+
+def test_frames_without_their_sound_are_damage(own_source, tmp_path):
+    _extract(own_source, "{kind}", "{kind}")
+    lost = own_source / "playing_accordion" / f"{clip_name(0)}.wav"
+    lost.unlink()
+    builder = KineticsSounds(data_dir=tmp_path / "prepared")
+    builder.prepare(own_source)
+    assert list(builder.damaged) == [clip_name(0)]
+    assert f"{lost}: there is no such file" in builder.damaged[clip_name(0)]
 
 
 @pytest.mark.parametrize("folder", ["annotations", "."])

@@ -21,6 +21,7 @@ from masam_jax.data.transforms.video_frames import (
     read_frames,
 )
 from tests.data.builders.video_files import tone, write_video
+from tests.hostile_files import png
 
 COLOURS = [(200, 60, 40), (40, 180, 60), (40, 60, 200), (120, 120, 20), (10, 10, 10)]
 
@@ -133,6 +134,10 @@ def test_extracted_frames_come_in_the_order_of_their_numbers(tmp_path):
     assert len(read_frame_folder(tmp_path, limit=2)) == 2
     (tmp_path / "frame_2.png").write_bytes(b"no image")
     with pytest.raises(DamagedMedia, match=r"frame_2\.png: cannot identify"):
+        read_frame_folder(tmp_path)
+    # A few bytes that say they are 81 million pixels.
+    (tmp_path / "frame_2.png").write_bytes(png(9000, 9000))
+    with pytest.raises(DamagedMedia, match=r"frame_2\.png: it says that it has 9000 x 9000 pixels"):
         read_frame_folder(tmp_path)
     (tmp_path / "empty").mkdir()
     with pytest.raises(DamagedMedia, match="empty: it holds no frame"):

@@ -315,3 +315,16 @@ def test_reading_leaves_the_directory_alone(saved, problem):
     assert unfinished.is_dir()
     _restore(directory, problem)
     assert not unfinished.exists()
+
+
+@pytest.mark.parametrize("which", ["checkpoint", "run", "both"])
+def test_a_checkpoint_of_an_earlier_version_is_read(tmp_path, problem, which):
+    older = {**CONFIG, "evaluation": {"patience": 3}}
+    now = {**CONFIG, "evaluation": {"patience": 3, "min_epochs": 0}}
+    state = init_state(Task(problem, parse_method("masam")))
+    with Checkpoints(tmp_path / "c", now if which == "run" else older) as checkpoints:
+        checkpoints.save(state, RunProgress(4, 1.5, 0.5), 0.5)
+    _restore(tmp_path / "c", problem, config=now if which == "checkpoint" else older)
+    other = {**CONFIG, "evaluation": {"patience": 3, "min_epochs": 4}}
+    with pytest.raises(RunError, match=r"of another configuration: evaluation\.min_epochs: 0 -> 4"):
+        _restore(tmp_path / "c", problem, config=other)

@@ -280,3 +280,14 @@ def test_what_is_no_mistake_or_was_trained_stays(tmp_path):
     with pytest.raises(RunError, match="late"):
         _stop_late(path, RunError("late"), resume=True)
     assert (path / "config.json").is_file()
+
+
+def test_a_run_of_an_earlier_version_goes_on_where_the_new_field_is_neutral(tmp_path):
+    older = {"kind": "train", "evaluation": {"patience": 3}}
+    _open(tmp_path, older).__exit__(None, None, None)
+    now = {"kind": "train", "evaluation": {"patience": 3, "min_epochs": 0}}
+    with _open(tmp_path, now, resume=True) as run:
+        assert run.resumed
+    now["evaluation"]["min_epochs"] = 4
+    with pytest.raises(RunError, match=r"configuration: evaluation\.min_epochs: 0 -> 4\."):
+        _open(tmp_path, now, resume=True)

@@ -111,3 +111,14 @@ def test_a_file_of_no_arrays_is_no_statistics(tmp_path):
     (tmp_path / "statistics.npz").write_bytes(json.dumps({}).encode())
     with pytest.raises(RunError, match=r"statistics\.npz is damaged or missing"):
         read_statistics(tmp_path)
+
+
+def test_any_keys_are_taken_where_none_are_named(tmp_path):
+    path = tmp_path / "result.json"
+    write_sealed_json(path, {"title": "MASAM", "test": {"accuracy": [0.5]}})
+    assert read_sealed_json(path) == {"title": "MASAM", "test": {"accuracy": [0.5]}}
+    path.write_text(path.read_text().replace("0.5", "0.7"))
+    with pytest.raises(RunError, match=r"result\.json is damaged: its content has not the digest"):
+        read_sealed_json(path)
+    path.write_text('{"of": "an earlier version"}')
+    assert read_sealed_json(path) == {"of": "an earlier version"}

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
-import tensorflow_datasets as tfds
 
 from masam_jax.data.builders.base import PublishedBuilder
 from masam_jax.data.builders.index import Index
@@ -31,6 +30,7 @@ from masam_jax.data.builders.mimic.stays import read_stays
 from masam_jax.data.builders.mimic.variables import EHR_COLUMNS, VARIABLES
 from masam_jax.data.builders.mimic.xray_files import RELEASE, find_metadata, xray_file
 from masam_jax.data.builders.source import UNDIVIDED, Listing, Record, file_digest, need
+from masam_jax.data.builders.tfds import tfds
 from masam_jax.data.draws import Draws
 from masam_jax.data.modality import IMAGENET, IMAGENET_MEAN, IMAGENET_STD, Modality, Normalization
 from masam_jax.data.transforms import chest_xray
@@ -79,11 +79,13 @@ class LabelColumns(NamedTuple):
       columns: K columns of the extraction.
       of_stays: whether they are in the table of stays, not in the task's lists.
       given: columns of the lists with folds of their own.
+      without: what to do where a column is missing.
     """
 
     columns: tuple[str, ...]
     of_stays: bool
     given: tuple[str, ...]
+    without: str = ""
 
 
 class MimicBuilder(PublishedBuilder):
@@ -216,7 +218,13 @@ class MimicBuilder(PublishedBuilder):
         extraction = need(source / _EXTRACTION, "the folder of the benchmark extraction")
         release = need(source / RELEASE, "the folder of MIMIC-CXR-JPG")
         labels = self.labels
-        stays, digests = read_stays(extraction, self.TASK, labels.columns, of_stays=labels.of_stays)
+        stays, digests = read_stays(
+            extraction,
+            self.TASK,
+            labels.columns,
+            of_stays=labels.of_stays,
+            without=labels.without,
+        )
         metadata = find_metadata(source) or need(release / METADATA[-1], "the table of X-rays")
         xrays = read_xrays(metadata, self.options.view, {stay.subject for stay in stays})
         records = []
@@ -330,7 +338,7 @@ class MimicBuilder(PublishedBuilder):
 
     def _given_listing(self, source: Path, root: Path) -> Listing:
         """Stays of lists with folds of their own, by name."""
-        folds = read_given_folds(root, self.labels.given)
+        folds = read_given_folds(root, self.labels.given, self.labels.without)
         metadata = find_metadata(source, root)
         known: dict[str, Xray] = {}
         if metadata is not None:

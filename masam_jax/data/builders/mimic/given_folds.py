@@ -70,12 +70,13 @@ def find_given_folds(source: Path) -> Path | None:
     return next((place for place in places if (place / _SPLITS / "fold1").is_dir()), None)
 
 
-def read_given_folds(root: Path, label_columns: Sequence[str]) -> GivenFolds:
+def read_given_folds(root: Path, label_columns: Sequence[str], without: str = "") -> GivenFolds:
     """Reads all lists.
 
     Args:
       root: the folder with ``splits`` and ``time_series``.
       label_columns: K columns of the lists.
+      without: what to do where there is no such column.
 
     Raises:
       ValueError: a list is missing, or a line of it is not as expected.
@@ -87,7 +88,7 @@ def read_given_folds(root: Path, label_columns: Sequence[str]) -> GivenFolds:
         for name, part in _PARTS.items():
             path = need(root / _SPLITS / f"fold{fold + 1}" / f"stays_{name}.csv", "a list of stays")
             digests[path.relative_to(root).as_posix()] = file_digest(path)
-            for stay in _read(path, label_columns):
+            for stay in _read(path, label_columns, without):
                 before = found.setdefault(stay.stay_id, stay)
                 if (before.subject, before.labels) != (stay.subject, stay.labels):
                     raise ValueError(f"{path}: stay {stay.stay_id} differs from another list's.")
@@ -133,13 +134,14 @@ def read_given_series(path: Path, features: Sequence[str]) -> np.ndarray:
     return np.where(np.isfinite(found), found, np.float32(np.nan))
 
 
-def _read(path: Path, label_columns: Sequence[str]) -> list[GivenStay]:
+def _read(path: Path, label_columns: Sequence[str], without: str) -> list[GivenStay]:
     with path.open(encoding="utf-8-sig", newline="") as file:
         table = csv.DictReader(file)
         columns = ("stay_id", "subject_id", "valid_cxrs", *label_columns)
         lacking = [name for name in columns if name not in (table.fieldnames or ())]
         if lacking:
-            raise ValueError(f"{path}, line 1: there is no column {lacking[0]!r}.")
+            cure = f"; {without}" if without and lacking[0] in label_columns else ""
+            raise ValueError(f"{path}, line 1: there is no column {lacking[0]!r}{cure}.")
         stays = []
         for row in table:
             where = f"{path}, line {table.line_num}"

@@ -41,7 +41,12 @@ class Stay(NamedTuple):
 
 
 def read_stays(
-    extraction: Path, task: str, label_columns: Sequence[str], *, of_stays: bool = False
+    extraction: Path,
+    task: str,
+    label_columns: Sequence[str],
+    *,
+    of_stays: bool = False,
+    without: str = "",
 ) -> tuple[list[Stay], dict[str, str]]:
     """All stays of a task: by split, then by name.
 
@@ -50,6 +55,7 @@ def read_stays(
       task: the folder of the task in it.
       label_columns: K columns of the lists, or of the table of stays.
       of_stays: whether they are in the table of stays.
+      without: what to do where there is no such column.
 
     Returns:
       The stays, and list -> sha256.
@@ -58,7 +64,7 @@ def read_stays(
       ValueError: a list is missing, or a line of it is not as expected.
     """
     times_path = need(extraction / "root" / "all_stays.csv", "the extraction's table of stays")
-    times = _read_times(times_path, label_columns if of_stays else ())
+    times = _read_times(times_path, label_columns if of_stays else (), without)
     lists = {split: extraction / task / split / "listfile.csv" for split in ("train", "test")}
     held_out = extraction / task / "val_listfile.csv"
     validation: set[str] = set()
@@ -71,7 +77,7 @@ def read_stays(
         need(path, f"the extraction's list of {task}")
         digests[_name(extraction, path)] = file_digest(path)
         needed = () if of_stays else label_columns
-        for at, row in _read(path, ("stay", "stay_id", *needed)):
+        for at, row in _read(path, ("stay", "stay_id"), needed, without):
             stay = _stay(at, row, path.parent, split, label_columns, times, of_stays)
             if split == "train" and row["stay"] in validation:
                 stay = stay._replace(split="validation")
@@ -132,10 +138,11 @@ class _Times(NamedTuple):
     row: Mapping[str, str]
 
 
-def _read_times(path: Path, label_columns: Sequence[str]) -> dict[int, _Times]:
+def _read_times(path: Path, label_columns: Sequence[str], without: str) -> dict[int, _Times]:
     """stay_id -> its line."""
     found = {}
-    for at, row in _read(path, ("subject_id", "stay_id", "intime", "outtime", *label_columns)):
+    columns = ("subject_id", "stay_id", "intime", "outtime")
+    for at, row in _read(path, columns, label_columns, without):
         subject = str(int(_number(at, row, "subject_id")))
         found[int(_number(at, row, "stay_id"))] = _Times(at, subject, row)
     return found
@@ -150,14 +157,18 @@ def _moment(times: _Times, name: str) -> datetime.datetime:
         ) from error
 
 
-def _read(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
+def _read(
+    path: Path, columns: Sequence[str], label_columns: Sequence[str] = (), without: str = ""
+) -> Iterator[tuple[str, dict[str, str]]]:
     """Each line's place, for errors, and cells."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             table = csv.DictReader(file)
-            lacking = [name for name in columns if name not in (table.fieldnames or ())]
+            needed = (*columns, *label_columns)
+            lacking = [name for name in needed if name not in (table.fieldnames or ())]
             if lacking:
-                raise ValueError(f"{path}, line 1: there is no column {lacking[0]!r}.")
+                cure = f"; {without}" if without and lacking[0] in label_columns else ""
+                raise ValueError(f"{path}, line 1: there is no column {lacking[0]!r}{cure}.")
             for row in table:
                 at = f"{path}, line {table.line_num}"
                 if None in row or None in row.values():

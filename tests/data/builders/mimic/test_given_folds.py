@@ -104,6 +104,19 @@ def test_the_last_of_the_named_xrays_is_taken(prepared, made, tmp_path):
         assert dicom == images[1].dicom
 
 
+@pytest.mark.parametrize("outcome, other", [("icu", "hospital"), ("hospital", "icu")])
+def test_a_death_that_is_not_listed_names_the_option_of_the_other(tmp_path, outcome, other):
+    make_given_source(tmp_path / "source", patients=6)
+    for path in (tmp_path / "source" / "splits").glob("*/stays_*.csv"):
+        path.write_text(path.read_text().replace(f"{outcome}_mortality", "mortality"))
+    options = MimicMortality.OPTIONS(outcome=outcome)
+    builder = MimicMortality(data_dir=tmp_path / "data", options=options)
+    with pytest.raises(
+        ValueError, match=f"'{outcome}_mortality'; the option outcome={other} reads"
+    ):
+        builder.prepare(tmp_path / "source")
+
+
 def test_wrong_lists_are_refused(tmp_path):
     make_given_source(tmp_path, patients=6)
     labels = LABELS[PHENOTYPES]
