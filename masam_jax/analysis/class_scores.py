@@ -1,10 +1,8 @@
 """How well each class was found: precision, recall and F1 from the counts that a run left."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -14,6 +12,7 @@ from masam_jax.analysis.statistics import Summary
 from masam_jax.config.errors import RunError
 from masam_jax.training.class_counts import COUNTS_FILE
 from masam_jax.training.storage.data_facts import DATA_FILE, read_facts
+from masam_jax.training.storage.sealed_files import read_sealed_json
 
 
 @dataclass(frozen=True)
@@ -147,10 +146,12 @@ def read_counts(
     if not file.is_file():
         return None
     try:
-        content: Any = json.loads(file.read_bytes())
+        content = read_sealed_json(file)
         counts = np.array(content["counts"])
         found = content["split"]
-    except (KeyError, RecursionError, TypeError, ValueError) as error:
+    except RunError as error:
+        raise ValueError(str(error)) from error
+    except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{file} is damaged: {error!r}") from error
     classes = counts.shape[1] if counts.ndim > 1 else 0
     shapes = ((seeds, classes, classes), (seeds, classes, 2, 2))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from masam_jax.training.storage.atomic_files import write_text
+from masam_jax.training.storage.sealed_files import seal
 
 COUNTS_FILE = "confusion.json"
 
@@ -37,7 +38,7 @@ def count_classes(labels: np.ndarray, predicted: np.ndarray, num_classes: int) -
 
 
 def write_counts(directory: Path, split: str, seeds: Sequence[int], counts: np.ndarray) -> None:
-    """Writes ``confusion.json``.
+    """Writes ``confusion.json``, with a digest of its own content.
 
     Args:
       directory: the method's.
@@ -50,4 +51,4 @@ def write_counts(directory: Path, split: str, seeds: Sequence[int], counts: np.n
     """
     content: dict[str, Any] = {"split": split, "seeds": list(seeds), "counts": counts.tolist()}
     # On one line: with 101 classes, a line for each number would be most of the file.
-    write_text(directory / COUNTS_FILE, json.dumps(content) + "\n")
+    write_text(directory / COUNTS_FILE, json.dumps(seal(content)) + "\n")

@@ -1,11 +1,11 @@
 """Counts of classes, by an independent count."""
 
-import json
-
 import numpy as np
 import pytest
 
+from masam_jax.config.errors import RunError
 from masam_jax.training.class_counts import count_classes, write_counts
+from masam_jax.training.storage.sealed_files import read_sealed_json
 
 
 @pytest.mark.parametrize("classes", [2, 3, 10, 101])
@@ -41,9 +41,17 @@ def test_no_sample_is_counted_as_none():
 
 def test_what_is_written(tmp_path):
     write_counts(tmp_path, "test", [0, 1], np.arange(8).reshape(2, 2, 2))
-    content = json.loads((tmp_path / "confusion.json").read_text())
-    assert content == {
+    assert (tmp_path / "confusion.json").read_text().count("\n") == 1
+    assert read_sealed_json(tmp_path / "confusion.json") == {
         "split": "test",
         "seeds": [0, 1],
         "counts": [[[0, 1], [2, 3]], [[4, 5], [6, 7]]],
     }
+
+
+def test_a_changed_count_is_noticed(tmp_path):
+    write_counts(tmp_path, "test", [0], np.arange(4).reshape(1, 2, 2))
+    path = tmp_path / "confusion.json"
+    path.write_text(path.read_text().replace("[0, 1]", "[9, 1]"))
+    with pytest.raises(RunError, match=r"confusion\.json is damaged"):
+        read_sealed_json(path)

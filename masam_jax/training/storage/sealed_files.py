@@ -29,8 +29,13 @@ def write_sealed_json(path: Path, content: Mapping[str, Any]) -> None:
     Raises:
       OSError: it cannot be written.
     """
-    content = plain(dict(content))
-    write_json(path, {**content, _KEY: _json_digest(content)})
+    write_json(path, seal(content))
+
+
+def seal(content: Mapping[str, Any]) -> dict[str, Any]:
+    """A JSON object with the digest of its values."""
+    values = plain(dict(content))
+    return {**values, _KEY: _json_digest(values)}
 
 
 def read_sealed_json(path: Path, keys: Collection[str] | None = None) -> dict[str, Any]:
