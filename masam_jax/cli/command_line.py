@@ -41,6 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Args:
       arguments: the words after the program's name; ``sys.argv`` by default.
+
+    Raises:
+      SystemExit: after help, with code 0.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     for stream in (sys.stdout, sys.stderr):
@@ -54,8 +57,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with patient(sys.stdout):
             raise
         return 0
-    except SystemExit as ended:  # Help was printed.
-        return int(ended.code or 0)
     finally:
         output.flush()
 

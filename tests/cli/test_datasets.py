@@ -341,7 +341,9 @@ def test_help(run, words):
 
 
 def test_the_command_is_in_the_list(capsys):
-    assert cli.main(["--help"]) == 0
+    with pytest.raises(SystemExit) as exit_:
+        cli.main(["--help"])
+    assert exit_.value.code == 0
     assert "List, prepare, describe and verify data sets." in capsys.readouterr().out
 
 

@@ -27,7 +27,9 @@ def called(request, monkeypatch):
 
 
 def _help(capsys, *words):
-    assert cli.main(list(words)) == 0
+    with pytest.raises(SystemExit) as exit_:
+        cli.main(list(words))
+    assert exit_.value.code == 0
     output, errors = capsys.readouterr()
     assert errors == ""
     return output
