@@ -14,8 +14,9 @@ from masam_jax.analysis.latex import to_latex
 from masam_jax.analysis.plots import make_plots
 from masam_jax.analysis.primary_metric import primary_metric, primary_scores
 from masam_jax.analysis.records import read_directory
-from masam_jax.analysis.report import save_tables, write_report
+from masam_jax.analysis.report import write_report
 from masam_jax.analysis.statistics import paired_test, summarize
+from masam_jax.analysis.table_files import save_tables
 from masam_jax.analysis.table_formats import to_csv, to_markdown, to_rich
 from masam_jax.analysis.tables import comparison_table, probe_table, unimodal_table
 from masam_jax.analysis.tuning_table import tuning_to_markdown, tuning_to_rich
