@@ -7,7 +7,8 @@ import pytest
 
 from masam_jax.analysis.markdown import code_span, escape_markdown, one_line
 from masam_jax.analysis.plots import save_plots
-from masam_jax.analysis.report import save_tables, write_report
+from masam_jax.analysis.report import write_report
+from masam_jax.analysis.table_files import save_tables
 from masam_jax.analysis.table_formats import to_rich
 from masam_jax.analysis.tables import comparison_table, probe_table
 from tests.analysis.fake_directories import fake_result, write_comparison, write_json

@@ -14,8 +14,9 @@ from masam_jax.analysis.latex import to_latex
 from masam_jax.analysis.plots import make_plots
 from masam_jax.analysis.primary_metric import primary_metric, primary_scores
 from masam_jax.analysis.records import read_directory
-from masam_jax.analysis.report import save_tables, write_report
+from masam_jax.analysis.report import write_report
 from masam_jax.analysis.statistics import paired_test, summarize
+from masam_jax.analysis.table_files import save_tables
 from masam_jax.analysis.table_formats import to_csv, to_markdown, to_rich
 from masam_jax.analysis.tables import comparison_table, probe_table, unimodal_table
 from masam_jax.analysis.tuning_table import tuning_to_markdown, tuning_to_rich
@@ -176,13 +177,18 @@ def test_plots_draw_the_metric(record, plots):
     assert final.get_xlabel() == "test AUPRC (macro), %"
     dots = final.collections[2].get_offsets()[:, 0]
     np.testing.assert_allclose(dots, 100 * np.array(record.scores(record.methods[2])))
-    panel = plots["validation-auprc"].figure.axes[1]
+    panel = plots["validation-auprc"].figure.axes[0]
     curve = record.methods[2].curve("validation", "auprc")
-    np.testing.assert_allclose(panel.lines[-1].get_ydata(), 100 * curve.values.mean(axis=1))
-    heads = plots["unimodal-auprc"].figure.axes[2]
-    head = record.methods[2].curve("validation", "unimodal_auprc", "fou")
-    np.testing.assert_allclose(heads.lines[0].get_ydata(), 100 * head.values.mean(axis=1))
-    np.testing.assert_allclose(heads.lines[-1].get_ydata(), panel.lines[-1].get_ydata())
+    line = [each for each in panel.lines if len(each.get_xdata()) == len(curve.steps)][2]
+    np.testing.assert_allclose(line.get_ydata(), 100 * curve.values.mean(axis=1))
+    heads = plots["unimodal-auprc"].figure.axes[1]
+    assert heads.get_title().startswith("fou\n")
+    ours, theirs = (
+        np.array(method.result["test"]["unimodal_auprc"]["fou"])
+        for method in (record.methods[2], record.methods[0])
+    )
+    dot = heads.lines[-1].get_xdata()[0]
+    assert dot == pytest.approx(100 * (ours - theirs).mean(), abs=1e-9)
 
 
 def test_ranks_are_of_the_metric(plots):
@@ -221,7 +227,7 @@ def test_report_and_tables_speak_of_the_metric(path):
 def test_report_has_the_scores_of_every_seed(path, record):
     html = write_report(path).read_text(encoding="utf-8")
     table = html.partition("of every seed, in percent")[2].partition("</table>")[0]
-    cells = [float(cell) for cell in re.findall(r"<td>([\d.]+)</td>", table)]
+    cells = [float(cell) for cell in re.findall(r"<td[^>]*>([\d.]+)</td>", table)]
     expected = np.transpose([record.scores(method) for method in record.methods])
     np.testing.assert_allclose(np.reshape(cells, expected.shape), 100 * expected, atol=0.005)
 
