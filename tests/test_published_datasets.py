@@ -1,7 +1,8 @@
 """Every published data set, from its raw files to an evaluated checkpoint, with its own settings.
 
 The files lie where the public release's instructions put them, and the command names nothing but
-the data set; sizes of samples and batches and the numbers of steps and seeds alone are reduced.
+the data set; sizes of samples and batches, the numbers of steps and seeds, and layers that take
+minutes to compile alone are reduced.
 """
 
 import csv
@@ -12,6 +13,7 @@ import sys
 
 import pytest
 
+from masam_jax.cli.words import parse
 from masam_jax.config import InputConfig, ModelConfig, OptimizationConfig, SeedConfig
 from masam_jax.config.published import settings_of
 from masam_jax.data.builders.registry import BUILDERS, default_source
@@ -21,6 +23,8 @@ from tests.quick_compilation import child_environment
 from tests.saved_runs import save_run
 
 PUBLISHED = sorted(set(BUILDERS) - {"av_digits"})
+# Of three encoders of four layers each; that these are the default is asserted below.
+FEWER_LAYERS = {"ur_funny": ("--depth", "1")}
 
 
 # Several commands in one process: importing takes as long as some of them, and so does looking for
@@ -53,7 +57,8 @@ def test_from_raw_files_to_an_evaluated_checkpoint(name, tmp_path):
     make_any_source(name, default_source(name, data_dir))
     spec = fixture_spec(name)
     predictions = tmp_path / "predictions.csv"
-    tiny = ("--epochs", "None", "--steps", "1", "--seeds", "1", "--batch-size", "4", "--no-plots")
+    tiny = ("--steps", "2", "--seeds", "1", "--batch-size", "4", "--no-plots")
+    tiny += FEWER_LAYERS.get(name, ())
     train = ("train", "--dataset", spec, "--method", "masam", *tiny, "--output", str(run))
     evaluate = ("evaluate", str(run), "--predictions", str(predictions))
     assert "preparing" in _masam(data_dir, train, evaluate)
@@ -65,6 +70,10 @@ def test_from_raw_files_to_an_evaluated_checkpoint(name, tmp_path):
     model = published.experiment.model
     assert config["model"]["encoders"] == list(model.encoders)
     assert config["model"]["width"] == model.width
+    defaults = parse(["train", "--dataset", spec]).experiment.model
+    assert defaults == model
+    if name not in FEWER_LAYERS:
+        assert config["model"]["depth"] == model.depth
     assert config["optimization"]["learning_rate"] == 1e-4
     assert config["evaluation"]["patience"] == 10
     assert 0 <= result["test"][result["metric"]][0] <= 1

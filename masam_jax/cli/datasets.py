@@ -99,7 +99,7 @@ def _list(command: ListDatasets, console: Console) -> int:
 
 def _prepare(dataset: DatasetSpec, command: PrepareDataset, console: Console) -> int:
     from masam_jax.data.description import describe_dataset
-    from masam_jax.data.prepare import open_builder, prepare_dataset
+    from masam_jax.data.prepare import open_builder, prepare_dataset, remove_leftovers
 
     name = write_dataset(dataset)
     if not is_published(dataset.name):
@@ -107,6 +107,7 @@ def _prepare(dataset: DatasetSpec, command: PrepareDataset, console: Console) ->
         return 0
     with user_errors():
         if not command.overwrite and open_builder(dataset, command.place).is_prepared:
+            remove_leftovers(dataset, command.place)
             data, _ = _open(dataset, command.place)
             # These options may ask for lists that it was prepared without.
             data.split(seed=0)

@@ -55,7 +55,8 @@ def prepare_dataset(
       source: directory of its own files; `default_source` when None.
       threads: decoding threads.
       strict: whether a damaged sample ends the build.
-      overwrite: whether what is prepared already is replaced; it stays if this is stopped or fails.
+      overwrite: whether what is prepared already is replaced; it stays if this is stopped or fails,
+        and comes back with the next call if this is killed.
       progress: told of every sample.
 
     Raises:
@@ -66,12 +67,22 @@ def prepare_dataset(
     place = _place(kind, data_dir)
     if kind.NEEDS_SOURCE and source is None:
         source = default_source(dataset.name, data_dir)
+    if _put_back(place) and not overwrite:
+        return open_builder(dataset, data_dir)
     with _set_aside(place) if overwrite else contextlib.nullcontext():
         builder = open_builder(dataset, data_dir)
         if builder.is_prepared:
+            remove_leftovers(dataset, data_dir)
             raise ValueError(f"{dataset.name} is prepared already in {place}.")
         builder.prepare(source, strict=strict, threads=threads, progress=progress)
     return builder
+
+
+def remove_leftovers(dataset: DatasetSpec, data_dir: Path) -> None:
+    """Removes what is beside prepared data of a build that was killed when they were whole."""
+    place = _place(_kind(dataset.name), data_dir)
+    for leftover in (_aside(place), place.with_name(f"{place.name}.encoded")):
+        shutil.rmtree(leftover, ignore_errors=True)
 
 
 def _kind(name: str) -> type[PublishedBuilder]:
@@ -85,10 +96,22 @@ def _place(kind: type[PublishedBuilder], data_dir: Path) -> Path:
     return data_dir / kind.name / str(kind.VERSION)
 
 
+def _aside(place: Path) -> Path:
+    return place.with_name(f"{place.name}.replaced")
+
+
+def _put_back(place: Path) -> bool:
+    """Whether a copy was out of the way whose successor a killed build did not make."""
+    if place.exists() or not _aside(place).exists():
+        return False
+    _aside(place).rename(place)
+    return True
+
+
 @contextlib.contextmanager
 def _set_aside(place: Path) -> Iterator[None]:
     """Moves a prepared copy out of the way, and back if its successor is not made."""
-    aside = place.with_name(f"{place.name}.replaced")
+    aside = _aside(place)
     if place.exists():
         shutil.rmtree(aside, ignore_errors=True)
         place.rename(aside)

@@ -35,7 +35,7 @@ class Scenario:
         done, and the time between.
       kind: what kills of it are counted under.
       is_run: whether the directory is a run's; else the same command goes on there.
-      overwrites: whether the first command meets a finished run, which it overwrites.
+      overwrites: whether the first command meets what a whole one wrote, which it overwrites.
     """
 
     name: str
@@ -56,7 +56,7 @@ def _training(name: str, *words: str, where: str = "", overwrites: bool = False)
     )
 
 
-def _preparation(name: str) -> Scenario:
+def _preparation(name: str, overwrites: bool = False) -> Scenario:
     def words(path: Path) -> list[str]:
         source = path.parent / f"source of {name}"
         if not source.is_dir():
@@ -64,7 +64,8 @@ def _preparation(name: str) -> Scenario:
         places = ["--source", str(source), "--data-dir", str(path)]
         return ["datasets", "prepare", fixture_spec(name), *places]
 
-    return Scenario(f"datasets prepare {name}", words, kind="datasets prepare", is_run=False)
+    what = f"datasets prepare {name}" + " --overwrite" * overwrites
+    return Scenario(what, words, kind="datasets prepare", is_run=False, overwrites=overwrites)
 
 
 _COMPARISON = ("compare", "--methods", "late_fusion", "masam:rho=1,select=random", *RUN)
@@ -97,6 +98,7 @@ SCENARIOS = (
         *("--steps", "6", "--tune-seeds", "1"),
     ),
     *(_preparation(name) for name in ("ur_funny", "food101", "mimic_mortality")),
+    _preparation("adni", overwrites=True),
 )
 
 
@@ -190,7 +192,11 @@ def _going_on(scenario: Scenario, path: Path, draw: random.Random) -> list[str]:
 
 def _counted(scenario: Scenario, events: list[Event], moment: Moment) -> str:
     if not scenario.is_run:
-        return scenario.kind
+        paths = [event.path for event in events]
+        written = any("incomplete" in path for path in paths)
+        encoded = bool(paths) and ".encoded" in paths[-1]
+        what = "encoding" if encoded and events[-1].operation != "os.remove" else "writing"
+        return f"{scenario.kind}: {what if written else 'listing'}"
     return f"{scenario.kind}: {phase(events, moment.delay > 0)}"
 
 

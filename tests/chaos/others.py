@@ -2,6 +2,7 @@
 
 import random
 import shutil
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,18 +22,24 @@ def two_writers(programs: Programs, folder: Path, draw: random.Random) -> str:
     """A second process is refused while the first one writes, whose run ends as it would have."""
     path, whole = folder / "run", folder / "whole"
     seconds = programs.timed([*_WORDS, str(whole)])
-    programs.start([*_WORDS, str(path)])
-    with Programs(folder) as others:
+    place = folder / "others"
+    place.mkdir()
+    with Programs(place) as others:
+        programs.start([*_WORDS, str(path)])
         limit = time.monotonic() + 60
         while not (path / "config.json").is_file() and time.monotonic() < limit:
             time.sleep(0.01)
-        time.sleep(draw.uniform(0, seconds / 4))
-        codes = [others.run([*_WORDS, str(path), *more]) for more in ([], ["--overwrite"])]
+        time.sleep(draw.uniform(0, seconds / 8))
+        # Or it might be done before the others have begun.
+        programs.signal(signal.SIGSTOP)
+        more = ([], ["--resume"], ["--overwrite"])
+        codes = [others.run([*_WORDS, str(path), *each]) for each in more]
         said = others.said
+        programs.signal(signal.SIGCONT)
     first = programs.ended()
     if first != 0:
         return f"the first writer ended with {first}"
-    if codes != [2, 2]:
+    if codes != [2, 2, 2]:
         return f"the others ended with {codes}: {said[-200:]}"
     return ", ".join(differences(content(path), content(whole)))
 

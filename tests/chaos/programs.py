@@ -11,7 +11,6 @@ import dataclasses
 import io
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -72,10 +71,10 @@ class Programs:
         print(json.dumps(told), file=self._forking.stdin, flush=True)
         self._number = int(self._forking.stdout.readline())
 
-    def kill(self) -> None:
-        """Sends it SIGKILL; it may have ended by itself."""
+    def signal(self, number: int) -> None:
+        """Sends it a signal; it may have ended by itself."""
         # The process that forks reaps its child only when it is asked for the code.
-        os.kill(self._number, signal.SIGKILL)
+        os.kill(self._number, number)
 
     def ended(self) -> int:
         """Waits for its end: the exit code, negative for a signal."""

@@ -2,18 +2,20 @@
 
 import itertools
 import os
+import shutil
 import signal
 import time
 
 import pytest
 
+from masam_jax.cli.command_line import main
 from masam_jax.data.builders.av_digits import AvDigits
 from masam_jax.data.builders.crema_d import CremaD
 from masam_jax.data.builders.registry import default_source
 from masam_jax.data.damaged_media import DamagedMedia
 from masam_jax.data.dataset_spec import parse_dataset
 from masam_jax.data.prepare import open_builder, prepare_dataset
-from tests.data.builders.sources import make_any_source
+from tests.data.builders.sources import fixture_spec, make_any_source
 
 ADNI = parse_dataset("adni")
 
@@ -81,6 +83,62 @@ def test_the_old_copy_stays_where_the_new_one_is_not_made(tmp_path, source, monk
     with pytest.raises(KeyboardInterrupt):
         prepare_dataset(ADNI, tmp_path, source, overwrite=True)
     assert open_builder(ADNI, tmp_path).index.digest() == digest
+
+
+class _Killed(BaseException):
+    """Stands for SIGKILL: nothing of the program runs after it."""
+
+
+def _kill_where_removed(monkeypatch, ending):
+    """Kills a build when it is about to remove a directory whose name ends so."""
+    remove = shutil.rmtree
+
+    def deadly(path, *rest, **options):
+        if str(path).endswith(ending):
+            raise _Killed
+        remove(path, *rest, **options)
+
+    monkeypatch.setattr(shutil, "rmtree", deadly)
+
+
+@pytest.mark.parametrize("again", ["prepare", "command line", "overwrite"])
+def test_a_build_that_was_killed_when_its_data_were_whole_leaves_nothing(
+    tmp_path, monkeypatch, again
+):
+    source, place = tmp_path / "source", tmp_path / "food101" / "1.1.0"
+    make_any_source("food101", source)
+    spec = fixture_spec("food101")
+    food101 = parse_dataset(spec)
+    with monkeypatch.context() as patch:
+        _kill_where_removed(patch, "1.1.0.encoded")
+        with pytest.raises(_Killed):
+            prepare_dataset(food101, tmp_path, source)
+    assert {path.name for path in place.parent.iterdir()} == {"1.1.0", "1.1.0.encoded"}
+    if again == "prepare":
+        with pytest.raises(ValueError, match="food101 is prepared already"):
+            prepare_dataset(food101, tmp_path, source)
+    elif again == "overwrite":
+        prepare_dataset(food101, tmp_path, source, overwrite=True)
+    else:
+        words = ["datasets", "prepare", spec, "--source", str(source)]
+        assert main([*words, "--data-dir", str(tmp_path)]) == 0
+    assert [path.name for path in place.parent.iterdir()] == ["1.1.0"]
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_copy_that_was_being_replaced_by_a_killed_build_comes_back(
+    tmp_path, source, monkeypatch, overwrite
+):
+    place = tmp_path / "adni" / "1.0.0"
+    prepare_dataset(ADNI, tmp_path, source)
+    (place / "trace").touch()
+    # As a kill leaves them: nothing is moved back.
+    place.rename(place.with_name("1.0.0.replaced"))
+    assert not open_builder(ADNI, tmp_path).is_prepared
+    builder = prepare_dataset(ADNI, tmp_path, source, overwrite=overwrite)
+    assert builder.is_prepared
+    assert (place / "trace").exists() is not overwrite
+    assert [path.name for path in place.parent.iterdir()] == ["1.0.0"]
 
 
 def test_overwriting_mends_a_damaged_copy(tmp_path, source):

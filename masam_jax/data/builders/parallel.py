@@ -62,7 +62,8 @@ def encode_in_order(
 class EncodedCache:
     """Examples on disk, so that a build that was stopped goes on where it was.
 
-    An example is found again only if the record's files have the size and the time they had.
+    An example is found again only if the record's files, and those in its folders, have the size
+    and the time they had.
     """
 
     def __init__(self, directory: Path, encode: Encode) -> None:
@@ -93,9 +94,13 @@ def _fingerprint(record: Record) -> str:
     parts = [record.key]
     for name, value in sorted(record.source.items()):
         parts.append(f"{name}={value}")
-        if isinstance(value, Path) and value.is_file():
-            status = value.stat()
-            parts.append(f"{status.st_size}:{status.st_mtime_ns}")
+        if not isinstance(value, Path):
+            continue
+        # A folder is one of frames.
+        for file in sorted(value.iterdir()) if value.is_dir() else [value]:
+            if file.is_file():
+                status = file.stat()
+                parts.append(f"{file.name}:{status.st_size}:{status.st_mtime_ns}")
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 

@@ -143,6 +143,23 @@ def test_what_is_remembered_belongs_to_the_record_and_its_files(tmp_path):
     assert calls == ["a", "a", "b", "a"]
 
 
+def test_what_is_remembered_belongs_to_the_files_in_a_folder(tmp_path):
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    (frames / "1.png").write_text("one")
+
+    def encode(record):
+        return {"size": sum(len(x.read_text()) for x in record.source["frames"].iterdir())}
+
+    cache = EncodedCache(tmp_path / "cache", encode)
+    record = Record("a", "train", 0, {"frames": frames})
+    assert cache(record)["size"] == 3
+    (frames / "2.png").write_text("more")
+    assert cache(record)["size"] == 7
+    (frames / "1.png").write_text("other")
+    assert cache(record)["size"] == 9
+
+
 def test_damage_is_not_remembered(tmp_path):
     def encode(record):
         raise DamagedMedia(record.key)
