@@ -51,11 +51,13 @@ class Moment:
     Attributes:
       event: it counts what it is about to do; at this one.
       delay: seconds after it; 0 for before it is done.
+      calls: or so many calls and returns of functions after it, where a file is half written.
       renamed: or, whatever the count: when what was renamed so is in its place.
     """
 
     event: int = -1
     delay: float = 0.0
+    calls: int = 0
     renamed: str = ""
 
 
@@ -83,12 +85,28 @@ def watch(below: Path, log: Path, moment: Moment | None) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         if operation == "os.rename" and path == os.path.join(place, moment.renamed):
             renaming = threading.get_ident()
-        if number == moment.event:
-            if moment.delay == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
+        if number != moment.event:
+            return
+        if moment.delay > 0:
             threading.Timer(moment.delay, os.kill, (os.getpid(), signal.SIGKILL)).start()
+        elif moment.calls > 0:
+            sys.setprofile(_Countdown(moment.calls))
+        else:
+            os.kill(os.getpid(), signal.SIGKILL)
 
     sys.addaudithook(hook)
+
+
+class _Countdown:
+    """Told of calls and returns in one thread; at the last of them, the process dies."""
+
+    def __init__(self, calls: int) -> None:
+        self._left = calls
+
+    def __call__(self, *told: object) -> None:
+        self._left -= 1
+        if self._left <= 0:
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 def read_events(log: Path) -> list[Event]:
@@ -109,11 +127,11 @@ def draw_moment(
       where: a part of the paths of those that may be chosen; by default also any other moment.
 
     Returns:
-      One of the events, or a time between two: each is as probable.
+      One of the events, or some calls after it, or a time between two.
     """
     among = [number for number, event in enumerate(events) if where in event.path]
     if where or draw.random() < 0.5:
-        return Moment(draw.choice(among))
+        return Moment(draw.choice(among), calls=draw.choice((0, draw.randint(1, 12))))
     when = draw.uniform(events[0].seconds, seconds)
     last = max(number for number, event in enumerate(events) if event.seconds <= when)
     return Moment(last, max(when - events[last].seconds, 1e-3))

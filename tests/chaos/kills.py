@@ -197,7 +197,7 @@ def _counted(scenario: Scenario, events: list[Event], moment: Moment) -> str:
         encoded = bool(paths) and ".encoded" in paths[-1]
         what = "encoding" if encoded and events[-1].operation != "os.remove" else "writing"
         return f"{scenario.kind}: {what if written else 'listing'}"
-    return f"{scenario.kind}: {phase(events, moment.delay > 0)}"
+    return f"{scenario.kind}: {phase(events, moment.delay + moment.calls > 0)}"
 
 
 _PHASES = (

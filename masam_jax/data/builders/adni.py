@@ -115,7 +115,8 @@ else VISCODE; 'sc' and 'scmri' are the scan of the baseline visit, 'bl'. Join th
 RID and that visit, keeping every row of ADNIMERGE, one row a visit. Columns: RID, VISCODE ('bl',
 'm06', ...), DX, the 43 of TABULAR and the 185 of MRI (masam_jax/data/builders/adni_table.py);
 others are ignored. A UCSF column may carry its table's name: ST101SV, or
-ST101SV_UCSFFSX_11_02_15_UCSFFSX51_08_01_16. Missing values are empty or NA."""
+ST101SV_UCSFFSX_11_02_15_UCSFFSX51_08_01_16. Missing values are empty or NA. A table of the TADPOLE
+challenge (TADPOLE_D1_D2.csv) will not do: it lacks columns, and is refused with their names."""
 
     @property
     def columns(self) -> Mapping[str, tuple[str, ...]]:

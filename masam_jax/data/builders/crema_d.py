@@ -41,8 +41,8 @@ class CremaDOptions(Options):
     """Variants of CREMA-D.
 
     Attributes:
-      split: ``"published"``, by the lists ``train.csv`` and ``test.csv``, where each actor is on
-        both sides; ``"actor"``, where none is.
+      split: ``"published"``, by the lists, OGM-GE's or MLA's, where each actor is on both sides;
+        ``"actor"``, where none is.
       audio: ``"fbank"``, 128 mel filters; ``"stft"``, the log spectrogram of OGM-GE.
       frames: of the video, 1 to 3.
       pick: frames in training, ``"any"`` of the clip, or one of each of equal ``"segments"``.

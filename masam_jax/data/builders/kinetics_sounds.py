@@ -163,7 +163,7 @@ or below visual/train_imgs/Image-01-FPS/ and visual/test_imgs/Image-01-FPS/, wit
 the folder or in audio/, audio/train/ and audio/test/; and two or three lists:
   train.txt, test.txt, and val.txt where there is one
 whose lines are "playing_accordion/--abcdefghi_000012_000022.mp4" (the ending may be left out), or
-"--abcdefghi_000012_000022,10,8" (name, seconds, number of the class in alphabetical order), as in
+"--abcdefghi_000012_000022,10,7" (name, seconds, number of the class in alphabetical order), as in
 my_train.txt and my_test.txt of the OGM-GE release
 (https://github.com/GeWu-Lab/OGM-GE_CVPR2022, folder data/KineticSound), which may keep their names.
 

@@ -36,8 +36,9 @@ class MimicMortality(MimicBuilder):
 
     Metric: AUPRC of the K = 1 label. Published: late fusion .567, best previous .585 (MMPareto),
     MASAM .603. Lists: ``in-hospital-mortality``, stays of at least 48 hours; the label is
-    ``mortality_inunit`` of the table of stays. ``outcome="hospital"``: death in hospital,
-    ``y_true`` of the lists, as MedFuse has it; the authors' release takes ``icu_mortality``.
+    ``mortality_inunit`` of the table of stays, or ``icu_mortality`` of lists with folds of their
+    own, which the authors' release takes. ``outcome="hospital"``: death in hospital, ``y_true`` of
+    the lists, as MedFuse has it, or ``hospital_mortality``.
     """
 
     TITLE = "MIMIC-IV + CXR, mortality"
