@@ -12,6 +12,9 @@ from masam_jax.cli.printing import print_plain
 from masam_jax.training.classification_metrics import phrase
 from masam_jax.training.storage.listing import list_runs
 
+# Of one text out of a file that anybody may have written.
+_MOST_LETTERS = 500
+
 
 def execute_runs(command: Runs, console: Console) -> None:
     """Lists the runs below a directory.
@@ -30,18 +33,20 @@ def execute_runs(command: Runs, console: Console) -> None:
         score = formatting.DASH
         if run.score is not None:
             title, metric, values = run.score
-            score = f"{formatting.percent(summarize(values))} {phrase(metric)} ({title})"
+            score = (
+                f"{formatting.percent(summarize(values))} {phrase(metric)} ({_printable(title)})"
+            )
         cells = (
-            str(run.path),
-            "\n".join(run.methods),
-            run.dataset,
+            _printable(str(run.path)),
+            "\n".join(map(_printable, run.methods)),
+            _printable(run.dataset),
             str(run.seeds) if run.methods else "",
             f"{run.step}/{run.steps}" if run.methods else "",
             run.status,
             score,
         )
         # What a file holds is text, whatever it means to a terminal.
-        table.add_row(*(Text(_printable(cell)) for cell in cells))
+        table.add_row(*map(Text, cells))
     console.print(table)
     for run in runs:
         if run.reason:
@@ -49,4 +54,5 @@ def execute_runs(command: Runs, console: Console) -> None:
 
 
 def _printable(text: str) -> str:
-    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
+    shown = text if len(text) <= _MOST_LETTERS else f"{text[:_MOST_LETTERS]} …"
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in shown)

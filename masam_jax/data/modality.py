@@ -99,6 +99,8 @@ def check_modality(name: str, modality: Modality) -> None:
         1, a sample beyond 4 GiB, values that are no real numbers, or fixed statistics of another
         length, not finite, or with a std of 0 or less.
     """
+    if not isinstance(modality, Modality):
+        raise ValueError(f"{name} is a {type(modality).__name__}; a Modality is needed.")
     kind, shape = modality.kind, modality.shape
     if kind not in _AXES:
         raise ValueError(f"{name}: kind is {kind!r}; {', '.join(KINDS)} are accepted.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -40,12 +41,13 @@ def as_labels(labels: Any, num_classes: int) -> np.ndarray:
     if several and (array.shape[1] != num_classes or low < 0 or high > 1):
         raise ValueError(
             f"labels have shape {array.shape} and run from {low} to {high}; zeros and ones"
-            f" [N, {num_classes}] are needed."
+            f" [N, {num_classes}] are needed, or classes [N]."
         )
     if not several and (low < 0 or high >= num_classes):
         raise ValueError(
             f"labels run from {low} to {high}; with num_classes={num_classes} "
-            f"they must lie in 0..{num_classes - 1}."
+            f"they must lie in 0..{num_classes - 1}"
+            + ("; labels - 1 do." if low >= 1 and high == num_classes else ".")
         )
     return array
 
@@ -58,6 +60,8 @@ def _array(labels: Any) -> np.ndarray:
             "labels are lists of different lengths; for several labels of a row give zeros and"
             " ones [N, K], with a 1 at each label that it has."
         ) from error
+    if array.dtype == np.object_ and array.ndim:
+        array = _plain_objects(array)
     if array.dtype.kind in "USO":
         raise ValueError(
             f"labels have dtype {array.dtype}; integers are needed, of names"
@@ -66,11 +70,28 @@ def _array(labels: Any) -> np.ndarray:
     return array
 
 
+def _plain_objects(array: np.ndarray) -> np.ndarray:
+    """Numbers that came as Python's objects, as from a table, as an array of numbers."""
+    values = array.ravel().tolist()
+    if any(value is None for value in values):
+        row = next(i for i, value in enumerate(values) if value is None) // max(array[:1].size, 1)
+        raise ValueError(
+            f"labels have dtype object, and row {row} holds None; leave rows without a label out."
+        )
+    is_plain = all(isinstance(value, Real | np.bool_) for value in values)
+    return np.array(array.tolist()) if is_plain else array
+
+
 def _integers(array: np.ndarray) -> np.ndarray:
     if array.dtype == np.bool_ or np.issubdtype(array.dtype, np.integer):
         return array.astype(np.int64, copy=False)
     if not np.issubdtype(array.dtype, np.floating):
         raise ValueError(f"labels have dtype {array.dtype}; integers are needed.")
+    if array.ndim == 2 and not np.isin(array, (0, 1)).all():
+        raise ValueError(
+            f"labels have shape {array.shape} and dtype {array.dtype}, and some are neither 0 nor"
+            " 1; of probabilities, labels.argmax(axis=1) is the most likely class."
+        )
     if array.ndim == 2:
         raise ValueError(
             f"labels have shape {array.shape} and dtype {array.dtype}, and could be one class or"
@@ -78,8 +99,11 @@ def _integers(array: np.ndarray) -> np.ndarray:
             " others."
         )
     # Neither NaN nor infinity is equal to itself rounded, or small.
-    if not (np.all(np.rint(array) == array) and np.all(np.abs(array) < 2**31)):
+    is_class = (np.rint(array) == array) & (np.abs(array) < 2**31)
+    if not is_class.all():
+        row = int(np.argmin(is_class))
         raise ValueError(
-            f"labels have dtype {array.dtype}, and some are no whole numbers; classes are needed."
+            f"labels have dtype {array.dtype}, and some are no whole numbers, {array[row]:g} in row"
+            f" {row} for one; leave rows without a label out."
         )
     return array.astype(np.int64)

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from masam_jax.config import CorruptionConfig, OutputConfig
+from masam_jax.config.errors import RunError
 from masam_jax.methods import BoundMethod
 from masam_jax.training.interrupt import InterruptedRun, InterruptRequest
 from masam_jax.training.linear_probes import LinearProbes
@@ -53,10 +54,7 @@ def execute(
     ):
         path, alone = directory.path, plan.baseline is None
         places = [path if alone else path / "methods" / m.slug for m in plan.methods]
-        finished = [
-            read_sealed_json(place / "result.json") if (place / "result.json").is_file() else None
-            for place in places
-        ]
+        finished = [_read_result(place / "result.json") for place in places]
         barrier("finished methods")
         if is_primary():
             _write_surroundings(path, plan.problem, command)
@@ -116,3 +114,15 @@ def _write_surroundings(path: Path, problem: Problem, command: list[str]) -> Non
             dict(zip(seeds, problem.corruption.flipped, strict=True)),
             problem.corruption.present,
         )
+
+
+def _read_result(path: Path) -> dict[str, Any] | None:
+    """A finished method's result; None for one that is not finished."""
+    if not path.is_file():
+        return None
+    try:
+        return read_sealed_json(path)
+    except RunError as error:
+        raise RunError(
+            f"{error}; once it is deleted, --resume makes it from the last checkpoint"
+        ) from error

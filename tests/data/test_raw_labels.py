@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from masam_jax.data import MultimodalData
 from masam_jax.data.raw_labels import as_labels
 
 
@@ -47,3 +48,30 @@ def test_what_is_plain_is_read(labels, classes, found):
 def test_what_is_not_is_refused_with_the_cure(labels, classes, message):
     with pytest.raises(ValueError, match=message):
         as_labels(labels, classes)
+
+
+@pytest.mark.parametrize(
+    ("labels", "cure"),
+    [
+        (np.eye(3)[[0, 1, 2]] * 0.9 + 0.03, r"neither 0 nor 1; of probabilities, labels\.argmax"),
+        ([0, 1, None, 2], r"row 2 holds None; leave rows"),
+        ([[0, 1, 0], [1, None, 0]], r"row 1 holds None"),
+        ([0.0, 1.0, np.nan], r"some are no whole numbers, nan in row 2 for one; leave rows"),
+        ([np.inf, 1.0], r"inf in row 0"),
+        ([1, 2, 3], r"0\.\.2; labels - 1 do\."),
+        ([[0, 1, 2]], r"or classes \[N\]"),
+    ],
+)
+def test_the_cure_fits_what_was_found(labels, cure):
+    with pytest.raises(ValueError, match=cure):
+        as_labels(labels, 3)
+
+
+def test_numbers_that_came_as_objects_are_numbers():
+    labels = as_labels(np.array([0, 2, np.int64(1), True], object), 3)
+    np.testing.assert_array_equal(labels, [0, 2, 1, 1])
+
+
+def test_specs_are_modalities():
+    with pytest.raises(ValueError, match=r"specs\['a'\] is a NoneType; a Modality is needed"):
+        MultimodalData("toy", {"a": np.ones((2, 3))}, [0, 1], 2, specs={"a": None})

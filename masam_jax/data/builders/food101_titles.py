@@ -67,7 +67,7 @@ def read_titles(path: Path, classes: Collection[str]) -> tuple[list[TitleLine], 
             if at > first:
                 spanning.append(first)
         image, title, kind = cells
-        if title.startswith('"') and not _is_quoted(title):
+        if title.startswith('"') and not _is_quoted(title) and title.count('"') % 2:
             unclosed.append(first)
         rows.append(TitleLine(_plain(image), _plain(title), _plain(kind), first))
     warnings = []

@@ -53,7 +53,7 @@ def list_runs(root: Path) -> list[RunSummary]:
     found = []
     for directory, subdirectories, files in os.walk(root):
         subdirectories.sort()
-        if "config.json" not in files:
+        if "config.json" not in [*files, *subdirectories]:
             continue
         path = Path(directory)
         try:

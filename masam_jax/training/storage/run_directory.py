@@ -136,9 +136,14 @@ def read_config(path: Path) -> dict[str, Any]:
     """
     if not path.is_dir():
         raise RunError(f"{path} is no directory; expected a run directory")
+    if (path / _CONFIG).exists() and not (path / _CONFIG).is_file():
+        raise RunError(f"{path} is not a run directory of masam_jax: its {_CONFIG} is no file")
     if not (path / _CONFIG).is_file():
         raise RunError(f"{path} is not a run directory of masam_jax: it has no {_CONFIG}")
-    config = read_json(path / _CONFIG)
+    try:
+        config = read_json(path / _CONFIG)
+    except RunError as error:
+        raise RunError(f"{error}; --overwrite starts the run again") from error
     if config.get("format") != FORMAT:
         raise RunError(
             f"{path} is not a run directory of masam_jax: its {_CONFIG} has format"

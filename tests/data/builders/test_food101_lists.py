@@ -197,6 +197,14 @@ def test_one_image_a_line_whatever_the_quotes(tmp_path):
     assert "the first is in line 2" in warning
 
 
+def test_a_word_in_quotes_opens_nothing(tmp_path):
+    path = tmp_path / "titles.csv"
+    path.write_text('a.jpg,"Best" pho,pho\nb.jpg,Plain,pho\n')
+    rows, warnings = read_titles(path, ["pho"])
+    assert [row.title for row in rows] == ['"Best" pho', "Plain"]
+    assert not warnings
+
+
 def test_a_title_that_spans_lines_is_joined_and_reported(tmp_path):
     titles = TITLES + 'pho_4.jpg,"A title\nof three\nlines, really",pho\npho_5.jpg,Last,pho\n'
     listing = _with_titles(tmp_path / "source", titles)

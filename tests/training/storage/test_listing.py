@@ -68,6 +68,13 @@ def test_a_damaged_configuration_is_listed_with_its_reason(tmp_path, name):
     assert (third.status, third.reason) == ("interrupted", "")
 
 
+def test_a_directory_in_the_place_of_a_configuration(tmp_path):
+    (tmp_path / "a" / "config.json").mkdir(parents=True)
+    (found,) = list_runs(tmp_path)
+    assert found.status == "damaged"
+    assert "its config.json is no file" in found.reason
+
+
 @pytest.mark.parametrize(
     "result",
     [[1], {}, {**RESULT, "metric": 3}, {**RESULT, "test": 3}, {**RESULT, "test": {"accuracy": []}}],
