@@ -61,8 +61,7 @@ class MultimodalData:
     Raises:
       ValueError: for no modality, a modality named ``"other"`` or with a ``/`` in its name, arrays
         whose numbers of rows differ, or whose shape does not say what they are, non-finite
-        features, labels out of range, rows present of a modality that there is not, or a row that
-        has none.
+        features, labels out of range, or rows present of a modality that there is not.
 
     Examples:
       >>> import numpy as np
@@ -200,8 +199,7 @@ class MultimodalData:
         """The same rows seen through some of the modalities only.
 
         Raises:
-          ValueError: for an unknown modality (with the nearest name), none at all, or rows that
-            have none of these.
+          ValueError: for an unknown modality (with the nearest name), or none at all.
         """
         chosen = tuple(modalities)
         for modality in chosen:
@@ -345,13 +343,6 @@ def _validated_present(
     if all(found.all() for found in given.values()):
         return {}
     everywhere = np.ones(rows, np.bool_)
-    lacking = ~np.any([given.get(m, everywhere) for m in features], axis=0)
-    if lacking.any():
-        raise ValueError(
-            f"present says that {np.count_nonzero(lacking)} of {rows} rows have none of the"
-            f" modalities {sorted(features)}, row {np.argmax(lacking)} for one; leave such rows"
-            " out."
-        )
     return {m: _read_only(given.get(m, everywhere), np.dtype(np.bool_)) for m in features}
 
 

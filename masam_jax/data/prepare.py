@@ -68,6 +68,7 @@ def prepare_dataset(
     if kind.NEEDS_SOURCE and source is None:
         source = default_source(dataset.name, data_dir)
     if _put_back(place) and not overwrite:
+        remove_leftovers(dataset, data_dir)
         return open_builder(dataset, data_dir)
     with _set_aside(place) if overwrite else contextlib.nullcontext():
         builder = open_builder(dataset, data_dir)
@@ -81,7 +82,8 @@ def prepare_dataset(
 def remove_leftovers(dataset: DatasetSpec, data_dir: Path) -> None:
     """Removes what is beside prepared data of a build that was killed when they were whole."""
     place = _place(_kind(dataset.name), data_dir)
-    for leftover in (_aside(place), place.with_name(f"{place.name}.encoded")):
+    unfinished = place.parent.glob("incomplete.*")
+    for leftover in (_aside(place), place.with_name(f"{place.name}.encoded"), *unfinished):
         shutil.rmtree(leftover, ignore_errors=True)
 
 

@@ -138,7 +138,9 @@ def _plan(
             prepare_if_needed(experiment.data.dataset, inputs, report)
         barrier("prepared data")
         problem = build_problem(experiment, make_placement, inputs=inputs)
-        warnings = scarce_modalities(problem.opened, np.unique(problem.indices("train")))
+        warnings = scarce_modalities(
+            problem.opened, np.unique(np.concatenate([part.train for part in problem.splits]))
+        )
         tasks = tuple(Task(problem, method) for method in methods)
         for task in tasks:
             try:

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from tests.chaos.corruptions import CORRUPTIONS, corrupt, flip
+from tests.chaos.corruptions import CORRUPTIONS, Victims, corrupt, flip
 from tests.chaos.kills import SCENARIOS, attack
 from tests.chaos.programs import Programs
 
@@ -19,11 +19,9 @@ def test_a_killed_run_and_damaged_checkpoints(tmp_path):
         killed = attack(programs, scenario, tmp_path / "kills", draw, kills=1)
         assert killed.losses == []
         assert killed.survived == killed.tried >= 1
-        run = tmp_path / "kills" / "whole"
-        predicted = tmp_path / "kills" / "expected"
-        assert programs.run(["predict", str(run), str(predicted)]) == 0
+        victims = Victims(programs, tmp_path / "flips")
         for corruption in CORRUPTIONS[:2]:
-            found = corrupt(programs, corruption, run, predicted.read_bytes(), draw, count=1)
+            found = corrupt(programs, corruption, victims, draw, count=1)
             assert (found.made, found.noticed, found.silent) == (1, 1, [])
 
 

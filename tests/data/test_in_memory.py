@@ -115,19 +115,6 @@ def test_rows_of_several_labels_are_split_at_random():
         data.split(seed=1)
 
 
-def test_a_row_that_has_nothing_is_refused():
-    has = np.array([True, False, True, True])
-    has[2] = False
-    absent = r"1 of 4 rows have none of the modalities \['a', 'b'\], row 2 for one; leave such rows"
-    with pytest.raises(ValueError, match=absent):
-        _data(present={"a": has, "b": np.array([True, True, False, True])})
-    _data(present={"a": has, "b": ~has})
-    has[2] = True
-    # Of the other modality alone nothing would be left.
-    with pytest.raises(ValueError, match=r"none of the modalities \['b'\], row 1 for one"):
-        _data(present={"b": has}).select(["b"])
-
-
 def test_rows_present_are_of_every_modality_or_none():
     has = np.array([True, False, True, True])
     data = _data(present={"b": has})
@@ -137,6 +124,7 @@ def test_rows_present_are_of_every_modality_or_none():
     assert data.present["a"].all()
     with pytest.raises(ValueError, match="read-only"):
         data.present["b"][0] = False
+    assert data.select(["b"]).has_missing
     for nothing_lacks in (data.select(["a"]), _data(present={"a": np.ones(4, bool)}), _data()):
         assert not nothing_lacks.has_missing
         assert nothing_lacks.present == {}

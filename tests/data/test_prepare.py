@@ -132,8 +132,9 @@ def test_a_copy_that_was_being_replaced_by_a_killed_build_comes_back(
     place = tmp_path / "adni" / "1.0.0"
     prepare_dataset(ADNI, tmp_path, source)
     (place / "trace").touch()
-    # As a kill leaves them: nothing is moved back.
+    # As a kill leaves them: nothing is moved back, and what TFDS was writing stays.
     place.rename(place.with_name("1.0.0.replaced"))
+    place.with_name("incomplete.ABCDEF_1.0.0").mkdir()
     assert not open_builder(ADNI, tmp_path).is_prepared
     builder = prepare_dataset(ADNI, tmp_path, source, overwrite=overwrite)
     assert builder.is_prepared

@@ -2,6 +2,7 @@
 
 import itertools
 import multiprocessing
+import time
 
 import chex
 import jax
@@ -65,6 +66,10 @@ def test_threads_change_nothing(food, indices, expected, threads, ahead):
 def test_processes_change_nothing_and_end(food, indices, expected, workers):
     before = set(multiprocessing.active_children())
     _assert_equal(_take(food, indices, 6, ahead=ReadAhead(workers, 2, 2)), expected)
+    # Where the machine is busy, they take a while to end.
+    deadline = time.monotonic() + 60
+    while set(multiprocessing.active_children()) != before and time.monotonic() < deadline:
+        time.sleep(0.1)
     assert set(multiprocessing.active_children()) == before
 
 
