@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 import subprocess
 import sys
 import tomllib
@@ -135,6 +136,25 @@ def test_a_room_without_its_packages_says_what_to_install(module, room, package,
         f"ModuleNotFoundError: masam_jax.{room} needs the package {package}:"
         f" pip install '.[{extras}]' in a clone of masam_jax, which is on no package index yet"
     )
+
+
+def test_comparing_needs_the_packages_of_train_and_analysis_alone():
+    """Methods of a tuning are read from its file, without the package that searched for them."""
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+    extras = {
+        name: {re.split(r"[>\[]", line)[0].replace("-", "_") for line in lines}
+        for name, lines in project["optional-dependencies"].items()
+    }
+    others = extras["tune"] | extras["data"] | extras["weights"]
+    brought_by_them = {"array_record", "importlib_resources", "pillow"}  # of Grain, Matplotlib
+    blocked = sorted(others - extras["train"] - extras["analysis"] - brought_by_them)
+    assert {"optuna", "sqlalchemy", "pandas", "safetensors"} <= set(blocked)
+    program = (
+        f"import sys\nfor name in {blocked}: sys.modules[name] = None\n"
+        "import masam_jax.cli.command_line, masam_jax.cli.method_list, masam_jax.cli.train"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_hints_name_extras_that_there_are():

@@ -9,21 +9,24 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import optuna
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
-from optuna.storages import RDBStorage
-from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy.exc import SQLAlchemyError
-
 from masam_jax.config.errors import RunError
+from masam_jax.core.extras import needs
 from masam_jax.methods import BoundMethod, Choice, Integers, LogUniform, Search
 from masam_jax.training.loop import OnEvaluation
 from masam_jax.tuning.search_space import SearchSpace
+
+# Here, not for the whole folder: who compares methods reads `best_file` without Optuna.
+with needs("masam_jax.tuning", "train", "tune"):
+    import optuna
+    from optuna.distributions import (
+        BaseDistribution,
+        CategoricalDistribution,
+        FloatDistribution,
+        IntDistribution,
+    )
+    from optuna.storages import RDBStorage
+    from optuna.trial import FrozenTrial, TrialState
+    from sqlalchemy.exc import SQLAlchemyError
 
 # Trials that are drawn at random, and trials that no other is pruned before.
 _STARTUP = 4

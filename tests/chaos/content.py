@@ -38,13 +38,13 @@ def content(path: Path) -> dict[str, Any]:
         if "checkpoints/" in name:
             continue
         if file.name in ("result.json", "results.json"):
-            found[name] = _without_times(json.loads(file.read_text()))
+            found[name] = without_times(json.loads(file.read_text()))
         elif file.name == "study.db":
             with contextlib.closing(sqlite3.connect(file)) as database:
                 found[name] = database.execute(_TRIALS).fetchall()
         elif file.name == "table.csv":
             with file.open(newline="") as lines:
-                found[name] = [_without_times(row) for row in csv.DictReader(lines)]
+                found[name] = [without_times(row) for row in csv.DictReader(lines)]
         elif file.name in ("report.html", "table.md", "table.tex"):
             found[name] = "is there" if file.stat().st_size else "is empty"  # They show seconds.
         else:
@@ -55,10 +55,10 @@ def content(path: Path) -> dict[str, Any]:
         # Names of any kind: what a killed session left there is a difference.
         found[f"{place}: steps"] = steps
         arrays = {
-            f"{step}: {name}": array
+            f"{step}: {name}": array.tobytes()
             for step in steps
             if step.isdecimal()
-            for name, array in _arrays(folder / step).items()
+            for name, array in checkpoint_arrays(folder / step).items()
         }
         found |= {f"{place} {name}": array for name, array in arrays.items()}
     return found
@@ -71,15 +71,16 @@ def differences(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
     )
 
 
-def _without_times(value: Any) -> Any:
+def without_times(value: Any) -> Any:
+    """JSON without what differs between runs that are equal: seconds, and digests of these."""
     if isinstance(value, dict):
-        # The digest is of these too.
         kept = {k: v for k, v in value.items() if "second" not in k and k != "sha256"}
-        return {k: _without_times(v) for k, v in kept.items()}
-    return [_without_times(item) for item in value] if isinstance(value, list) else value
+        return {k: without_times(v) for k, v in kept.items()}
+    return [without_times(item) for item in value] if isinstance(value, list) else value
 
 
-def _arrays(path: Path) -> dict[str, bytes]:
+def checkpoint_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Every array of a checkpoint, whatever devices wrote it."""
     local = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     with ocp.StandardCheckpointer() as checkpointer:
         metadata = checkpointer.metadata(path / "state").item_metadata.tree
@@ -88,4 +89,4 @@ def _arrays(path: Path) -> dict[str, bytes]:
         )
         restored = checkpointer.restore(path / "state", target)
     leaves = jax.tree_util.tree_leaves_with_path(restored)
-    return {jax.tree_util.keystr(name): np.asarray(leaf).tobytes() for name, leaf in leaves}
+    return {jax.tree_util.keystr(name): np.asarray(leaf) for name, leaf in leaves}

@@ -7,11 +7,10 @@ import subprocess
 import sys
 import time
 
-import jax
 import numpy as np
-import orbax.checkpoint as ocp
 import pytest
 
+from tests.chaos.content import checkpoint_arrays, without_times
 from tests.quick_compilation import child_environment
 
 OPTIONS = [
@@ -47,28 +46,13 @@ def _wait_for(condition, process, seconds=240):
 
 
 def _numbers(path):
-    def strip(content):
-        if isinstance(content, dict):
-            told = {k: v for k, v in content.items() if "second" not in k and k != "sha256"}
-            return {k: strip(v) for k, v in told.items()}
-        return [strip(item) for item in content] if isinstance(content, list) else content
-
-    return strip(json.loads(path.read_text()))
+    return without_times(json.loads(path.read_text()))
 
 
 def _arrays(place):
-    """Every array of the last checkpoint, whatever devices wrote it."""
+    """Those of the last checkpoint."""
     steps = [path for path in (place / "checkpoints").iterdir() if path.name.isdigit()]
-    last = max(steps, key=lambda path: int(path.name))
-    local = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-    with ocp.StandardCheckpointer() as checkpointer:
-        metadata = checkpointer.metadata(last / "state").item_metadata.tree
-        target = jax.tree.map(
-            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=local), metadata
-        )
-        restored = checkpointer.restore(last / "state", target)
-    leaves = jax.tree_util.tree_leaves_with_path(restored)
-    return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
+    return checkpoint_arrays(max(steps, key=lambda path: int(path.name)))
 
 
 def _assert_equal_runs(ours, theirs, slugs):

@@ -1,4 +1,4 @@
-"""MIMIC-IV with MIMIC-CXR: death in hospital."""
+"""MIMIC-IV with MIMIC-CXR: death in intensive care, or in hospital."""
 
 from __future__ import annotations
 

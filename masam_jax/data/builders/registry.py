@@ -29,7 +29,7 @@ BUILDERS: dict[str, Entry] = {
     "crema_d": Entry("crema_d:CremaD", "emotion (6) from speech and face"),
     "food101": Entry("food101:Food101", "dishes (101) from image and recipe text (UPMC)"),
     "kinetics_sounds": Entry("kinetics_sounds:KineticsSounds", "actions (31) from sound and video"),
-    "mimic_mortality": Entry("mimic_mortality:MimicMortality", "death in hospital, EHR and X-ray"),
+    "mimic_mortality": Entry("mimic_mortality:MimicMortality", "death in the ICU, EHR and X-ray"),
     "mimic_phenotype": Entry("mimic_phenotype:MimicPhenotype", "25 phenotypes, EHR and X-ray"),
     "ur_funny": Entry("ur_funny:UrFunny", "humour (2) from video, audio and text"),
 }
