@@ -81,6 +81,7 @@ class TuneOutput(OutputConfig):
     """Delete the tuning in that directory, and start again."""
     fall_back: tyro.conf.Suppress[bool] = False
     no_plots: tyro.conf.Suppress[bool] = False
+    loggers: tyro.conf.Suppress[tuple[str, ...]] = ()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -19,6 +19,9 @@ class OutputConfig:
     """Delete the run in that directory, and start again."""
     no_plots: bool = False
     """Leave out the PNG plots and the HTML report."""
+    loggers: tuple[str, ...] = ("tensorboard",)
+    """Where metrics go beside metrics.jsonl: tensorboard, csv, wandb, mlflow, or
+    package.module:function; not a part of what the numbers depend on."""
 
     def __post_init__(self) -> None:
         if self.resume and self.overwrite:

@@ -55,6 +55,7 @@ MISTAKES = {
     "train --steps 3 --epochs 2": "--steps 3 and --epochs 2 exclude each other; leave one",
     "train --coordinator-address x": "--coordinator-address 'x' is not host:port",
     "train --method masm": "unknown method 'masm'; did you mean 'masam'? (known: agm, ",
+    "train --loggers wndb": "unknown logger 'wndb'; did you mean 'wandb'? (known: csv, mlflow, ",
     "train --method zzz": "unknown method 'zzz' (known: agm, ",
     "train --method masam:roh=1": "method 'masam:roh=1': unknown option 'roh'; did you mean 'rho'?",
     "compare --methods masam masam": "method 'masam' is given twice; once is enough",
