@@ -12,7 +12,8 @@ class OutputConfig:
     output: str | None = None
     """Run directory; a new one under runs/, named by date and time, when None."""
     resume: bool = False
-    """Go on with the run in that directory, from its last checkpoint."""
+    """Go on with the run in that directory, from its last checkpoint; --resume DIRECTORY alone
+    takes the options that it was begun with."""
     fall_back: bool = False
     """With --resume: where the last checkpoint is damaged, go on from the last whole one."""
     overwrite: bool = False
