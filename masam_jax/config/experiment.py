@@ -26,7 +26,16 @@ def as_json(config: Any) -> dict[str, Any]:
 
 
 # Fields that are younger than the format of `config.json`, each with what was done before it.
-_YOUNGER: dict[str, dict[str, Any]] = {"evaluation": {"min_epochs": 0}}
+_YOUNGER: dict[str, dict[str, Any]] = {
+    "evaluation": {"min_epochs": 0},
+    "optimization": {
+        "optimizer": "adamw",
+        "momentum": 0.9,
+        "schedule": "constant",
+        "warmup": 0,
+        "clip_norm": None,
+    },
+}
 
 
 def completed(content: dict[str, Any]) -> dict[str, Any]:

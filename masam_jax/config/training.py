@@ -8,7 +8,7 @@ from masam_jax.core.specs import Options, option
 
 @dataclasses.dataclass(frozen=True)
 class OptimizationConfig(Options):
-    """AdamW, placed after the method's gradient transformation."""
+    """The optimizer, placed after the method's gradient transformation; AdamW unless named."""
 
     steps: int = option(600, "[1, inf)")
     """Optimizer steps; where a data set's settings count epochs, these take their place."""
@@ -17,9 +17,19 @@ class OptimizationConfig(Options):
     batch_size: int = option(100, "[1, inf)")
     """Samples in a batch, of one seed; at most the training samples."""
     learning_rate: float = option(5e-3, "[0, inf)")
-    """Learning rate, constant."""
+    """Learning rate; where a schedule or a warm-up changes it, the highest."""
     weight_decay: float = option(1e-4, "[0, inf)")
-    """Decoupled weight decay."""
+    """Weight decay: decoupled in adamw, lion and muon; added to the gradient in adam and sgd."""
+    optimizer: Literal["adamw", "adam", "sgd", "lion", "muon"] = "adamw"
+    """The optimizer, Optax's; muon for matrices, with AdamW for all other parameters."""
+    momentum: float = option(0.9, "[0, 1)")
+    """Momentum of sgd; 0 for none."""
+    schedule: Literal["constant", "cosine", "linear"] = "constant"
+    """The learning rate after the warm-up: constant, or falling to 0 at the end of the run."""
+    warmup: int = option(0, "[0, inf)")
+    """Steps in which the learning rate rises to its height, linearly; 0 for none."""
+    clip_norm: float | None = option(None, "(0, inf)")
+    """Largest norm of a gradient, over all parameters, after the method; None for any."""
 
 
 @dataclasses.dataclass(frozen=True)
