@@ -25,7 +25,8 @@ def as_json(config: Any) -> dict[str, Any]:
     return dataclasses.asdict(config)
 
 
-# Fields that are younger than the format of `config.json`, each with what was done before it.
+# Fields that are younger than the format of `config.json`, each with what was done before it, as
+# JSON has it.
 _YOUNGER: dict[str, dict[str, Any]] = {
     "evaluation": {"min_epochs": 0},
     "optimization": {
@@ -34,6 +35,8 @@ _YOUNGER: dict[str, dict[str, Any]] = {
         "schedule": "constant",
         "warmup": 0,
         "clip_norm": None,
+        "learning_rate_factor": [],
+        "freeze": [],
     },
 }
 

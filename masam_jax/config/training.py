@@ -3,7 +3,8 @@
 import dataclasses
 from typing import Literal
 
-from masam_jax.core.specs import Options, option
+from masam_jax.config.model import by_modality
+from masam_jax.core.specs import Options, check_number, option
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +31,33 @@ class OptimizationConfig(Options):
     """Steps in which the learning rate rises to its height, linearly; 0 for none."""
     clip_norm: float | None = option(None, "(0, inf)")
     """Largest norm of a gradient, over all parameters, after the method; None for any."""
+    learning_rate_factor: tuple[str, ...] = ()
+    """Factors of the learning rate of encoders, each as MODALITY=NUMBER."""
+    freeze: tuple[str, ...] = ()
+    """Modalities whose encoders stay as they start, with --weights for example; they run as in
+    evaluation."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        both = sorted(set(self.freeze) & set(self.factors))
+        if both:
+            raise ValueError(f"modality {both[0]!r} is in freeze and has a learning_rate_factor")
+
+    @property
+    def factors(self) -> dict[str, float]:
+        """Modality -> factor of its encoder's learning rate, where one is given.
+
+        Raises:
+          ValueError: (when made) an entry has another form, or its number is not above 0.
+        """
+        name, found = "learning_rate_factor", {}
+        for modality, text in by_modality(name, self.learning_rate_factor).items():
+            try:
+                found[modality] = float(text)
+            except ValueError:
+                raise ValueError(f"{name}: {modality}={text!r} is not a number") from None
+            check_number(f"{name}: {modality}", found[modality], "(0, inf)")
+        return found
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,12 +1,13 @@
 """The optimizer of a run, which takes the gradients that a method's transformation leaves."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
 import optax
 
 from masam_jax.config import OptimizationConfig
+from masam_jax.core.specs import unknown
 from masam_jax.training.by_partition import by_partition
 from masam_jax.training.learning_rate import learning_rate
 
@@ -23,7 +24,9 @@ def make_optimizer(
     *,
     by_modality: bool = False,
 ) -> optax.GradientTransformation:
-    """The optimizer that a configuration names: clipping first, then the base optimizer.
+    """The optimizer that a configuration names: clipping, the base optimizer, factors of its rate.
+
+    Frozen encoders count in no norm and have no updates.
 
     Args:
       config: the optimizer, its rates and schedule.
@@ -40,9 +43,34 @@ def make_optimizer(
     if by_modality:
         of_other = _base(config, learning_rate(config, steps, updates_per_step=len(modalities)))
         optimizer = by_partition(optimizer, labels, modalities, of_other=of_other)
-    if config.clip_norm is None:
-        return optimizer
-    return optax.chain(optax.clip_by_global_norm(config.clip_norm), optimizer)
+    parts = [optimizer]
+    if config.clip_norm is not None:
+        parts = [optax.clip_by_global_norm(config.clip_norm), *parts]
+    still = dict.fromkeys(config.freeze, optax.set_to_zero())
+    if (
+        still
+    ):  # Twice: momentum keeps nothing of their gradients, and weight decay does not move them.
+        parts = [_of_modalities(still, labels, modalities), *parts]
+    if still or config.factors:
+        scaled = {m: optax.scale(factor) for m, factor in config.factors.items()}
+        parts = [*parts, _of_modalities(still | scaled, labels, modalities)]
+    return optimizer if len(parts) == 1 else optax.chain(*parts)
+
+
+def check_modalities(config: OptimizationConfig, modalities: Sequence[str]) -> None:
+    """Raises ``ValueError`` for a frozen or scaled encoder of a modality that the data lack."""
+    for name, asked in (("freeze", config.freeze), ("learning_rate_factor", config.factors)):
+        for modality in asked:
+            if modality not in modalities:
+                raise ValueError(f"{name}: {unknown('modality', modality, modalities)}")
+
+
+def _of_modalities(
+    changes: Mapping[str, optax.GradientTransformation], labels: Any, modalities: Sequence[str]
+) -> optax.GradientTransformation:
+    """Changes the updates of some modalities' encoders, and leaves all others as they are."""
+    alike = dict.fromkeys((*modalities, "other"), optax.identity())
+    return optax.partition({**alike, **changes}, labels)
 
 
 def _base(config: OptimizationConfig, rate: float | optax.Schedule) -> optax.GradientTransformation:

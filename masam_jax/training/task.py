@@ -256,9 +256,13 @@ class Task:
 
     def _late_fusion(self, modalities: tuple[str, ...]) -> LateFusion | Callable[..., Any]:
         """Encoders and objective; the encoders' running statistics travel beside the features."""
-        network = self.network
+        network, frozen = self.network, self.problem.experiment.optimization.freeze
 
         def encode(modality: str, params: Any, step: StepInputs) -> Any:
+            if modality in frozen:
+                predicting = network.with_statistics(step.statistics)
+                features = predicting.encode(params, modality, step.batch.inputs[modality])
+                return {"features": jax.lax.stop_gradient(features), "statistics": {}}
             features, statistics = network.encode_training(
                 params, modality, step.batch.inputs[modality], step.statistics, step.key
             )

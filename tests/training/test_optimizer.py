@@ -10,10 +10,11 @@ import pytest
 
 from masam_jax.config import OptimizationConfig
 from masam_jax.methods import parse_method
-from masam_jax.training.optimizer import make_optimizer
+from masam_jax.training.batches import network_inputs
+from masam_jax.training.optimizer import check_modalities, make_optimizer
 from masam_jax.training.seed_step import SeedStep
 from masam_jax.training.state import init_state
-from masam_jax.training.task import Task
+from masam_jax.training.task import StepInputs, Task
 
 RATE, DECAY, MOMENTUM, STEPS = 0.1, 0.3, 0.8, 3
 LABELS = {"audio": {"kernel": "audio", "bias": "audio"}, "head": "other"}
@@ -196,3 +197,76 @@ def test_seeds_trained_together_are_those_trained_alone_under_muon(make_problem)
         together,
         alone,
     )
+
+
+def test_an_encoder_may_learn_slower(make_problem):
+    params, *gradients = _trees(1 + STEPS)
+    config = _config("adamw", learning_rate_factor=("audio=0.1",))
+    found = _final(make_optimizer(config, LABELS, ("audio",), STEPS), params, gradients)
+    slow = _final(
+        make_optimizer(_config("adamw", learning_rate=0.1 * RATE), LABELS, ("audio",), STEPS),
+        params,
+        gradients,
+    )
+    plain = _final(make_optimizer(_config(), LABELS, ("audio",), STEPS), params, gradients)
+    np.testing.assert_allclose(found["audio"]["kernel"], slow["audio"]["kernel"], rtol=1e-5)
+    assert np.array_equal(found["head"], plain["head"])
+
+
+@pytest.mark.parametrize("name", REFERENCES)
+def test_a_frozen_encoder_gets_no_update_and_counts_in_no_norm(name):
+    params, gradient = _trees(2)
+    config = _config(name, freeze=("audio",), clip_norm=0.5)
+    found = _final(make_optimizer(config, LABELS, ("audio",), 1), params, [gradient])
+    assert jax.tree.all(jax.tree.map(np.array_equal, found["audio"], params["audio"]))
+    head = {"head": params["head"]}, [{"head": gradient["head"]}]
+    alone = _final(
+        make_optimizer(_config(name, clip_norm=0.5), {"head": "other"}, ("audio",), 1), *head
+    )
+    np.testing.assert_allclose(found["head"], alone["head"], rtol=1e-6)
+
+
+@pytest.mark.parametrize("spec", ["masam:rho=1,select=all", "sam", "info_reg", "mla"])
+def test_frozen_encoders_stay_under_every_kind_of_method(make_problem, spec):
+    problem = make_problem(2)
+    before, after = (_stepped(problem, spec, steps=n, freeze=("m0",)) for n in (0, 2))
+    frozen, trained = before["encoders"]["m0"], before["encoders"]["m1"]
+    assert jax.tree.all(jax.tree.map(np.array_equal, frozen, after["encoders"]["m0"]))
+    assert not jax.tree.all(jax.tree.map(np.array_equal, trained, after["encoders"]["m1"]))
+
+
+def test_frozen_encoders_have_no_gradient(make_problem):
+    problem = make_problem(1)
+    optimization = dataclasses.replace(problem.experiment.optimization, freeze=("m0",))
+    experiment = dataclasses.replace(problem.experiment, optimization=optimization)
+    task = Task(dataclasses.replace(problem, experiment=experiment), parse_method("late_fusion"))
+    state, first = init_state(task), lambda tree: jax.tree.map(lambda x: x[0], tree)
+    key = first(problem.seed_keys)
+    scales, batch = first((problem.statistics, task.batches.at(0)))
+    batch = network_inputs(experiment.corruption, "train", problem.resident, scales, batch, key)
+    step = StepInputs(batch, first(state.statistics), key, first(state.method_state))
+    _, gradients, signals = jax.jit(task.value_and_grad())(first(state.params), step)
+    for each in (gradients, signals["fusion_grads"], signals["unimodal_grads"]):
+        assert not any(leaf.any() for leaf in jax.tree.leaves(each["encoders"]["m0"]))
+        assert any(leaf.any() for leaf in jax.tree.leaves(each["encoders"]["m1"]))
+    assert any(leaf.any() for leaf in jax.tree.leaves(gradients["heads"]["m0"]))
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"freeze": ("m0",), "learning_rate_factor": ("m0=2",)}, "'m0' is in freeze and has a"),
+        ({"learning_rate_factor": ("m0",)}, "'m0' is not of the form MODALITY=VALUE"),
+        ({"learning_rate_factor": ("m0=fast",)}, "m0='fast' is not a number"),
+        ({"learning_rate_factor": ("m0=0",)}, "m0 must be a finite number > 0, got 0.0"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        OptimizationConfig(**options)
+
+
+@pytest.mark.parametrize("options", [{"freeze": ("m2",)}, {"learning_rate_factor": ("m2=1",)}])
+def test_modalities_that_the_data_lack_are_refused(options):
+    with pytest.raises(ValueError, match=r"unknown modality 'm2' \(known: m0, m1\)"):
+        check_modalities(OptimizationConfig(**options), ("m0", "m1"))
