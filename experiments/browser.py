@@ -53,6 +53,10 @@ class Browser:
         """What the body of a JavaScript function returns, as Python's own types."""
         return self._driver.execute_script(script)
 
+    def run_async(self, script: str) -> Any:
+        """What the script hands to the function that is its only argument, within 30 s."""
+        return self._driver.execute_async_script(script)
+
     def messages(self) -> list[str]:
         """Warnings and errors on the console since the page was opened, uncaught ones included."""
         log = self._driver.get_log("browser")

@@ -7,6 +7,7 @@ themselves, so that no script and no font is fetched for a formula.
 """
 
 import html
+import logging
 import posixpath
 import re
 from pathlib import Path
@@ -14,6 +15,9 @@ from typing import Any
 
 from latex2mathml.converter import convert
 from mkdocs.structure.files import File, Files
+
+# Below the logger whose warnings are errors of a strict build.
+_LOG = logging.getLogger("mkdocs.plugins.docs_site")
 
 ROOT = Path(__file__).parents[1]
 # Files of the root that are pages of the site, by their place there.
@@ -25,6 +29,13 @@ ROOT_PAGES = {
 # What is no prose: fenced blocks, lines of indented ones, and spans.
 _CODE = re.compile(r"(^```.*?^```$|^ {4}[^\n]*$|`[^`\n]+`(?!\]))", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"(!?)\[([^\]\n]+)\]\((?!https?://|#)([^)#\s]+)(#[^)\s]*)?\)")
+# Of LaTeX, in the place of those that the converter does not know.
+_OTHER_COMMANDS = {
+    r"\arg\max": r"\mathrm{arg\,max}",
+    r"\arg\min": r"\mathrm{arg\,min}",
+    "{aligned}": "{align*}",
+    r"\mathcal N": "𝒩",
+}
 _FORMULA = re.compile(
     r'<(?P<tag>span|div) class="arithmatex">\\[(\[](?P<latex>.*?)\\[)\]]</(?P=tag)>', re.DOTALL
 )
@@ -46,8 +57,8 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
 
 
 def on_page_content(content: str, **_: Any) -> str:
-    """Formulas, in the page's own text and in that of docstrings."""
-    return formulas_as_mathml(content)
+    """Formulas, in the page's own text and in that of docstrings; no line ends before a ±."""
+    return formulas_as_mathml(content).replace(" ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}")
 
 
 def site_links(markdown: str, source: str) -> str:
@@ -81,6 +92,13 @@ def formulas_as_mathml(text: str) -> str:
 
     def converted(match: re.Match[str]) -> str:
         display = "block" if match["tag"] == "div" else "inline"
-        return convert(html.unescape(match["latex"]).strip(), display=display)
+        latex = html.unescape(match["latex"]).strip()
+        for command, known in _OTHER_COMMANDS.items():
+            latex = latex.replace(command, known)
+        mathml = convert(latex, display=display)
+        # What the converter does not know it passes on as text.
+        if re.search(r">[^<]*(\\|&(?!#))", mathml):
+            _LOG.warning("a command of the formula is unknown: %s", latex)
+        return mathml
 
     return _FORMULA.sub(converted, text)
