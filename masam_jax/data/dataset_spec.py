@@ -14,6 +14,9 @@ from masam_jax.core.specs import (
 from masam_jax.data.builders.registry import BUILDERS, builder_class
 from masam_jax.data.shipped import SHIPPED
 
+# Stands in the place of a name of data that were given as arrays, which it cannot open.
+IN_MEMORY = "<in memory"
+
 
 class DatasetSpec(NamedTuple):
     """A data set and its variant.
@@ -83,6 +86,11 @@ def parse_dataset(spec: str) -> DatasetSpec:
       >>> name, options.dominance, options.samples
       ('synthetic', (4.0, 1.0), 400)
     """
+    if spec.startswith(IN_MEMORY):
+        raise ValueError(
+            f"the data {spec!r} were given to the run as arrays, in Python; give them again:"
+            " masam_jax.compare(data, ...), load_predictor(RUN).of_dataset(data)"
+        )
     name, text = cut_specification(spec)
     return DatasetSpec(name, read_options(options_of(name)(), text, f"dataset {spec!r}"))
 

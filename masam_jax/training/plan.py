@@ -12,6 +12,7 @@ import numpy as np
 from masam_jax.config import DistributionConfig, Experiment, InputConfig, as_json
 from masam_jax.config.errors import RunError, user_errors
 from masam_jax.data.builders.build_job import OnSample
+from masam_jax.data.on_disk import Data
 from masam_jax.data.presence import scarce_modalities
 from masam_jax.methods import BoundMethod
 from masam_jax.training.distribution import initialize, make_placement
@@ -63,6 +64,7 @@ def plan_training(
     distribution: DistributionConfig | None = None,
     inputs: InputConfig | None = None,
     report: OnSample | None = None,
+    data: Data | None = None,
 ) -> Plan:
     """Checks a run of one method.
 
@@ -72,11 +74,12 @@ def plan_training(
       distribution: the processes; this one alone when None.
       inputs: where data are, and how they are read.
       report: told how far data are that are prepared first.
+      data: the data set, where the configuration's name is not enough to open it.
 
     Raises:
       RunError: unknown data set or option, or values that do not fit each other.
     """
-    return _plan((method,), None, experiment, distribution, inputs, report)
+    return _plan((method,), None, experiment, distribution, inputs, report, data)
 
 
 def plan_comparison(
@@ -86,6 +89,7 @@ def plan_comparison(
     distribution: DistributionConfig | None = None,
     inputs: InputConfig | None = None,
     report: OnSample | None = None,
+    data: Data | None = None,
 ) -> Plan:
     """Checks a comparison.
 
@@ -97,6 +101,7 @@ def plan_comparison(
       distribution: likewise.
       inputs: likewise.
       report: likewise.
+      data: likewise.
 
     Raises:
       RunError: as `plan_training`; also a method given twice, or a baseline not among them.
@@ -107,7 +112,7 @@ def plan_comparison(
         plain = [method for method in methods if method.spec == "late_fusion"]
         tuned = [method for method in methods if method.name == "late_fusion"]
         baseline = [*plain, *tuned, *methods][0]
-    return _plan(methods, baseline, experiment, distribution, inputs, report)
+    return _plan(methods, baseline, experiment, distribution, inputs, report, data)
 
 
 def method_config(experiment: Experiment, method: BoundMethod) -> dict[str, Any]:
@@ -122,6 +127,7 @@ def _plan(
     distribution: DistributionConfig | None,
     inputs: InputConfig | None,
     report: OnSample | None,
+    data: Data | None,
 ) -> Plan:
     for index, method in enumerate(methods):
         if method in methods[:index]:
@@ -134,10 +140,10 @@ def _plan(
     initialize(distribution or DistributionConfig())
     with user_errors():
         inputs = InputConfig() if inputs is None else inputs
-        if is_primary():
+        if is_primary() and data is None:
             prepare_if_needed(experiment.data.dataset, inputs, report)
         barrier("prepared data")
-        problem = build_problem(experiment, make_placement, inputs=inputs)
+        problem = build_problem(experiment, make_placement, data, inputs)
         warnings = scarce_modalities(
             problem.opened, np.unique(np.concatenate([part.train for part in problem.splits]))
         )
