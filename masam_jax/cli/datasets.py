@@ -31,11 +31,13 @@ from masam_jax.data.dataset_spec import (
     DatasetSpec,
     MissingPackage,
     all_dataset_names,
+    is_own,
     is_published,
     options_of,
     parse_dataset,
     write_dataset,
 )
+from masam_jax.data.own.location import is_function
 
 if TYPE_CHECKING:
     from masam_jax.data.in_memory import MultimodalData
@@ -102,6 +104,9 @@ def _prepare(dataset: DatasetSpec, command: PrepareDataset, console: Console) ->
     from masam_jax.data.prepare import open_builder, prepare_dataset, remove_leftovers
 
     name = write_dataset(dataset)
+    if is_own(dataset.name):
+        print_plain(console, f"{name} is read where it is; there is nothing to prepare.")
+        return 0
     if not is_published(dataset.name):
         print_plain(console, f"{name} ships with the package; there is nothing to prepare.")
         return 0
@@ -141,6 +146,8 @@ def _describe(dataset: DatasetSpec, command: DescribeDataset, console: Console) 
 
 def _verify(dataset: DatasetSpec, command: VerifyDataset, console: Console, errors: Console) -> int:
     from masam_jax.data.description import describe_dataset
+    from masam_jax.data.in_memory import MultimodalData
+    from masam_jax.data.own.checks import suspicions
     from masam_jax.data.verification import verify_data
 
     try:
@@ -152,6 +159,8 @@ def _verify(dataset: DatasetSpec, command: VerifyDataset, console: Console, erro
 
     name = write_dataset(dataset)
     sheet = command.place / dataset.name / _SHEET
+    if is_own(dataset.name):
+        sheet = _beside(dataset.name) / _SHEET
     if command.sheet is not None:
         sheet = Path(command.sheet).expanduser()
     with user_errors():
@@ -174,6 +183,9 @@ def _verify(dataset: DatasetSpec, command: VerifyDataset, console: Console, erro
     if found.examples:
         write_contact_sheet(sheet, title, found, description.class_names, vocabulary)
         print_plain(console, f"written: {sheet}")
+    if isinstance(data, MultimodalData) and is_own(dataset.name):
+        for suspicion in suspicions(data, [data.split(seed=0)]):
+            print_plain(console, f"warning: {suspicion}")
     for problem in found.problems[:_NAMED]:
         print_plain(errors, f"{problem.key}: {problem.message}")
     if len(found.problems) > _NAMED:
@@ -187,14 +199,26 @@ def _verify(dataset: DatasetSpec, command: VerifyDataset, console: Console, erro
     return 1 if found.problems else 0
 
 
+def _beside(place: str) -> Path:
+    """The folder that data of one's own are in; the working directory for a function's."""
+    if is_function(place):
+        return Path()
+    path = Path(place).expanduser()
+    return path if path.is_dir() else path.parent
+
+
 def _open(
     dataset: DatasetSpec, data_dir: Path
 ) -> tuple["MultimodalData | PreparedData", tuple[str, ...]]:
     """The data, and the words of their tokens."""
     from masam_jax.data.on_disk import PreparedData
+    from masam_jax.data.own.opening import open_own
     from masam_jax.data.prepare import open_builder
     from masam_jax.data.shipped import load_dataset
 
+    if is_own(dataset.name):
+        own = open_own(dataset.name, dataset.options)
+        return own.data, own.vocabulary
     if not is_published(dataset.name):
         return load_dataset(dataset.name, dataset.options), ()
     builder = open_builder(dataset, data_dir)

@@ -6,7 +6,8 @@ import itertools
 from masam_jax.cli.commands import Compare, Train, Tune, default_command
 from masam_jax.cli.options import command_options
 from masam_jax.config import OptimizationConfig
-from masam_jax.config.published import settings_of
+from masam_jax.config.published import own_settings, settings_of
+from masam_jax.data.dataset_spec import is_own
 
 
 def default_of(kind: type, words: list[str]) -> Train | Compare | Tune | None:
@@ -16,7 +17,10 @@ def default_of(kind: type, words: list[str]) -> Train | Compare | Tune | None:
       kind: the command.
       words: after it; the data set among them.
     """
-    settings = settings_of(_dataset(words)) if kind in (Train, Compare, Tune) else None
+    if kind not in (Train, Compare, Tune):
+        return None
+    dataset = _dataset(words)
+    settings = own_settings(dataset) if is_own(dataset) else settings_of(dataset)
     if settings is None:
         return None
     default = default_command(kind, settings)

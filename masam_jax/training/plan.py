@@ -12,6 +12,9 @@ import numpy as np
 from masam_jax.config import DistributionConfig, Experiment, InputConfig, as_json
 from masam_jax.config.errors import RunError, user_errors
 from masam_jax.data.builders.build_job import OnSample
+from masam_jax.data.dataset_spec import is_own, pinned
+from masam_jax.data.in_memory import MultimodalData
+from masam_jax.data.own.checks import suspicions
 from masam_jax.data.presence import scarce_modalities
 from masam_jax.methods import BoundMethod
 from masam_jax.training.distribution import initialize, make_placement
@@ -134,6 +137,9 @@ def _plan(
     initialize(distribution or DistributionConfig())
     with user_errors():
         inputs = InputConfig() if inputs is None else inputs
+        # A run is resumed and evaluated from wherever.
+        data = dataclasses.replace(experiment.data, dataset=pinned(experiment.data.dataset))
+        experiment = dataclasses.replace(experiment, data=data)
         if is_primary():
             prepare_if_needed(experiment.data.dataset, inputs, report)
         barrier("prepared data")
@@ -141,6 +147,8 @@ def _plan(
         warnings = scarce_modalities(
             problem.opened, np.unique(np.concatenate([part.train for part in problem.splits]))
         )
+        if isinstance(problem.opened, MultimodalData) and is_own(data.dataset):
+            warnings += suspicions(problem.opened, problem.splits)
         tasks = tuple(Task(problem, method) for method in methods)
         for task in tasks:
             try:
