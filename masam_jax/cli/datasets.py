@@ -9,6 +9,7 @@ from rich.console import Console
 from masam_jax.cli.dataset_commands import (
     DatasetCommand,
     DescribeDataset,
+    GuessDataset,
     ListDatasets,
     PrepareDataset,
     VerifyDataset,
@@ -20,6 +21,7 @@ from masam_jax.cli.dataset_tables import (
     print_preparation,
     statistics_table,
 )
+from masam_jax.cli.own_datasets import guess_dataset, sheet_folder
 from masam_jax.cli.printing import print_plain
 from masam_jax.cli.sample_progress import SampleProgress
 from masam_jax.cli.terminable import terminable
@@ -37,7 +39,6 @@ from masam_jax.data.dataset_spec import (
     parse_dataset,
     write_dataset,
 )
-from masam_jax.data.own.location import is_function
 
 if TYPE_CHECKING:
     from masam_jax.data.in_memory import MultimodalData
@@ -64,6 +65,8 @@ def execute_datasets(command: DatasetCommand, console: Console, errors: Console)
     """
     if isinstance(command, ListDatasets):
         return _list(command, console)
+    if isinstance(command, GuessDataset):
+        return guess_dataset(command, console)
     with user_errors():
         dataset = parse_dataset(command.name)
     if isinstance(command, PrepareDataset):
@@ -160,7 +163,7 @@ def _verify(dataset: DatasetSpec, command: VerifyDataset, console: Console, erro
     name = write_dataset(dataset)
     sheet = command.place / dataset.name / _SHEET
     if is_own(dataset.name):
-        sheet = _beside(dataset.name) / _SHEET
+        sheet = sheet_folder(dataset.name) / _SHEET
     if command.sheet is not None:
         sheet = Path(command.sheet).expanduser()
     with user_errors():
@@ -197,14 +200,6 @@ def _verify(dataset: DatasetSpec, command: VerifyDataset, console: Console, erro
             " mend their files, then masam datasets prepare NAME --overwrite",
         )
     return 1 if found.problems else 0
-
-
-def _beside(place: str) -> Path:
-    """The folder that data of one's own are in; the working directory for a function's."""
-    if is_function(place):
-        return Path()
-    path = Path(place).expanduser()
-    return path if path.is_dir() else path.parent
 
 
 def _open(

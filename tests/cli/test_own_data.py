@@ -11,6 +11,7 @@ from masam_jax.cli.words import parse
 from masam_jax.config.published import own_settings
 from masam_jax.methods import parse_method
 from masam_jax.methods.masam import RELATIVE
+from tests.data.own.media_files import write_media
 from tests.data.own.small_files import WORDS, small_arrays, small_columns, write_csv
 
 TINY = ("--steps", "4", "--seeds", "1", "--batch-size", "8", "--width", "4", "--no-plots")
@@ -120,3 +121,39 @@ def test_info_and_verify(masam, tmp_path):
     assert "60 of 60 samples read" in output
     assert (tmp_path / "contact_sheet.png").is_file()
     assert masam("datasets", "prepare", "trees.csv:label=species")[0] == 0
+
+
+def test_describe_writes_what_train_then_reads(masam, tmp_path):
+    folder = tmp_path / "clips"
+    write_media(folder)
+    code, output, errors = masam("datasets", "describe", "clips", "--label", "species")
+    assert (code, errors) == (0, "")
+    assert "written: clips/dataset.toml" in output
+    assert "compare --dataset clips" in output
+    assert masam("datasets", "describe", "clips", "--label", "species")[0] == 2
+    small = (folder / "dataset.toml").read_text()
+    small = small.replace('column = "photo"', 'column = "photo"\nsize = 8')
+    (folder / "dataset.toml").write_text(
+        small.replace('column = "sound"', 'column = "sound"\nrate = 8000\nseconds = 0.2')
+    )
+    tiny = ("--steps", "4", "--seeds", "1", "--batch-size", "4", "--width", "4", "--no-plots")
+    assert masam("train", "--dataset", "clips", *tiny, "--output", "run")[0] == 0
+    assert masam("evaluate", "run")[0] == 0
+    assert masam("datasets", "verify", "clips")[0] == 0
+    assert (folder / "contact_sheet.png").is_file()
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (("mfeat",), "mfeat is a data set of the package"),
+        (("none.csv",), "none.csv: there is no such file or folder"),
+        (("trees.csv",), "no column is called label"),
+    ],
+)
+def test_what_cannot_be_described(masam, tmp_path, words, message):
+    write_csv(tmp_path / "trees.csv", small_columns())
+    code, _, errors = masam("datasets", "describe", *words)
+    assert (code, errors.count("\n")) == (2, 1)
+    assert message in errors
+    assert not (tmp_path / "dataset.toml").exists()

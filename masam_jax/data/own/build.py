@@ -12,6 +12,7 @@ from masam_jax.core.specs import unknown
 from masam_jax.data.in_memory import MultimodalData
 from masam_jax.data.own.columns import Columns
 from masam_jax.data.own.digest import fingerprint
+from masam_jax.data.own.location import TOML_NAME
 from masam_jax.data.own.media import make_array, make_audio, make_image, make_video
 from masam_jax.data.own.parts import make_splitter
 from masam_jax.data.own.recipe import Ingredients, Recipe
@@ -89,6 +90,8 @@ def build(columns: Columns, recipe: Recipe, name: str) -> tuple[MultimodalData, 
 
 def data_name(source: Path) -> str:
     """What data from a file or folder are called."""
+    source = source.absolute()
+    source = source.parent if source.name == TOML_NAME else source
     return source.stem if source.suffix and not source.is_dir() else source.name
 
 

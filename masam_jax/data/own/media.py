@@ -54,12 +54,15 @@ def make_image(columns: Columns, group: Ingredients) -> Samples:
 def make_audio(columns: Columns, group: Ingredients) -> Samples:
     """Log-mel spectrograms of the first ``seconds``, 2 by default, at ``rate``, 16 kHz.
 
-    64 bands from 60 Hz to half the rate, of 25 ms every 10 ms. Shorter sounds are repeated.
+    64 bands from 60 Hz to half the rate, fewer below 16 kHz, of 25 ms every 10 ms. Shorter sounds
+    are repeated.
     """
     rate = int(group.settings.get("rate", _RATE))
     seconds = float(group.settings.get("seconds", _SECONDS))
     frame, hop = round(_WINDOW_S * rate), round(_HOP_S * rate)
     samples = max(frame, round(seconds * rate))
+    # Each has to hold a frequency of the transform.
+    bands = min(_BANDS, frame // 6)
 
     def decode(path: Any, content: bytes | None) -> np.ndarray:
         from masam_jax.data.transforms.audio_clip import fit_length, resample
@@ -67,20 +70,19 @@ def make_audio(columns: Columns, group: Ingredients) -> Samples:
 
         waveform, found = _sound(path, content)
         waveform = fit_length(resample(waveform, found, rate), samples)
-        # 32 ms hold a frequency in each band; windows of 25 ms do from 16 kHz on.
         mel = log_mel(
             waveform,
             rate,
             frame=frame,
             hop=hop,
-            bands=min(_BANDS, frame // 6),
+            bands=bands,
             low=_LOW_HZ,
             high=rate / 2,
             floor=_FLOOR,
         )
         return mel[..., np.newaxis]
 
-    shape = (min(_BANDS, frame // 6), 1 + (samples - frame) // hop, 1)
+    shape = (bands, 1 + (samples - frame) // hop, 1)
     spec = Modality("spectrogram", shape, np.float32, Normalization("scalar"))
     return _decoded(columns, group, decode, spec)
 

@@ -7,16 +7,15 @@ from pathlib import Path
 
 from masam_jax.data.in_memory import MultimodalData
 from masam_jax.data.own.build import build, data_name
-from masam_jax.data.own.columns import Columns
+from masam_jax.data.own.dataset_toml import read_recipe, with_columns
 from masam_jax.data.own.digest import fingerprint
+from masam_jax.data.own.folder import locate, read_columns
 from masam_jax.data.own.function import call_function
 from masam_jax.data.own.infer import guess
-from masam_jax.data.own.location import TABLES, is_function
-from masam_jax.data.own.npz import read_npz
+from masam_jax.data.own.location import is_function
 from masam_jax.data.own.options import OwnOptions
 from masam_jax.data.own.parts import split_function
 from masam_jax.data.own.recipe import Recipe
-from masam_jax.data.own.tables import read_table
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,14 +27,12 @@ class OwnData:
       recipe: what its columns are; None of a function.
       doubts: what may be wrong with the recipe, a sentence each; none of one that was written down.
       vocabulary: words of its text, by token; empty where there is no text, or several.
-      place: the file or folder; None of a function.
     """
 
     data: MultimodalData
     recipe: Recipe | None = None
     doubts: tuple[str, ...] = ()
     vocabulary: tuple[str, ...] = ()
-    place: Path | None = None
 
 
 def open_own(place: str, options: OwnOptions) -> OwnData:
@@ -52,26 +49,15 @@ def open_own(place: str, options: OwnOptions) -> OwnData:
     if is_function(place) and not Path(place).exists():
         return _of_function(place, options)
     path = Path(place).expanduser()
-    columns = read_columns(path)
-    found = guess(columns, options)
-    data, vocabulary = build(columns, found.recipe, data_name(path))
-    return OwnData(data, found.recipe, found.doubts, vocabulary, path)
-
-
-def read_columns(path: Path) -> Columns:
-    """What a file or folder holds.
-
-    Raises:
-      ValueError: there is none, or it is of a kind that is not read.
-    """
-    ending = path.suffix.lower()
-    if not path.exists():
-        raise ValueError(f"{path}: there is no such file or folder")
-    if path.is_file() and ending == ".npz":
-        return read_npz(path)
-    if path.is_file() and ending in TABLES:
-        return read_table(path)
-    raise ValueError(f"{path} is of no kind that is read; {', '.join((*TABLES, '.npz'))} are")
+    source = locate(path)
+    columns = read_columns(source.place)
+    if source.toml is None:
+        recipe, doubts = guess(columns, options)
+    else:
+        written = read_recipe(source.toml).with_options(options)
+        recipe, doubts = with_columns(written, columns, source.toml), ()
+    data, vocabulary = build(columns, recipe, data_name(path))
+    return OwnData(data, recipe, doubts, vocabulary)
 
 
 def _of_function(place: str, options: OwnOptions) -> OwnData:
