@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 from masam_jax.api.in_memory_name import dataset_name
 from masam_jax.config import Experiment, InputConfig
 from masam_jax.config.published import PublishedSettings, own_settings, settings_of
+from masam_jax.data.dataset_spec import is_own
+from masam_jax.data.in_memory import MultimodalData
 from masam_jax.data.on_disk import Data
 
 _OF_EXPERIMENT = tuple(field.name for field in dataclasses.fields(Experiment))
@@ -45,7 +47,7 @@ def run_settings(function: str, data: str | Data, keywords: Mapping[str, Any]) -
       ValueError: a value out of range.
     """
     spec = data if isinstance(data, str) else dataset_name(data)
-    own = not isinstance(data, str)
+    own = isinstance(data, MultimodalData) or is_own(spec)
     published = own_settings(spec) if own else settings_of(spec)
     start = Experiment() if published is None else published.experiment
     start = dataclasses.replace(start, data=dataclasses.replace(start.data, dataset=spec))

@@ -12,7 +12,10 @@ import numpy as np
 from masam_jax.config import DistributionConfig, Experiment, InputConfig, as_json
 from masam_jax.config.errors import RunError, user_errors
 from masam_jax.data.builders.build_job import OnSample
+from masam_jax.data.dataset_spec import is_own, pinned
+from masam_jax.data.in_memory import MultimodalData
 from masam_jax.data.on_disk import Data
+from masam_jax.data.own.checks import suspicions
 from masam_jax.data.presence import scarce_modalities
 from masam_jax.methods import BoundMethod
 from masam_jax.training.distribution import initialize, make_placement
@@ -140,6 +143,10 @@ def _plan(
     initialize(distribution or DistributionConfig())
     with user_errors():
         inputs = InputConfig() if inputs is None else inputs
+        # A run is resumed and evaluated from wherever.
+        dataset = pinned(experiment.data.dataset) if data is None else experiment.data.dataset
+        named = dataclasses.replace(experiment.data, dataset=dataset)
+        experiment = dataclasses.replace(experiment, data=named)
         if is_primary() and data is None:
             prepare_if_needed(experiment.data.dataset, inputs, report)
         barrier("prepared data")
@@ -147,6 +154,8 @@ def _plan(
         warnings = scarce_modalities(
             problem.opened, np.unique(np.concatenate([part.train for part in problem.splits]))
         )
+        if isinstance(problem.opened, MultimodalData) and (data is not None or is_own(dataset)):
+            warnings += suspicions(problem.opened, problem.splits)
         tasks = tuple(Task(problem, method) for method in methods)
         for task in tasks:
             try:

@@ -26,7 +26,7 @@ from masam_jax.training.progress_report import ProgressReport
 from masam_jax.training.storage.atomic_files import plain, write_json
 from masam_jax.training.storage.environment import describe_environment
 from masam_jax.training.storage.run_directory import open_run
-from masam_jax.training.storage.surroundings import write_splits
+from masam_jax.training.storage.surroundings import check_data, write_splits
 from masam_jax.training.task import Task
 from masam_jax.tuning.best_file import BEST_FILE, TUNING_FORMAT, sign_best
 from masam_jax.tuning.search_space import SearchSpace, search_space
@@ -116,6 +116,7 @@ def execute_tuning(
         interrupt or InterruptRequest() as interrupt,
     ):
         path = directory.path
+        check_data(path, plan.problem.opened.digest())
         if not (path / "environment.json").is_file():
             write_json(path / "environment.json", describe_environment(command))
             write_splits(path, plan.problem.describe_splits())
