@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from masam_jax import analysis
 from masam_jax.analysis.plots import make_plots
 from masam_jax.analysis.records import Directory
-from masam_jax.api.notebook_progress import in_notebook
+from masam_jax.api.notebook import show_figures
 from masam_jax.api.running import OutputPlace
 from masam_jax.config.errors import RunError
 from masam_jax.core.specs import unknown
@@ -65,9 +65,7 @@ class RunResults:
         plots = {plot.name: plot.figure for plot in make_plots(self._record)}
         if name is not None and name not in plots:
             raise ValueError(unknown("plot", name, plots))
-        if in_notebook():
-            # It is what makes a cell show figures.
-            import matplotlib.pyplot  # noqa: F401
+        show_figures()
         return plots[name] if name is not None else next(iter(plots.values()))
 
     @property

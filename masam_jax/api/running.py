@@ -8,7 +8,7 @@ import weakref
 from pathlib import Path
 from typing import Any
 
-from masam_jax.api.notebook_progress import progress_for
+from masam_jax.api.notebook import progress_for
 from masam_jax.config import OutputConfig
 from masam_jax.training.open_data import describe_damage
 from masam_jax.training.plan import Plan

@@ -5,7 +5,7 @@ import sys
 import nbformat
 from nbclient import NotebookClient
 
-from masam_jax.api.notebook_progress import NotebookProgress, in_notebook, progress_for
+from masam_jax.api.notebook import NotebookProgress, in_notebook, progress_for
 
 CODE = """
 import warnings

@@ -1,4 +1,4 @@
-"""The course of a run within a notebook's cell."""
+"""Within a notebook's cell: the course of a run, and figures."""
 
 import html
 import sys
@@ -12,6 +12,14 @@ from masam_jax.training.progress_report import ProgressReport
 def in_notebook() -> bool:
     """Whether this is a Jupyter kernel."""
     return "ipykernel" in sys.modules and "IPython" in sys.modules and _shell() is not None
+
+
+def show_figures() -> None:
+    """Makes cells show figures that pyplot did not make; outside of notebooks it does nothing."""
+    if in_notebook():
+        from IPython.core.pylabtools import select_figure_formats
+
+        select_figure_formats(_shell(), {"png"})  # type: ignore[no-untyped-call]
 
 
 def progress_for(shown: bool) -> ProgressReport:
