@@ -7,9 +7,11 @@ from typing import NamedTuple
 
 from masam_jax.data.own.columns import Columns
 from masam_jax.data.own.dataset_toml import read_recipe
+from masam_jax.data.own.hugging_face import is_saved_dataset, read_saved_dataset
 from masam_jax.data.own.location import TABLES, TOML_NAME
 from masam_jax.data.own.npz import read_npz
 from masam_jax.data.own.tables import read_table
+from masam_jax.data.own.tfds import is_prepared_builder, read_prepared_builder
 
 _READ = (*TABLES, ".npz")
 
@@ -18,7 +20,7 @@ class Source(NamedTuple):
     """Where columns are read from.
 
     Attributes:
-      place: a file.
+      place: a file, or a folder that Hugging Face datasets or TFDS wrote.
       toml: what says what they are; None where nothing does.
     """
 
@@ -31,7 +33,8 @@ def locate(path: Path, use_toml: bool = True) -> Source:
 
     Args:
       path: a table or ``.npz`` file, with or without a ``dataset.toml`` beside it that is about it;
-        a ``dataset.toml``; or a folder that has one, or a single table or ``.npz`` file.
+        a ``dataset.toml``; a folder that has one, or a single table or ``.npz`` file; or one that
+        Hugging Face datasets or TFDS wrote.
       use_toml: whether a ``dataset.toml`` counts that ``path`` does not name.
 
     Raises:
@@ -53,16 +56,22 @@ def locate(path: Path, use_toml: bool = True) -> Source:
 
 
 def read_columns(place: Path) -> Columns:
-    """What a file holds.
+    """What a file or folder holds.
 
     Raises:
       ValueError: it is damaged, or has no row.
+      ModuleNotFoundError: the package that reads it is missing.
     """
+    if place.is_dir():
+        saved = is_saved_dataset(place)
+        return read_saved_dataset(place) if saved else read_prepared_builder(place)
     return read_npz(place) if place.suffix.lower() == ".npz" else read_table(place)
 
 
 def _of_toml(path: Path) -> Source:
     table = read_recipe(path).table
+    if not table and _is_written_by_others(path.parent):
+        return Source(path.parent, path)
     if not table:
         raise ValueError(f'{path}: table is missing; it names the file, as in table = "mine.csv"')
     place = path.parent / table
@@ -71,9 +80,15 @@ def _of_toml(path: Path) -> Source:
     return Source(place, path)
 
 
+def _is_written_by_others(folder: Path) -> bool:
+    return is_saved_dataset(folder) or is_prepared_builder(folder)
+
+
 def _in_folder(folder: Path, use_toml: bool) -> Source:
     if use_toml and (folder / TOML_NAME).is_file():
         return _of_toml(folder / TOML_NAME)
+    if _is_written_by_others(folder):
+        return Source(folder, None)
     found = sorted(each for each in folder.iterdir() if each.suffix.lower() in _READ)
     if len(found) == 1:
         return Source(found[0], None)
@@ -83,6 +98,6 @@ def _in_folder(folder: Path, use_toml: bool) -> Source:
             f"{folder} holds {names}: name one of them, or write a {TOML_NAME} that does"
         )
     raise ValueError(
-        f"{folder} holds nothing that is read: a {TOML_NAME}, or a {', '.join(_READ)} file, is"
-        " needed"
+        f"{folder} holds nothing that is read: a {TOML_NAME}, a {', '.join(_READ)} file, or what"
+        " Hugging Face datasets or TFDS wrote is needed"
     )

@@ -83,10 +83,20 @@ def _column(series: Any) -> np.ndarray:
     values = series.to_numpy(dtype=np.object_)
     lists = [isinstance(value, list | tuple | np.ndarray) for value in values]
     if all(lists) and len({np.shape(value) for value in values}) == 1:
-        stacked = np.array([np.asarray(value).tolist() for value in values])
+        try:
+            stacked = np.array([_nested(value) for value in values])
+        except ValueError:
+            return as_objects(values)
         if stacked.dtype.kind in "biuf" and stacked.ndim > 1:
             return stacked
     if any(lists):
         return as_objects(values)
     empty = series.isna().to_numpy()
     return as_objects(None if e else v for v, e in zip(values, empty, strict=True))
+
+
+def _nested(value: Any) -> Any:
+    """Arrays of arrays as lists of lists."""
+    if isinstance(value, np.ndarray | list | tuple):
+        return [_nested(each) for each in value]
+    return value
