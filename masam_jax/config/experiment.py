@@ -35,6 +35,7 @@ _YOUNGER: dict[str, dict[str, Any]] = {
         "schedule": "constant",
         "warmup": 0,
         "clip_norm": None,
+        "ema": None,
         "learning_rate_factor": [],
         "freeze": [],
     },
