@@ -18,7 +18,7 @@ class Average(NamedTuple):
     statistics: Any
 
 
-def advance(average: Average, params: Any, statistics: Any, decay: float) -> Average:
+def move_average(average: Average, params: Any, statistics: Any, decay: float) -> Average:
     """The average after a step, ``a + (1 - d) (θ - a)``; what stays where it is has itself.
 
     It begins as the parameters before the first step, and so does not need a correction of its

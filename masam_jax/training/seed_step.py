@@ -11,7 +11,7 @@ import optax
 
 from masam_jax.data.batch import Batch
 from masam_jax.training.batches import network_inputs, step_key
-from masam_jax.training.parameter_average import advance
+from masam_jax.training.parameter_average import move_average
 from masam_jax.training.state import TrainState
 from masam_jax.training.task import StepInputs, Task
 from masam_jax.training.train_step import make_train_step
@@ -162,7 +162,7 @@ def _averaging(task: Task) -> Callable[[Any, Any, Any], Any]:
     decay = task.problem.experiment.optimization.ema
     if decay is None:
         return lambda average, params, statistics: average
-    return functools.partial(advance, decay=decay)
+    return functools.partial(move_average, decay=decay)
 
 
 def _summarize(losses: dict[str | None, Any]) -> Any:
