@@ -27,7 +27,7 @@ from masam_jax.training.corruption import Corruption, corrupt, still_present
 from masam_jax.training.distribution import Placement
 from masam_jax.training.networks import apply_pretrained, build_network, pretrained
 from masam_jax.training.open_data import open_data
-from masam_jax.training.optimizer import check_modalities
+from masam_jax.training.optimizer import check_encoders_named
 from masam_jax.training.training_statistics import training_statistics
 
 
@@ -210,7 +210,7 @@ def build_problem(
     inputs = InputConfig() if inputs is None else inputs
     data = opened = open_data(experiment.data.dataset, inputs) if data is None else data
     config, seeds = experiment.data, experiment.seeds.values
-    check_modalities(experiment.optimization, data.modalities)
+    check_encoders_named(experiment.optimization, data.modalities)
 
     def split(seed: int, train_size: int | None) -> Split:
         return opened.split(
