@@ -115,7 +115,7 @@ def open_model(path: Path, method: str | None = None) -> SavedModel:
             facts.modalities,
             len(facts.classes),
             facts.multi_label,
-            experiment.model,
+            experiment.chosen_model,
             bound.fusion or experiment.model.fusion,
         )
     objective = bound.objective(read_context(place))
