@@ -49,7 +49,7 @@ def execute_train(
     for warning in plan.warnings:
         print_plain(console, f"warning: {warning}")
     settings = settings_of(command.experiment.data.dataset)
-    for lacking in settings.missing_weights(command.experiment.model) if settings else ():
+    for lacking in settings.missing_weights(command.experiment.chosen_model) if settings else ():
         print_plain(console, lacking)
     print_plain(
         console,

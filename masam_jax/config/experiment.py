@@ -19,6 +19,12 @@ class Experiment:
     seeds: SeedConfig = dataclasses.field(default_factory=SeedConfig)
     evaluation: EvaluationConfig = dataclasses.field(default_factory=EvaluationConfig)
 
+    @property
+    def chosen_model(self) -> ModelConfig:
+        """The model's settings, without encoders and weights of modalities that are left out."""
+        chosen = self.data.modalities
+        return self.model.of_modalities(chosen) if chosen else self.model
+
 
 def as_json(config: Any) -> dict[str, Any]:
     """A configuration dataclass as nested dicts of plain values."""
@@ -28,6 +34,7 @@ def as_json(config: Any) -> dict[str, Any]:
 # Fields that are younger than the format of `config.json`, each with what was done before it, as
 # JSON has it.
 _YOUNGER: dict[str, dict[str, Any]] = {
+    "data": {"modalities": []},
     "evaluation": {"min_epochs": 0},
     "optimization": {
         "optimizer": "adamw",
@@ -35,6 +42,7 @@ _YOUNGER: dict[str, dict[str, Any]] = {
         "schedule": "constant",
         "warmup": 0,
         "clip_norm": None,
+        "ema": None,
         "learning_rate_factor": [],
         "freeze": [],
     },

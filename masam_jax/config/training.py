@@ -31,6 +31,9 @@ class OptimizationConfig(Options):
     """Steps in which the learning rate rises to its height, linearly; 0 for none."""
     clip_norm: float | None = option(None, "(0, inf)")
     """Largest norm of a gradient, over all parameters, after the method; None for any."""
+    ema: float | None = option(None, "(0, 1)")
+    """Decay of a moving average of the parameters, which is evaluated and predicts in their place;
+    None for none."""
     learning_rate_factor: tuple[str, ...] = ()
     """Factors of the learning rate of encoders, each as MODALITY=NUMBER."""
     freeze: tuple[str, ...] = ()

@@ -133,10 +133,11 @@ def train_method(
 
 
 def reported_point(state: TrainState, best: bool) -> Point:
-    """The parameters after the last step, or each seed's best, with what belongs to them."""
+    """What predicts after the last step, or each seed's best: parameters, or their average."""
     if best:
         return Point(state.best_params, state.best_statistics, state.best_method_state)
-    return Point(state.params, state.statistics, state.method_state)
+    predicting = state if state.average is None else state.average
+    return Point(predicting.params, predicting.statistics, state.method_state)
 
 
 class _Course:

@@ -57,7 +57,7 @@ def make_optimizer(
     return optimizer if len(parts) == 1 else optax.chain(*parts)
 
 
-def check_modalities(config: OptimizationConfig, modalities: Sequence[str]) -> None:
+def check_encoders_named(config: OptimizationConfig, modalities: Sequence[str]) -> None:
     """Raises ``ValueError`` for a frozen or scaled encoder of a modality that the data lack."""
     for name, asked in (("freeze", config.freeze), ("learning_rate_factor", config.factors)):
         for modality in asked:

@@ -26,9 +26,14 @@ from masam_jax.models import LateFusionNetwork
 from masam_jax.training import key_streams
 from masam_jax.training.corruption import Corruption, corrupt, still_present
 from masam_jax.training.distribution import Placement
-from masam_jax.training.networks import apply_pretrained, build_network, pretrained
+from masam_jax.training.networks import (
+    apply_pretrained,
+    build_network,
+    check_known,
+    pretrained,
+)
 from masam_jax.training.open_data import open_data
-from masam_jax.training.optimizer import check_modalities
+from masam_jax.training.optimizer import check_encoders_named
 from masam_jax.training.training_statistics import training_statistics
 
 
@@ -109,7 +114,7 @@ class Problem:
                 data.modality_specs,
                 data.num_classes,
                 data.multi_label,
-                self.experiment.model,
+                self.experiment.chosen_model,
                 fusion,
             )
         return self._networks[fusion]
@@ -146,7 +151,7 @@ class Problem:
             jax.eval_shape(self._initializer(fusion), self.seed_keys)
 
     def _initializer(self, fusion: str) -> Callable[[jax.Array], tuple[Any, Any]]:
-        load = pretrained(self.experiment.model, self.data.modality_specs)
+        load = pretrained(self.experiment.chosen_model, self.data.modality_specs)
 
         def init(keys: jax.Array) -> tuple[Any, Any]:
             params = jax.vmap(functools.partial(self.init_params, fusion=fusion))(keys)
@@ -213,7 +218,11 @@ def build_problem(
     inputs = InputConfig() if inputs is None else inputs
     data = opened = open_data(experiment.data.dataset, inputs) if data is None else data
     config, seeds = experiment.data, experiment.seeds.values
-    check_modalities(experiment.optimization, data.modalities)
+    if config.modalities:
+        for name in ("encoders", "weights"):
+            check_known(name, getattr(experiment.model, name), data.modalities)
+        data = opened = opened.select(config.modalities)
+    check_encoders_named(experiment.optimization, data.modalities)
 
     def split(seed: int, train_size: int | None) -> Split:
         return opened.split(

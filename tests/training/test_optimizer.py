@@ -11,7 +11,7 @@ import pytest
 from masam_jax.config import OptimizationConfig
 from masam_jax.methods import parse_method
 from masam_jax.training.batches import network_inputs
-from masam_jax.training.optimizer import check_modalities, make_optimizer
+from masam_jax.training.optimizer import check_encoders_named, make_optimizer
 from masam_jax.training.seed_step import SeedStep
 from masam_jax.training.state import init_state
 from masam_jax.training.task import StepInputs, Task
@@ -269,4 +269,4 @@ def test_what_cannot_be_meant_is_refused(options, message):
 @pytest.mark.parametrize("options", [{"freeze": ("m2",)}, {"learning_rate_factor": ("m2=1",)}])
 def test_modalities_that_the_data_lack_are_refused(options):
     with pytest.raises(ValueError, match=r"unknown modality 'm2' \(known: m0, m1\)"):
-        check_modalities(OptimizationConfig(**options), ("m0", "m1"))
+        check_encoders_named(OptimizationConfig(**options), ("m0", "m1"))
