@@ -67,6 +67,7 @@ SLOW_FILES = (
     "training/test_loop.py",
     "training/test_missing_modalities.py",
     "training/test_multi_label.py",
+    "training/test_optimizer.py",
     "training/test_perturbed_point.py",
     "training/test_seed_independence.py",
     "training/test_separate_processes.py",

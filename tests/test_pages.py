@@ -73,8 +73,10 @@ def _commands(page: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if _commands(page)], ids=_name)
-def test_commands_are_understood(page):
+def test_commands_are_understood(page, tmp_path, monkeypatch):
     """Their words; data and runs that they name need not be there. Of errors, shown as examples."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "run.toml").touch()
     for line in _commands(page):
         words = shlex.split(line)[1:]
         if not words[0].endswith(":"):

@@ -2,24 +2,36 @@
 
 import dataclasses
 import itertools
+from pathlib import Path
 
 from masam_jax.cli.commands import Compare, Train, Tune, default_command
 from masam_jax.cli.options import command_options
+from masam_jax.cli.resumed import resumed_command
 from masam_jax.config import OptimizationConfig
 from masam_jax.config.published import settings_of
 
 
-def default_of(kind: type, words: list[str]) -> Train | Compare | Tune | None:
-    """The command whose values are the defaults, where a data set has settings of its own.
+def default_of(
+    kind: type, words: list[str], resumed: Path | None = None
+) -> Train | Compare | Tune | None:
+    """The command whose values are the defaults, where a run or a data set has its own.
 
     Args:
       kind: the command.
       words: after it; the data set among them.
+      resumed: the directory of the run whose options are the defaults.
+
+    Raises:
+      RunError: there is no such run, or it is damaged.
     """
-    settings = settings_of(_dataset(words)) if kind in (Train, Compare, Tune) else None
-    if settings is None:
+    if kind not in (Train, Compare, Tune):
         return None
-    default = default_command(kind, settings)
+    if resumed is not None:
+        default = resumed_command(kind, resumed)
+    elif (settings := settings_of(_dataset(words))) is not None:
+        default = default_command(kind, settings)
+    else:
+        return None
     in_steps = _is_given(words, "--steps") and not _is_given(words, "--epochs")
     return _in_steps(default) if in_steps else default
 

@@ -16,6 +16,7 @@ from masam_jax.training.open_data import describe_damage
 from masam_jax.training.plan import Plan, plan_comparison, plan_training
 from masam_jax.training.progress_report import ProgressReport
 from masam_jax.training.run import execute
+from masam_jax.training.storage.loggers import find_loggers
 from masam_jax.training.storage.processes import is_primary
 
 
@@ -38,6 +39,7 @@ def execute_train(
       InterruptedRun: a signal came; every step that was taken is saved.
       OSError: something could not be written.
     """
+    find_loggers(command.output.loggers)  # Mistakes in them are told before data are read.
     plan = _plan(command, console)
     if not is_primary():
         console.quiet = True

@@ -25,8 +25,20 @@ def as_json(config: Any) -> dict[str, Any]:
     return dataclasses.asdict(config)
 
 
-# Fields that are younger than the format of `config.json`, each with what was done before it.
-_YOUNGER: dict[str, dict[str, Any]] = {"evaluation": {"min_epochs": 0}}
+# Fields that are younger than the format of `config.json`, each with what was done before it, as
+# JSON has it.
+_YOUNGER: dict[str, dict[str, Any]] = {
+    "evaluation": {"min_epochs": 0},
+    "optimization": {
+        "optimizer": "adamw",
+        "momentum": 0.9,
+        "schedule": "constant",
+        "warmup": 0,
+        "clip_norm": None,
+        "learning_rate_factor": [],
+        "freeze": [],
+    },
+}
 
 
 def completed(content: dict[str, Any]) -> dict[str, Any]:

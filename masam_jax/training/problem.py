@@ -27,6 +27,7 @@ from masam_jax.training.corruption import Corruption, corrupt, still_present
 from masam_jax.training.distribution import Placement
 from masam_jax.training.networks import apply_pretrained, build_network, pretrained
 from masam_jax.training.open_data import open_data
+from masam_jax.training.optimizer import check_modalities
 from masam_jax.training.training_statistics import training_statistics
 
 
@@ -203,11 +204,13 @@ def build_problem(
 
     Raises:
       ValueError: an unknown data set, or one that is not prepared, too few samples for the splits,
-        a batch larger than the training set, or features that no encoder fits.
+        a batch larger than the training set, features that no encoder fits, or options for a
+        modality that the data do not have.
     """
     inputs = InputConfig() if inputs is None else inputs
     data = opened = open_data(experiment.data.dataset, inputs) if data is None else data
     config, seeds = experiment.data, experiment.seeds.values
+    check_modalities(experiment.optimization, data.modalities)
 
     def split(seed: int, train_size: int | None) -> Split:
         return opened.split(
