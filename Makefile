@@ -63,9 +63,9 @@ lint: $(dev_stamp)
 	$(python) -m ruff format --check .
 	$(python) -m mypy
 
-# A warning is an error. What is silenced is an advertisement for another program.
+# A warning is an error, though not with --quiet. What is silenced is an advertisement.
 docs: $(docs_stamp)
-	NO_MKDOCS_2_WARNING=1 $(python) -m mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(python) -m mkdocs build --strict
 	@echo "open site/index.html"
 
 screenshots: $(dev_stamp)

@@ -44,6 +44,7 @@ class Browser:
         """
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         self._send("Emulation.setDeviceMetricsOverride", size)
+        self._send("Emulation.setScrollbarsHidden", {"hidden": True})  # As on a telephone.
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self._send("Emulation.setEmulatedMedia", {"features": [scheme]})
         self._driver.get_log("browser")  # Those of the page before are dropped.

@@ -11,6 +11,11 @@ from pathlib import Path
 
 from experiments.browser import open_browser
 
+_END_OF_THE_FIRST_TABLE = """
+    const table = document.querySelector("table");
+    return Math.ceil(table.getBoundingClientRect().bottom) + 20;
+"""
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -25,7 +30,9 @@ def main(report: Path, folder: Path) -> list[Path]:
     written = []
     with open_browser() as browser:
         for scheme in ("light", "dark"):
-            browser.show(report, width=1100, height=820, dark=scheme == "dark")
+            browser.show(report, width=1200, dark=scheme == "dark")
+            height = browser.run(_END_OF_THE_FIRST_TABLE)
+            browser.show(report, width=1200, height=height, dark=scheme == "dark")
             written.append(folder / f"report-{scheme}.png")
             browser.screenshot(written[-1])
     return written

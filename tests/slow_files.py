@@ -14,6 +14,7 @@ SLOW_FILES = (
     "chaos/test_chaos.py",
     "cli/test_command_line.py",
     "cli/test_datasets.py",
+    "cli/test_own_data.py",
     "cli/test_signal_watch.py",
     "core/test_flops.py",
     "core/test_masam_reference.py",

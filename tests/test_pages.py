@@ -39,6 +39,13 @@ def test_the_readme_is_short():
     assert (ROOT / "README.md").stat().st_size <= 8000
 
 
+def test_every_page_is_in_the_navigation_of_the_site():
+    lines = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").splitlines()
+    listed = {found[1] for line in lines if (found := re.match(r"\s*- [^#]+: (\S+\.md)$", line))}
+    pages = {page.relative_to(DOCS).as_posix() for page in DOCS.rglob("*.md")}
+    assert pages | {"index.md", "contributing.md", "changelog.md"} == listed
+
+
 @pytest.mark.parametrize("page", PAGES, ids=_name)
 def test_links_lead_to_files(page):
     targets = re.findall(r"\]\((?!https?://|#|mailto:)([^)#\s]+)[^)]*\)", _prose(page))

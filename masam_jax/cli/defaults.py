@@ -8,7 +8,8 @@ from masam_jax.cli.commands import Compare, Train, Tune, default_command
 from masam_jax.cli.options import command_options
 from masam_jax.cli.resumed import resumed_command
 from masam_jax.config import OptimizationConfig
-from masam_jax.config.published import settings_of
+from masam_jax.config.published import own_settings, settings_of
+from masam_jax.data.dataset_spec import is_own
 
 
 def default_of(
@@ -26,9 +27,11 @@ def default_of(
     """
     if kind not in (Train, Compare, Tune):
         return None
+    dataset = _dataset(words)
+    settings = own_settings(dataset) if is_own(dataset) else settings_of(dataset)
     if resumed is not None:
         default = resumed_command(kind, resumed)
-    elif (settings := settings_of(_dataset(words))) is not None:
+    elif settings is not None:
         default = default_command(kind, settings)
     else:
         return None

@@ -5,8 +5,8 @@ from pathlib import Path
 from rich.console import Console
 
 from masam_jax import analysis
+from masam_jax.api.method_list import bind_method, expand_methods
 from masam_jax.cli.commands import Compare, Train
-from masam_jax.cli.method_list import bind_method, expand_methods
 from masam_jax.cli.printing import print_plain
 from masam_jax.cli.sample_progress import SampleProgress
 from masam_jax.config.errors import user_errors

@@ -80,6 +80,11 @@ class PreparedData:
         return self._builder.num_classes
 
     @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the C classes, or of the K labels."""
+        return tuple(self._builder.CLASS_NAMES)
+
+    @property
     def multi_label(self) -> bool:
         """Whether a row has K labels of zero or one, rather than one class."""
         return self._builder.MULTI_LABEL
@@ -158,6 +163,8 @@ class PreparedData:
             present=present,
             metric=self.metric,
             splitter=self.split,
+            class_names=self.class_names,
+            keys=self.keys,
         )
 
 

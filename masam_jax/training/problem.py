@@ -18,6 +18,7 @@ from masam_jax.data import (
     index_batches,
     split_digest,
 )
+from masam_jax.data.dataset_spec import is_own
 from masam_jax.data.on_disk import Data, PreparedData
 from masam_jax.data.standardization import Statistics
 from masam_jax.data.streaming import ReadAhead
@@ -180,6 +181,8 @@ class Problem:
                 for seed, split in zip(self.experiment.seeds.values, self.splits, strict=True)
             },
         }
+        if is_own(data.dataset):
+            described["rule"] = "as the data say, and their options; see docs/your-data.md"
         if isinstance(self.opened, PreparedData):
             described["rule"] = "as published; see the data set's own provenance"
             described["provenance"] = dict(self.opened.builder.provenance)

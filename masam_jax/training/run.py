@@ -55,6 +55,7 @@ def execute(
         progress,
     ):
         path, alone = directory.path, plan.baseline is None
+        surroundings.check_data(path, plan.problem.opened.digest())
         places = [path if alone else path / "methods" / m.slug for m in plan.methods]
         finished = [_read_result(place / "result.json") for place in places]
         barrier("finished methods")

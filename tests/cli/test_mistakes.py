@@ -11,7 +11,8 @@ from masam_jax.cli.commands import Train
 from masam_jax.cli.options import command_options
 
 STYLE = re.compile(
-    r"masam(?P<command>( (train|compare|tune|evaluate|runs|datasets|list|prepare|info|verify))*): "
+    r"masam(?P<command>( (train|compare|tune|evaluate|runs|datasets|list|prepare|info|describe"
+    r"|verify))*): "
     r"(?P<what>[^A-Z\n│╭─].*?)(; | \(known: |: | is not (a|host|of the form)|: it is ).+[^.\n]\n"
 )
 
