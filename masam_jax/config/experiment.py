@@ -46,6 +46,8 @@ _YOUNGER: dict[str, dict[str, Any]] = {
         "ema": None,
         "learning_rate_factor": [],
         "freeze": [],
+        "class_weights": [],
+        "sampler": "uniform",
     },
 }
 
