@@ -57,6 +57,7 @@ SLOW_FILES = (
     "test_notebooks.py",
     "test_predict.py",
     "test_published_datasets.py",
+    "test_your_data.py",
     "training/storage/test_checkpoints.py",
     "training/test_by_partition.py",
     "training/test_classification_metrics.py",
