@@ -19,6 +19,9 @@ from masam_jax.data.own.location import absolute, cut_place, is_own_data
 from masam_jax.data.own.options import OwnOptions
 from masam_jax.data.shipped import SHIPPED
 
+# Stands in the place of a name of data that were given as arrays, which it cannot open.
+IN_MEMORY = "<in memory"
+
 
 class DatasetSpec(NamedTuple):
     """A data set and its variant.
@@ -98,6 +101,11 @@ def parse_dataset(spec: str) -> DatasetSpec:
       >>> parse_dataset("patients.csv:label=outcome,group=patient").options.group
       'patient'
     """
+    if spec.startswith(IN_MEMORY):
+        raise ValueError(
+            f"the data {spec!r} were given to the run as arrays, in Python; give them again:"
+            " masam_jax.compare(data, ...), load_predictor(RUN).of_dataset(data)"
+        )
     name, text = cut_place(spec) if is_own(spec) else cut_specification(spec)
     return DatasetSpec(name, read_options(options_of(name)(), text, f"dataset {spec!r}"))
 

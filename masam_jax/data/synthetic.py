@@ -27,18 +27,22 @@ over the draw of prototypes, hence:
   holds class information that no other has;
 * ``within_class`` $v$ is the fraction of the variance that says nothing of the class: 0 makes
   the noise-free problem trivial, 1 makes it impossible.
+
+``case`` draws something else in its place, for which the other options but ``samples`` and ``seed``
+have no meaning; see `masam_jax.data.synthetic_cases`.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from masam_jax.core.specs import Options, check_number, option
 from masam_jax.data.in_memory import MultimodalData
+from masam_jax.data.synthetic_cases import CASES
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,6 +60,7 @@ class SyntheticConfig(Options):
       within_class: fraction v of the latent variance that is unrelated to the class.
       latent_dim: k.
       seed: the same configuration always draws the same data.
+      case: ``gaussian``, the model above, or a name of ``synthetic_cases.CASES``.
 
     Raises:
       ValueError: for a value outside its range, named with what it accepts.
@@ -70,14 +75,17 @@ class SyntheticConfig(Options):
     within_class: float = option(0.5, "[0, 1]")
     latent_dim: int = option(8, "[1, inf)")
     seed: int = option(0, "[0, inf)")
+    case: Literal["gaussian", "competition", "xor", "pad"] = "gaussian"
 
     def __post_init__(self) -> None:
         """Checks every field."""
         super().__post_init__()
-        if self.samples < self.num_classes:
+        self._check_case()
+        num_classes = self._num_classes
+        if self.samples < num_classes:
             raise ValueError(
                 f"samples={self.samples} is out of range: expected at least one row for each of"
-                f" the {self.num_classes} classes"
+                f" the {num_classes} classes"
             )
         if not self.dominance:
             raise ValueError("dominance=() names no modality: expected a number for each")
@@ -92,9 +100,28 @@ class SyntheticConfig(Options):
 
     @property
     def modalities(self) -> tuple[str, ...]:
-        """``m0, m1, …`` in the order of ``dominance``, which is their sorted order too."""
+        """``m0, m1, …`` in the order of ``dominance``, which is their sorted order too.
+
+        Of a case, its own.
+        """
+        if self.case != "gaussian":
+            return CASES[self.case].modalities
         width = len(str(len(self.dominance) - 1))
         return tuple(f"m{index:0{width}d}" for index in range(len(self.dominance)))
+
+    @property
+    def _num_classes(self) -> int:
+        return self.num_classes if self.case == "gaussian" else CASES[self.case].num_classes
+
+    def _check_case(self) -> None:
+        if self.case == "gaussian":
+            return
+        for field in dataclasses.fields(self):
+            free = field.name in ("samples", "seed", "case")
+            if not free and getattr(self, field.name) != field.default:
+                raise ValueError(
+                    f"{field.name} is for case=gaussian; case={self.case} takes samples and seed"
+                )
 
 
 def make_synthetic(config: SyntheticConfig | None = None, /, **overrides: Any) -> MultimodalData:
@@ -106,8 +133,8 @@ def make_synthetic(config: SyntheticConfig | None = None, /, **overrides: Any) -
 
     Returns:
       `MultimodalData` named ``"synthetic"``, float32 features ``[N, *dims]`` for modalities
-      ``m0, m1, …``. Each modality has its own random stream: adding one leaves the others and the
-      labels as they were.
+      ``m0, m1, …``, or those of the case. Each of ``m0, m1, …`` has its own random stream: adding
+      one leaves the others and the labels as they were.
 
     Raises:
       ValueError: for a value out of range.
@@ -120,7 +147,12 @@ def make_synthetic(config: SyntheticConfig | None = None, /, **overrides: Any) -
     """
     config = dataclasses.replace(config or SyntheticConfig(), **overrides)
     rng = _stream(config, 0)
-    labels = rng.permutation(np.arange(config.samples, dtype=np.int32) % config.num_classes)
+    num_classes = config._num_classes
+    labels = rng.permutation(np.arange(config.samples, dtype=np.int32) % num_classes)
+    if config.case != "gaussian":
+        drawn = CASES[config.case].draw(_stream(config, 1), labels)
+        features = {m: each.astype(np.float32) for m, each in drawn.items()}
+        return MultimodalData("synthetic", features, labels, num_classes)
     factor = _class_signal(rng, labels, config)
     dims = config.dims * len(config.dominance) if len(config.dims) == 1 else config.dims
     features = {

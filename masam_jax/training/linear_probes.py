@@ -32,6 +32,8 @@ class LinearProbes:
     def accuracy(self, point: Point, split: str) -> Mapping[str, np.ndarray]:
         """``{m: [S]}``, the probes' accuracy on a split; of several labels, the mean of theirs.
 
+        NaN of a seed whose features are not finite.
+
         Args:
           point: parameters ``[S, ...]`` of a network whose encoders are the problem's.
           split: ``train``, ``validation`` or ``test``.
@@ -94,6 +96,8 @@ def _probe(
     from sklearn.preprocessing import StandardScaler
 
     flat, flat_others = (x.reshape(len(x), -1).astype(np.float64) for x in (features, others))
+    if not (np.isfinite(flat).all() and np.isfinite(flat_others).all()):
+        return float("nan")
     shares = []
     for given, true in zip(np.atleast_2d(labels.T), np.atleast_2d(truth.T), strict=True):
         if (given == given[0]).all():  # Nothing to separate.

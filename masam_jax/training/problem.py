@@ -11,6 +11,7 @@ import numpy as np
 
 from masam_jax.config import Experiment, InputConfig
 from masam_jax.core.random_keys import fold_raw, seed_key
+from masam_jax.core.specs import check_choice
 from masam_jax.data import (
     SPLIT_RULE,
     MultimodalData,
@@ -24,10 +25,17 @@ from masam_jax.data.standardization import Statistics
 from masam_jax.data.streaming import ReadAhead
 from masam_jax.models import LateFusionNetwork
 from masam_jax.training import key_streams
+from masam_jax.training.classification_metrics import METRICS
 from masam_jax.training.corruption import Corruption, corrupt, still_present
 from masam_jax.training.distribution import Placement
-from masam_jax.training.networks import apply_pretrained, build_network, pretrained
+from masam_jax.training.networks import (
+    apply_pretrained,
+    build_network,
+    check_known,
+    pretrained,
+)
 from masam_jax.training.open_data import open_data
+from masam_jax.training.optimizer import check_encoders_named
 from masam_jax.training.training_statistics import training_statistics
 
 
@@ -108,7 +116,7 @@ class Problem:
                 data.modality_specs,
                 data.num_classes,
                 data.multi_label,
-                self.experiment.model,
+                self.experiment.chosen_model,
                 fusion,
             )
         return self._networks[fusion]
@@ -145,7 +153,7 @@ class Problem:
             jax.eval_shape(self._initializer(fusion), self.seed_keys)
 
     def _initializer(self, fusion: str) -> Callable[[jax.Array], tuple[Any, Any]]:
-        load = pretrained(self.experiment.model, self.data.modality_specs)
+        load = pretrained(self.experiment.chosen_model, self.data.modality_specs)
 
         def init(keys: jax.Array) -> tuple[Any, Any]:
             params = jax.vmap(functools.partial(self.init_params, fusion=fusion))(keys)
@@ -205,12 +213,19 @@ def build_problem(
         all training samples, when None.
 
     Raises:
-      ValueError: an unknown data set, or one that is not prepared, too few samples for the splits,
-        a batch larger than the training set, or features that no encoder fits.
+      ValueError: an unknown data set or metric, or data that are not prepared, too few samples for
+        the splits, a batch larger than the training set, features that no encoder fits, or options
+        for a modality that the data do not have.
     """
     inputs = InputConfig() if inputs is None else inputs
     data = opened = open_data(experiment.data.dataset, inputs) if data is None else data
+    check_choice(f"the metric of {data.name}", data.metric, METRICS)
     config, seeds = experiment.data, experiment.seeds.values
+    if config.modalities:
+        for name in ("encoders", "weights"):
+            check_known(name, getattr(experiment.model, name), data.modalities)
+        data = opened = opened.select(config.modalities)
+    check_encoders_named(experiment.optimization, data.modalities)
 
     def split(seed: int, train_size: int | None) -> Split:
         return opened.split(

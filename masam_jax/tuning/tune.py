@@ -15,6 +15,7 @@ from masam_jax.config import (
     as_json,
 )
 from masam_jax.config.errors import RunError
+from masam_jax.data.on_disk import Data
 from masam_jax.methods import BoundMethod
 from masam_jax.training.interrupt import InterruptedRun, InterruptRequest
 from masam_jax.training.loop import OnEvaluation, train_method
@@ -63,6 +64,7 @@ def plan_tuning(
     trials: int,
     experiment: Experiment,
     inputs: InputConfig | None = None,
+    data: Data | None = None,
 ) -> TuningPlan:
     """Checks a tuning.
 
@@ -71,6 +73,7 @@ def plan_tuning(
       trials: trials of each method.
       experiment: everything else that the numbers depend on; reports on the validation samples.
       inputs: where data are, and how they are read.
+      data: as for ``plan_comparison``.
 
     Raises:
       RunError: as ``plan_comparison``; also no trial, or an experiment that looks at test samples.
@@ -79,7 +82,7 @@ def plan_tuning(
         raise RunError(f"trials={trials} is out of range: expected an integer >= 1")
     if experiment.evaluation.report_split != "validation":
         raise RunError("tuning looks at validation samples alone: report_split must be validation")
-    plan = plan_comparison(methods, None, experiment, inputs=inputs)
+    plan = plan_comparison(methods, None, experiment, inputs=inputs, data=data)
     spaces = tuple(search_space(method) for method in methods)
     return TuningPlan(plan.problem, spaces, trials)
 

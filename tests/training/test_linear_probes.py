@@ -47,3 +47,12 @@ def test_probes_tell_an_informative_encoder_from_a_dead_one(make_problem):
     assert (found[first] > 0.6).all()
     # One class for all samples: a third of them, more or less.
     assert (found[second] < 0.45).all()
+
+
+def test_a_diverged_seed_has_no_accuracy(make_problem):
+    problem = make_problem(2)
+    params = problem.initial("concat")[0]
+    diverged = jax.tree.map(lambda leaf: leaf.at[0].set(jnp.nan), params)
+    for accuracy in LinearProbes(problem).accuracy(Point(diverged, {}, ()), "test").values():
+        assert np.isnan(accuracy[0])
+        assert 0 <= accuracy[1] <= 1
