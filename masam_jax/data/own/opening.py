@@ -68,11 +68,10 @@ def _of_function(place: str, options: OwnOptions) -> OwnData:
             " labels, groups, keys and a splitter"
         )
     data = data_of_function(place)
-    asked = options != OwnOptions()
-    if data.splitter is None or asked:
-        recipe = Recipe((), {}).with_options(options)
+    recipe = Recipe((), {}).with_options(options)
+    if data.splitter is None or options != OwnOptions():
         splitter = split_function(data.labels, data.groups, None, recipe, recipe.folds)
         data = dataclasses.replace(data, splitter=splitter)
     if not data.fingerprint:
-        data = dataclasses.replace(data, fingerprint=fingerprint(data))
+        data = dataclasses.replace(data, fingerprint=fingerprint(data, recipe=recipe))
     return OwnData(data)
