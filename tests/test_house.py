@@ -23,6 +23,7 @@ ORDER = (
     ("training",),
     ("tuning",),
     ("predict", "analysis"),
+    ("diagnosis",),
     ("cli",),
 )
 FLOOR = {room: floor for floor, rooms in enumerate(ORDER) for room in rooms}

@@ -2,21 +2,22 @@
 
 import dataclasses
 import itertools
+import typing
 
-from masam_jax.cli.commands import Compare, Train, Tune, default_command
+from masam_jax.cli.commands import Run, Tune, default_command
 from masam_jax.cli.options import command_options
 from masam_jax.config import OptimizationConfig
 from masam_jax.config.published import settings_of
 
 
-def default_of(kind: type, words: list[str]) -> Train | Compare | Tune | None:
+def default_of(kind: type, words: list[str]) -> Run | None:
     """The command whose values are the defaults, where a data set has settings of its own.
 
     Args:
       kind: the command.
       words: after it; the data set among them.
     """
-    settings = settings_of(_dataset(words)) if kind in (Train, Compare, Tune) else None
+    settings = settings_of(_dataset(words)) if kind in typing.get_args(Run) else None
     if settings is None:
         return None
     default = default_command(kind, settings)
@@ -30,7 +31,7 @@ def refuse_two_lengths(command: object, words: list[str]) -> None:
     Raises:
       ValueError: it is given in both.
     """
-    if not isinstance(command, Train | Compare | Tune) or not _is_given(words, "--steps"):
+    if not isinstance(command, Run) or not _is_given(words, "--steps"):
         return
     asked = _optimization(command)
     if asked.epochs is not None:
@@ -59,11 +60,11 @@ def _is_given(words: list[str], name: str) -> bool:
     return any(word.partition("=")[0] == name for word in words)
 
 
-def _optimization(command: Train | Compare | Tune) -> OptimizationConfig:
+def _optimization(command: Run) -> OptimizationConfig:
     return command.optimization if isinstance(command, Tune) else command.experiment.optimization
 
 
-def _in_steps(command: Train | Compare | Tune) -> Train | Compare | Tune:
+def _in_steps(command: Run) -> Run:
     """The same, whose length is not counted in epochs."""
     optimization = dataclasses.replace(_optimization(command), epochs=None)
     if isinstance(command, Tune):
