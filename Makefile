@@ -6,6 +6,8 @@
 #   make lint    formatter, linter and type checker
 #   make tune    search every method's options, on validation samples and other seeds
 #   make radii   choose the radii of the demo from a grid, likewise
+#   make docs    the documentation as a site, in site/index.html
+#   make screenshots   its pictures of a report, after `make demo`; needs Chromium
 #   make bench   cost of a step of each method, × late fusion; speed of the input pipeline
 #   make setup   only install what the others need
 #   make clean   remove .venv, builds and caches (runs/ stays)
@@ -19,13 +21,14 @@ VENV ?= .venv
 python := $(VENV)/bin/python
 run_stamp := $(VENV)/.installed-run
 dev_stamp := $(VENV)/.installed-dev
+docs_stamp := $(VENV)/.installed-docs
 definition := pyproject.toml setup.py
 comma := ,
 
-.PHONY: setup demo tune radii test fast lint bench clean
+.PHONY: setup demo tune radii test fast lint docs screenshots bench clean
 .DELETE_ON_ERROR:
 
-setup: $(run_stamp) $(dev_stamp)
+setup: $(run_stamp) $(dev_stamp) $(docs_stamp)
 
 # The methods, seeds and settings are the defaults of `masam compare`. An interrupted demo goes on
 # where it was; a finished one prints its tables again.
@@ -60,12 +63,20 @@ lint: $(dev_stamp)
 	$(python) -m ruff format --check .
 	$(python) -m mypy
 
+# A warning is an error, though not with --quiet. What is silenced is an advertisement.
+docs: $(docs_stamp)
+	NO_MKDOCS_2_WARNING=1 $(python) -m mkdocs build --strict
+	@echo "open site/index.html"
+
+screenshots: $(dev_stamp)
+	$(python) -m experiments.screenshots
+
 # The input pipeline is measured too, which the extra `data` is for.
 bench: $(dev_stamp)
 	$(python) -m experiments.benchmark
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist site *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find masam_jax experiments tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamp is written last, so an interrupted creation or installation starts again.
@@ -81,4 +92,8 @@ $(run_stamp): $(definition) | $(VENV)/.created
 
 $(dev_stamp): $(definition) | $(run_stamp)
 	$(python) -m pip install --quiet --disable-pip-version-check --editable '.[test,lint]'
+	touch $@
+
+$(docs_stamp): $(definition) | $(VENV)/.created
+	$(python) -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
 	touch $@

@@ -1,4 +1,11 @@
-"""MASAM, multimodal adaptive sharpness-aware minimization, in JAX."""
+"""MASAM, multimodal adaptive sharpness-aware minimization, in JAX.
+
+The transformation and the zoo's need no package beyond the core's. `train`, `compare`, `tune` and
+`open_dataset` (extras ``train`` and ``analysis``) are imported when first used.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from masam_jax.core import schedules
 from masam_jax.core.gradients import multimodal_value_and_grad
@@ -16,7 +23,17 @@ from masam_jax.methods.mmpareto import mmpareto
 from masam_jax.methods.ogm_ge import ogm_ge
 from masam_jax.methods.sam import SamState, sam
 
+if TYPE_CHECKING:
+    from masam_jax.api import MultimodalData as MultimodalData
+    from masam_jax.api import compare as compare
+    from masam_jax.api import open_dataset as open_dataset
+    from masam_jax.api import train as train
+    from masam_jax.api import tune as tune
+
 __version__ = "0.1.0"
+
+# Not among `__all__`: to import all that is there must not need the extras.
+_LAZY = ("MultimodalData", "compare", "open_dataset", "train", "tune")
 
 __all__ = [
     "LateFusion",
@@ -40,6 +57,13 @@ __all__ = [
 ]
 
 
+def __getattr__(name: str) -> Any:
+    """What needs more than the core's packages, on first use."""
+    if name in _LAZY:
+        return getattr(importlib.import_module("masam_jax.api"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 def __dir__() -> list[str]:
     """The public API: folders of the package are imported by their own names."""
-    return sorted([*__all__, "__version__"])
+    return sorted([*__all__, *_LAZY, "__version__"])

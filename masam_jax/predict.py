@@ -158,6 +158,8 @@ class Predictor:
         with user_errors():
             found = own if data is None else data
             opened = open_data(found, inputs) if isinstance(found, str) else found
+            if chosen_modalities := self._model.experiment.data.modalities:
+                opened = opened.select(chosen_modalities)
             if opened.modalities != tuple(self.modalities):
                 raise RunError(
                     f"{opened.name} has the modalities {', '.join(opened.modalities)}; the run has"

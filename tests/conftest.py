@@ -1,6 +1,7 @@
 """Eight fake CPU devices, strict dtypes and ranks, reproducible hypothesis, programs kept."""
 
 import gc
+import os
 import signal
 from pathlib import Path
 
@@ -69,3 +70,18 @@ def prepared(tmp_path_factory):
     from tests.prepared import PreparedCopies
 
     return PreparedCopies(tmp_path_factory.mktemp("prepared"))
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """A headless browser; see ``experiments.browser.Browser``.
+
+    Where none is installed its tests are skipped, or fail if ``MASAM_TEST_BROWSER=required``.
+    """
+    # Imported late: most tests need none.
+    from experiments.browser import find_browser, open_browser
+
+    if find_browser() is None and os.environ.get("MASAM_TEST_BROWSER") != "required":
+        pytest.skip("no Chromium with its driver is installed: bash .ci/install_browser")
+    with open_browser() as opened:
+        yield opened

@@ -40,7 +40,7 @@ def main(directory: str, *parts: str) -> None:
 def readme(path: Path) -> None:
     """Transfers belong to the user's own ``jnp.ones(3)`` there, but not to the compiled step."""
     del path
-    section = README.read_text().partition("## In your own optax chain")[2].partition("\n### ")[0]
+    section = README.read_text().partition("## In your own optax chain")[2].partition("\n## ")[0]
     names: dict[str, Any] = {}
     with jax.transfer_guard("allow"):
         for example in doctest.DocTestParser().get_examples(section):

@@ -26,7 +26,7 @@ from tests.data.builders.sources import make_any_source
 from tests.saved_runs import save_run
 
 ROOT = Path(__file__).resolve().parent.parent
-README = ROOT / "README.md"
+PAGE = ROOT / "docs" / "inference.md"
 SYNTHETIC = "synthetic:dominance=2/1,num_classes=3,samples=120"
 
 
@@ -57,7 +57,7 @@ def assert_equal(left, right):
 
 @pytest.fixture(scope="module")
 def mfeat(tmp_path_factory):
-    """In a directory of the name that the README uses."""
+    """In a directory of the name that docs/inference.md uses."""
     place = tmp_path_factory.mktemp("mfeat") / "runs" / "mine"
     place.parent.mkdir()
     return save_run(place, ["masam:rho=1"], experiment_on("mfeat", (24, 40, 40)))
@@ -327,9 +327,9 @@ def test_inputs_are_checked_at_the_door(comparison):
         predictor({"m0": np.zeros((2, 16)), "m1": np.zeros((2, 5))})
 
 
-def test_the_snippet_of_the_readme_runs(mfeat, monkeypatch):
-    section = README.read_text(encoding="utf-8").partition("\n## Inference\n")[2]
-    code = re.search(r"```python\n(.*?)```", section, re.DOTALL).group(1)
+def test_the_snippet_of_the_page_runs(mfeat, monkeypatch):
+    text = PAGE.read_text(encoding="utf-8")
+    code = re.search(r"```python\n(.*?)```", text, re.DOTALL).group(1)
     assert len([line for line in code.splitlines() if line.strip()]) <= 10
     monkeypatch.chdir(mfeat.parent.parent)
     found = {}

@@ -20,16 +20,21 @@ from typing import IO, Any, cast
 from rich.console import Console
 
 from masam_jax.cli.commands import Command, Diagnose, Evaluate, Run, Runs, Tune
+from masam_jax.cli.config_file import write_file
 from masam_jax.cli.dataset_commands import DatasetCommand, PrepareDataset
 from masam_jax.cli.datasets import execute_datasets
 from masam_jax.cli.error_log import ErrorLog
+from masam_jax.cli.options import command_options
 from masam_jax.cli.outlet import Outlet, patient, spell_what_it_can
+from masam_jax.cli.printing import print_plain
+from masam_jax.cli.resumed import cut_resumed
 from masam_jax.cli.signal_watch import SignalWatch
 from masam_jax.cli.terminable import Terminated, terminable
 from masam_jax.cli.words import as_typed, parse, program, spoken, typed
 from masam_jax.config.errors import RunError, user_errors
 from masam_jax.core.extras import needs
 from masam_jax.training.interrupt import InterruptedRun, InterruptRequest
+from masam_jax.training.storage.atomic_files import check_file
 from masam_jax.training.storage.run_directory import check_output
 
 # Of tables that go to a file or a pipe.
@@ -90,6 +95,8 @@ def _run(words: list[str], output: Outlet, logs: ExitStack) -> int:
                 if isinstance(command, PrepareDataset):
                     again = typed(words)
                 if isinstance(command, Run):
+                    if command.write_config is not None:
+                        return _write_config(command, words, console)
                     command = _named(command)
                     place = Path(str(command.output.output))
                     log = logs.enter_context(ErrorLog(place))
@@ -177,6 +184,16 @@ def _execute(
         execute_train(command, console, line, interrupt)
 
 
+def _write_config(command: Run, words: list[str], console: Console) -> int:
+    """Writes the options of a command, in the place of executing it."""
+    path = Path(str(command.write_config))
+    check_file(path)
+    write_file(path, command, command_options(type(command)))
+    kind = " ".join(spoken(words))
+    print_plain(console, f"written: {path}. Run it with\n  {program()} {kind} --config {path}")
+    return 0
+
+
 def _named(command: Run) -> Run:
     """With a directory for its output: a new one, named by the time, where none was asked for."""
     if command.output.output is not None:
@@ -198,6 +215,8 @@ def _processes(command: Run) -> tuple[int, int]:
 
 def _resuming(words: list[str], output: str) -> list[str]:
     """The words of the command that goes on with this one."""
+    if cut_resumed(words)[1] is not None:
+        return words
     kept = [word for word in words if word not in ("--overwrite", "--resume")]
     if not any(word == "--output" or word.startswith("--output=") for word in kept):
         kept += ["--output", output]

@@ -41,6 +41,10 @@ class Train:
 
     method: str = "masam"
     """Method, as NAME[:OPTION=VALUE,...]; see the list above."""
+    config: str | None = None
+    """TOML file with options by their names, as steps = 30; those of the command line count."""
+    write_config: str | None = None
+    """Write such a file, with every option and what it means, and train nothing."""
     experiment: Experiment = dataclasses.field(default_factory=Experiment)
     inputs: InputConfig = dataclasses.field(default_factory=InputConfig)
     output: OutputConfig = dataclasses.field(default_factory=OutputConfig)
@@ -55,6 +59,10 @@ class Compare:
     """Methods, each as NAME[:OPTION=VALUE,...], all, or @PATH; see the list above."""
     baseline: str | None = None
     """Method that the others are tested against; late_fusion if it is there, else the first."""
+    config: str | None = None
+    """TOML file with options by their names, as steps = 30; those of the command line count."""
+    write_config: str | None = None
+    """Write such a file, with every option and what it means, and train nothing."""
     experiment: Experiment = dataclasses.field(default_factory=Experiment)
     inputs: InputConfig = dataclasses.field(default_factory=InputConfig)
     output: OutputConfig = dataclasses.field(default_factory=OutputConfig)
@@ -69,6 +77,10 @@ class Diagnose:
     probes the encoders, and says what was found in three sentences and in a page of plots.
     """
 
+    config: str | None = None
+    """TOML file with options by their names, as steps = 30; those of the command line count."""
+    write_config: str | None = None
+    """Write such a file, with every option and what it means, and train nothing."""
     experiment: Experiment = dataclasses.field(default_factory=Experiment)
     inputs: InputConfig = dataclasses.field(default_factory=InputConfig)
     output: OutputConfig = dataclasses.field(default_factory=OutputConfig)
@@ -94,6 +106,7 @@ class TuneOutput(OutputConfig):
     """Delete the tuning in that directory, and start again."""
     fall_back: tyro.conf.Suppress[bool] = False
     no_plots: tyro.conf.Suppress[bool] = False
+    loggers: tyro.conf.Suppress[tuple[str, ...]] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,6 +126,10 @@ class Tune:
     """Number of seeds that a trial is averaged over."""
     seed_offset: int = 100
     """First of them; other seeds than those of the comparison."""
+    config: str | None = None
+    """TOML file with options by their names, as steps = 30; those of the command line count."""
+    write_config: str | None = None
+    """Write such a file, with every option and what it means, and train nothing."""
     data: DataConfig = dataclasses.field(default_factory=DataConfig)
     corruption: CorruptionConfig = dataclasses.field(default_factory=CorruptionConfig)
     model: ModelConfig = dataclasses.field(default_factory=ModelConfig)

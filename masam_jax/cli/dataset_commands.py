@@ -40,7 +40,7 @@ class PrepareDataset(_WithDataDir):
     """
 
     name: _Name
-    """Data set and options, as in crema_d or crema_d:split=actor,frames=3."""
+    """Data set and options, as in crema_d:split=actor,frames=3; or the path of data of your own."""
     source: str | None = None
     """Directory of its own files, laid out as masam datasets info NAME says; downloads/manual/NAME
     below the directory of prepared data when None."""
@@ -61,7 +61,23 @@ class DescribeDataset(_WithDataDir):
     """Say what a data set is: modalities, preprocessing, options, files it needs, provenance."""
 
     name: _Name
-    """Data set and options, as in crema_d or crema_d:split=actor,frames=3."""
+    """Data set and options, as in crema_d:split=actor,frames=3; or the path of data of your own."""
+
+
+@dataclasses.dataclass(frozen=True)
+class GuessDataset:
+    """Look at a table, an .npz file or a folder, and write the dataset.toml that it would use.
+
+    It says which column is the label, which are of one modality, and how samples are split;
+    comments say what it was unsure of. Change what is wrong: the file comes before every guess.
+    """
+
+    place: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="PATH[:OPTION=VALUE,...]")]]
+    """The file or folder, and what is known of it, as in table.csv:group=patient."""
+    label: str | None = None
+    """Column of the classes; several with / between them are labels of zero or one."""
+    overwrite: bool = False
+    """Replace a dataset.toml that is there already."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +88,7 @@ class VerifyDataset(_WithDataDir):
     """
 
     name: _Name
-    """Data set and options, as in crema_d or crema_d:split=actor,frames=3."""
+    """Data set and options, as in crema_d:split=actor,frames=3; or the path of data of your own."""
     samples: int | None = None
     """Number of samples to read, spread over all of them; all when None."""
     sheet: str | None = None
@@ -91,11 +107,12 @@ def _at_least_one(name: str, value: int | None) -> None:
         raise ValueError(f"{name}={value} is out of range: expected an integer >= 1")
 
 
-DatasetCommand = ListDatasets | PrepareDataset | DescribeDataset | VerifyDataset
+DatasetCommand = ListDatasets | PrepareDataset | DescribeDataset | GuessDataset | VerifyDataset
 # By the word after ``datasets`` that asks for them.
 DATASET_COMMANDS: dict[str, type[DatasetCommand]] = {
     "list": ListDatasets,
     "prepare": PrepareDataset,
     "info": DescribeDataset,
+    "describe": GuessDataset,
     "verify": VerifyDataset,
 }

@@ -101,7 +101,7 @@ def print_description(console: Console, found: Description) -> None:
     if found.homepage:
         print_plain(console, f"homepage: {found.homepage}\n\n{found.citation}\n")
     if found.place is None:
-        print_plain(console, "It ships with the package; nothing has to be prepared.")
+        print_plain(console, found.whence)
         return
     print_plain(console, f"What it is prepared from:\n\n{found.instructions}\n")
     if found.source is not None:

@@ -9,6 +9,7 @@ from rich.console import Console
 from masam_jax.cli.dataset_commands import (
     DatasetCommand,
     DescribeDataset,
+    GuessDataset,
     ListDatasets,
     PrepareDataset,
     VerifyDataset,
@@ -20,6 +21,7 @@ from masam_jax.cli.dataset_tables import (
     print_preparation,
     statistics_table,
 )
+from masam_jax.cli.own_datasets import guess_dataset, sheet_folder
 from masam_jax.cli.printing import print_plain
 from masam_jax.cli.sample_progress import SampleProgress
 from masam_jax.cli.terminable import terminable
@@ -31,6 +33,7 @@ from masam_jax.data.dataset_spec import (
     DatasetSpec,
     MissingPackage,
     all_dataset_names,
+    is_own,
     is_published,
     options_of,
     parse_dataset,
@@ -62,6 +65,8 @@ def execute_datasets(command: DatasetCommand, console: Console, errors: Console)
     """
     if isinstance(command, ListDatasets):
         return _list(command, console)
+    if isinstance(command, GuessDataset):
+        return guess_dataset(command, console)
     with user_errors():
         dataset = parse_dataset(command.name)
     if isinstance(command, PrepareDataset):
@@ -102,6 +107,9 @@ def _prepare(dataset: DatasetSpec, command: PrepareDataset, console: Console) ->
     from masam_jax.data.prepare import open_builder, prepare_dataset, remove_leftovers
 
     name = write_dataset(dataset)
+    if is_own(dataset.name):
+        print_plain(console, f"{name} is read where it is; there is nothing to prepare.")
+        return 0
     if not is_published(dataset.name):
         print_plain(console, f"{name} ships with the package; there is nothing to prepare.")
         return 0
@@ -141,6 +149,8 @@ def _describe(dataset: DatasetSpec, command: DescribeDataset, console: Console) 
 
 def _verify(dataset: DatasetSpec, command: VerifyDataset, console: Console, errors: Console) -> int:
     from masam_jax.data.description import describe_dataset
+    from masam_jax.data.in_memory import MultimodalData
+    from masam_jax.data.own.checks import suspicions
     from masam_jax.data.verification import verify_data
 
     try:
@@ -152,6 +162,8 @@ def _verify(dataset: DatasetSpec, command: VerifyDataset, console: Console, erro
 
     name = write_dataset(dataset)
     sheet = command.place / dataset.name / _SHEET
+    if is_own(dataset.name):
+        sheet = sheet_folder(dataset.name) / _SHEET
     if command.sheet is not None:
         sheet = Path(command.sheet).expanduser()
     with user_errors():
@@ -174,6 +186,9 @@ def _verify(dataset: DatasetSpec, command: VerifyDataset, console: Console, erro
     if found.examples:
         write_contact_sheet(sheet, title, found, description.class_names, vocabulary)
         print_plain(console, f"written: {sheet}")
+    if isinstance(data, MultimodalData) and is_own(dataset.name):
+        for suspicion in suspicions(data, [data.split(seed=0)]):
+            print_plain(console, f"warning: {suspicion}")
     for problem in found.problems[:_NAMED]:
         print_plain(errors, f"{problem.key}: {problem.message}")
     if len(found.problems) > _NAMED:
@@ -192,9 +207,13 @@ def _open(
 ) -> tuple["MultimodalData | PreparedData", tuple[str, ...]]:
     """The data, and the words of their tokens."""
     from masam_jax.data.on_disk import PreparedData
+    from masam_jax.data.own.opening import open_own
     from masam_jax.data.prepare import open_builder
     from masam_jax.data.shipped import load_dataset
 
+    if is_own(dataset.name):
+        own = open_own(dataset.name, dataset.options)
+        return own.data, own.vocabulary
     if not is_published(dataset.name):
         return load_dataset(dataset.name, dataset.options), ()
     builder = open_builder(dataset, data_dir)

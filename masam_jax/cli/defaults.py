@@ -3,24 +3,37 @@
 import dataclasses
 import itertools
 import typing
+from pathlib import Path
 
 from masam_jax.cli.commands import Run, Tune, default_command
 from masam_jax.cli.options import command_options
+from masam_jax.cli.resumed import resumed_command
 from masam_jax.config import OptimizationConfig
-from masam_jax.config.published import settings_of
+from masam_jax.config.published import own_settings, settings_of
+from masam_jax.data.dataset_spec import is_own
 
 
-def default_of(kind: type, words: list[str]) -> Run | None:
-    """The command whose values are the defaults, where a data set has settings of its own.
+def default_of(kind: type, words: list[str], resumed: Path | None = None) -> Run | None:
+    """The command whose values are the defaults, where a run or a data set has its own.
 
     Args:
       kind: the command.
       words: after it; the data set among them.
+      resumed: the directory of the run whose options are the defaults.
+
+    Raises:
+      RunError: there is no such run, or it is damaged.
     """
-    settings = settings_of(_dataset(words)) if kind in typing.get_args(Run) else None
-    if settings is None:
+    if kind not in typing.get_args(Run):
         return None
-    default = default_command(kind, settings)
+    dataset = _dataset(words)
+    settings = own_settings(dataset) if is_own(dataset) else settings_of(dataset)
+    if resumed is not None:
+        default = resumed_command(kind, resumed)
+    elif settings is not None:
+        default = default_command(kind, settings)
+    else:
+        return None
     in_steps = _is_given(words, "--steps") and not _is_given(words, "--epochs")
     return _in_steps(default) if in_steps else default
 

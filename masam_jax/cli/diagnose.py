@@ -12,12 +12,14 @@ from masam_jax.diagnosis import diagnose, plan_diagnosis
 from masam_jax.training.interrupt import InterruptRequest
 from masam_jax.training.open_data import describe_damage
 from masam_jax.training.progress_report import ProgressReport
+from masam_jax.training.storage.loggers import find_loggers
 
 
 def execute_diagnose(
     command: Diagnose, console: Console, line: list[str], interrupt: InterruptRequest | None = None
 ) -> None:
     """Diagnoses, and says what was found; arguments and errors as those of `execute_train`."""
+    find_loggers(command.output.loggers)  # Mistakes in them are told before data are read.
     dataset = command.experiment.data.dataset
     with SampleProgress(console, f"preparing {dataset}") as preparing:
         plan = plan_diagnosis(command.experiment, command.inputs, preparing.update)

@@ -84,6 +84,11 @@ SCREENS: dict[tuple[str, ...], Screen] = {
         ("datasets info crema_d",),
         "masam datasets list, prepare; docs/datasets.md",
     ),
+    ("datasets", "describe"): Screen(
+        ("place", "label", "overwrite"),
+        ("datasets describe table.csv --label species",),
+        "masam datasets info, verify; docs/your-data.md",
+    ),
     ("datasets", "verify"): Screen(
         ("name", "samples", "sheet", "rows", "data_dir"),
         ("datasets verify crema_d --samples 100",),

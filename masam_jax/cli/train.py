@@ -5,8 +5,8 @@ from pathlib import Path
 from rich.console import Console
 
 from masam_jax import analysis
+from masam_jax.api.method_list import bind_method, expand_methods
 from masam_jax.cli.commands import Compare, Train
-from masam_jax.cli.method_list import bind_method, expand_methods
 from masam_jax.cli.printing import print_plain
 from masam_jax.cli.sample_progress import SampleProgress
 from masam_jax.config.errors import user_errors
@@ -16,6 +16,7 @@ from masam_jax.training.open_data import describe_damage
 from masam_jax.training.plan import Plan, plan_comparison, plan_training
 from masam_jax.training.progress_report import ProgressReport
 from masam_jax.training.run import execute
+from masam_jax.training.storage.loggers import find_loggers
 from masam_jax.training.storage.processes import is_primary
 
 
@@ -38,6 +39,7 @@ def execute_train(
       InterruptedRun: a signal came; every step that was taken is saved.
       OSError: something could not be written.
     """
+    find_loggers(command.output.loggers)  # Mistakes in them are told before data are read.
     plan = _plan(command, console)
     if not is_primary():
         console.quiet = True
@@ -47,7 +49,7 @@ def execute_train(
     for warning in plan.warnings:
         print_plain(console, f"warning: {warning}")
     settings = settings_of(command.experiment.data.dataset)
-    for lacking in settings.missing_weights(command.experiment.model) if settings else ():
+    for lacking in settings.missing_weights(command.experiment.chosen_model) if settings else ():
         print_plain(console, lacking)
     print_plain(
         console,

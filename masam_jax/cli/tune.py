@@ -3,8 +3,8 @@
 from rich.console import Console
 
 from masam_jax.analysis.tuning_table import tuning_to_markdown, tuning_to_rich
+from masam_jax.api.method_list import expand_methods
 from masam_jax.cli.commands import Tune
-from masam_jax.cli.method_list import expand_methods
 from masam_jax.cli.printing import print_plain
 from masam_jax.config.errors import RunError
 from masam_jax.core.extras import install_extras

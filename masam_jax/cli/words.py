@@ -4,6 +4,7 @@ import dataclasses
 import inspect
 import shlex
 import sys
+import typing
 from pathlib import Path
 from typing import Annotated, Any, Union
 
@@ -13,13 +14,16 @@ from masam_jax.cli.commands import (
     COMMANDS,
     Command,
     Compare,
+    Run,
     Train,
     Tune,
 )
+from masam_jax.cli.config_file import with_file
 from masam_jax.cli.dataset_commands import DATASET_COMMANDS, DatasetCommand
 from masam_jax.cli.defaults import default_of, refuse_two_lengths, with_none
 from masam_jax.cli.mistakes import first_mistake, in_flags
 from masam_jax.cli.options import command_options
+from masam_jax.cli.resumed import cut_resumed
 from masam_jax.cli.short_help import command_help, list_help
 from masam_jax.cli.tyro_reading import Refusal, read_words
 from masam_jax.config.errors import RunError
@@ -137,11 +141,16 @@ def _help(command: tuple[str, ...], kind: type | None, words: list[str], everyth
 
 
 def _read(kind: type, command: tuple[str, ...], words: list[str]) -> Any:
+    resumed = None
+    if kind in typing.get_args(Run):
+        words, resumed = cut_resumed(words)
+        # The file may name the data set, and that the defaults.
+        default = default_of(kind, with_file(words, command_options(kind)), resumed)
+        words = with_file(words, command_options(kind, default))
     words = with_none(kind, words)
+    default = default_of(kind, words, resumed)
     try:
-        found = read_words(
-            kind, words, " ".join([program(), *command]), "", default_of(kind, words)
-        )
+        found = read_words(kind, words, " ".join([program(), *command]), "", default)
     except Refusal as error:
         raise RunError(first_mistake(command_options(kind), words) or str(error)) from None
     refuse_two_lengths(found, words)

@@ -22,6 +22,14 @@ class DataConfig(Options):
     """Seed of whatever of the validation and test split was not published."""
     augment: bool = True
     """Whether training samples are augmented, where the data set has augmentation."""
+    modalities: tuple[str, ...] = ()
+    """Modalities that are trained on, as a,b; all of the data set's when left out."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        names = [name for words in self.modalities for name in words.split(",") if name]
+        # However they are written, the same modalities are the same run.
+        object.__setattr__(self, "modalities", tuple(sorted(set(names))))
 
 
 @dataclasses.dataclass(frozen=True)

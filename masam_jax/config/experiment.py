@@ -19,14 +19,34 @@ class Experiment:
     seeds: SeedConfig = dataclasses.field(default_factory=SeedConfig)
     evaluation: EvaluationConfig = dataclasses.field(default_factory=EvaluationConfig)
 
+    @property
+    def chosen_model(self) -> ModelConfig:
+        """The model's settings, without encoders and weights of modalities that are left out."""
+        chosen = self.data.modalities
+        return self.model.of_modalities(chosen) if chosen else self.model
+
 
 def as_json(config: Any) -> dict[str, Any]:
     """A configuration dataclass as nested dicts of plain values."""
     return dataclasses.asdict(config)
 
 
-# Fields that are younger than the format of `config.json`, each with what was done before it.
-_YOUNGER: dict[str, dict[str, Any]] = {"evaluation": {"min_epochs": 0}}
+# Fields that are younger than the format of `config.json`, each with what was done before it, as
+# JSON has it.
+_YOUNGER: dict[str, dict[str, Any]] = {
+    "data": {"modalities": []},
+    "evaluation": {"min_epochs": 0},
+    "optimization": {
+        "optimizer": "adamw",
+        "momentum": 0.9,
+        "schedule": "constant",
+        "warmup": 0,
+        "clip_norm": None,
+        "ema": None,
+        "learning_rate_factor": [],
+        "freeze": [],
+    },
+}
 
 
 def completed(content: dict[str, Any]) -> dict[str, Any]:

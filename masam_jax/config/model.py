@@ -1,6 +1,7 @@
 """The network."""
 
 import dataclasses
+from collections.abc import Collection
 from typing import Literal
 
 from masam_jax.core.specs import Options, option
@@ -35,6 +36,14 @@ class ModelConfig(Options):
         super().__post_init__()
         for name in ("encoders", "weights"):
             by_modality(name, getattr(self, name))
+
+    def of_modalities(self, chosen: Collection[str]) -> "ModelConfig":
+        """The same without encoders and weights of other modalities."""
+        encoders, weights = (
+            tuple(entry for entry in entries if entry.partition("=")[0] in chosen)
+            for entries in (self.encoders, self.weights)
+        )
+        return dataclasses.replace(self, encoders=encoders, weights=weights)
 
 
 def by_modality(name: str, entries: tuple[str, ...]) -> dict[str, str]:

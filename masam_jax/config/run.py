@@ -12,13 +12,17 @@ class OutputConfig:
     output: str | None = None
     """Run directory; a new one under runs/, named by date and time, when None."""
     resume: bool = False
-    """Go on with the run in that directory, from its last checkpoint."""
+    """Go on with the run in that directory, from its last checkpoint; --resume DIRECTORY alone
+    takes the options that it was begun with."""
     fall_back: bool = False
     """With --resume: where the last checkpoint is damaged, go on from the last whole one."""
     overwrite: bool = False
     """Delete the run in that directory, and start again."""
     no_plots: bool = False
     """Leave out the PNG plots and the HTML report."""
+    loggers: tuple[str, ...] = ("tensorboard",)
+    """Where metrics go beside metrics.jsonl: tensorboard, csv, wandb, mlflow, or
+    package.module:function; not a part of what the numbers depend on."""
 
     def __post_init__(self) -> None:
         if self.resume and self.overwrite:

@@ -3,12 +3,13 @@
 import dataclasses
 from typing import Literal
 
-from masam_jax.core.specs import Options, option
+from masam_jax.config.model import by_modality
+from masam_jax.core.specs import Options, check_number, option
 
 
 @dataclasses.dataclass(frozen=True)
 class OptimizationConfig(Options):
-    """AdamW, placed after the method's gradient transformation."""
+    """The optimizer, placed after the method's gradient transformation; AdamW unless named."""
 
     steps: int = option(600, "[1, inf)")
     """Optimizer steps; where a data set's settings count epochs, these take their place."""
@@ -17,9 +18,49 @@ class OptimizationConfig(Options):
     batch_size: int = option(100, "[1, inf)")
     """Samples in a batch, of one seed; at most the training samples."""
     learning_rate: float = option(5e-3, "[0, inf)")
-    """Learning rate, constant."""
+    """Learning rate; where a schedule or a warm-up changes it, the highest."""
     weight_decay: float = option(1e-4, "[0, inf)")
-    """Decoupled weight decay."""
+    """Weight decay: decoupled in adamw, lion and muon; added to the gradient in adam and sgd."""
+    optimizer: Literal["adamw", "adam", "sgd", "lion", "muon"] = "adamw"
+    """The optimizer, Optax's; muon for matrices, with AdamW for all other parameters."""
+    momentum: float = option(0.9, "[0, 1)")
+    """Momentum of sgd; 0 for none."""
+    schedule: Literal["constant", "cosine", "linear"] = "constant"
+    """The learning rate after the warm-up: constant, or falling to 0 at the end of the run."""
+    warmup: int = option(0, "[0, inf)")
+    """Steps in which the learning rate rises to its height, linearly; 0 for none."""
+    clip_norm: float | None = option(None, "(0, inf)")
+    """Largest norm of a gradient, over all parameters, after the method; None for any."""
+    ema: float | None = option(None, "(0, 1)")
+    """Decay of a moving average of the parameters, which is evaluated and predicts in their place;
+    None for none."""
+    learning_rate_factor: tuple[str, ...] = ()
+    """Factors of the learning rate of encoders, each as MODALITY=NUMBER."""
+    freeze: tuple[str, ...] = ()
+    """Modalities whose encoders stay as they start, with --weights for example; they run as in
+    evaluation."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        both = sorted(set(self.freeze) & set(self.factors))
+        if both:
+            raise ValueError(f"modality {both[0]!r} is in freeze and has a learning_rate_factor")
+
+    @property
+    def factors(self) -> dict[str, float]:
+        """Modality -> factor of its encoder's learning rate, where one is given.
+
+        Raises:
+          ValueError: (when made) an entry has another form, or its number is not above 0.
+        """
+        name, found = "learning_rate_factor", {}
+        for modality, text in by_modality(name, self.learning_rate_factor).items():
+            try:
+                found[modality] = float(text)
+            except ValueError:
+                raise ValueError(f"{name}: {modality}={text!r} is not a number") from None
+            check_number(f"{name}: {modality}", found[modality], "(0, inf)")
+        return found
 
 
 @dataclasses.dataclass(frozen=True)

@@ -94,7 +94,7 @@ class _Memory:
         self._data = data
 
     def key(self, row: int) -> str:
-        return str(row)
+        return str(row) if self._data.keys is None else self._data.keys[row]
 
     def read(self, row: int) -> Mapping[str, Any]:
         present = self._data.present

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from masam_jax.core.specs import settable_options, write_value
 from masam_jax.data.builders.registry import BUILDERS, default_source
-from masam_jax.data.dataset_spec import DatasetSpec, is_published
+from masam_jax.data.dataset_spec import DatasetSpec, is_own, is_published
 from masam_jax.data.modality import Modality, Normalization
+from masam_jax.data.own.opening import open_own
+from masam_jax.data.own.summary import in_words
 from masam_jax.data.prepare import open_builder
 from masam_jax.data.shipped import SHIPPED
 
@@ -85,6 +87,7 @@ class Description:
       place: where prepared data are, or would be; None where they ship with the package.
       prepared: the prepared copy, if there is one.
       trouble: why there is one that these options cannot read; empty if there is none such.
+      whence: where data come from that need no preparation, in a sentence.
     """
 
     name: str
@@ -103,6 +106,7 @@ class Description:
     place: Path | None = None
     prepared: PreparedCopy | None = None
     trouble: str = ""
+    whence: str = "It ships with the package; nothing has to be prepared."
 
 
 def describe_dataset(dataset: DatasetSpec, data_dir: Path) -> Description:
@@ -117,6 +121,8 @@ def describe_dataset(dataset: DatasetSpec, data_dir: Path) -> Description:
     """
     if is_published(dataset.name):
         return _published(dataset, data_dir)
+    if is_own(dataset.name):
+        return _own(dataset)
     shipped = SHIPPED[dataset.name]
     data = shipped.load(dataset.options)
     return Description(
@@ -125,7 +131,7 @@ def describe_dataset(dataset: DatasetSpec, data_dir: Path) -> Description:
         summary=shipped.summary,
         text=_plain(shipped.about),
         modalities=data.modality_specs,
-        class_names=tuple(map(str, range(data.num_classes))),
+        class_names=data.class_names,
         multi_label=data.multi_label,
         metric=data.metric,
         options=option_facts(dataset.options),
@@ -202,6 +208,23 @@ def _published(dataset: DatasetSpec, data_dir: Path) -> Description:
         place=Path(builder.data_dir),
         prepared=prepared,
         trouble=trouble,
+    )
+
+
+def _own(dataset: DatasetSpec) -> Description:
+    found = open_own(dataset.name, dataset.options)
+    data = found.data
+    return Description(
+        name=dataset.name,
+        title=data.name,
+        summary="data of your own",
+        text=f"{len(data):,} samples. {in_words(found)}",
+        modalities=data.modality_specs,
+        class_names=data.class_names,
+        multi_label=data.multi_label,
+        metric=data.metric,
+        options=option_facts(dataset.options),
+        whence="It is read from there at every start; nothing has to be prepared.",
     )
 
 

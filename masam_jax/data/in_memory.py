@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Iterable, Mapping
-from typing import Any, Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol, overload
 
 import numpy as np
 
 from masam_jax.core.specs import unknown
-from masam_jax.data.modality import Kind, Modality, check_modality
-from masam_jax.data.raw_labels import as_labels
+from masam_jax.data.drawn_parts import drawn_split
+from masam_jax.data.modality import Modality, check_modality
+from masam_jax.data.raw_features import (
+    check_names,
+    check_tree,
+    default_spec,
+    read_only,
+    validated_features,
+    validated_present,
+    with_mask,
+)
+from masam_jax.data.raw_labels import as_labels, named_labels
 from masam_jax.data.splits import Split, make_split
 
-# `masam` labels everything outside the encoders with this name, so no modality may have it.
-_RESERVED = "other"
-_LARGEST = 1e37
 # Modalities that a line names.
 _MOST_SHOWN = 8
 
@@ -36,9 +43,11 @@ class SplitFunction(Protocol):
         """Row indices of the parts for one training seed."""
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, init=False)
 class MultimodalData:
     """Rows seen through several modalities, with one class or several labels each.
+
+    ``MultimodalData(features, labels)`` is enough; a name may come first.
 
     Attributes:
       name: what the data set is called in configs and reports.
@@ -46,33 +55,38 @@ class MultimodalData:
         source gives them, not standardised; or ``{"values": [N, T, D], "mask": bool [N, T]}``, or
         ``{"tokens": [N, L], "mask": bool [N, L]}``. A sequence whose steps are all real may be the
         array ``[N, T, D]`` alone, if ``specs`` say so.
-      labels: integer classes ``[N]`` in ``[0, num_classes)``, or zeros and ones ``[N, K]``; kept as
-        int32. Columns ``[N, 1]``, truth values and whole numbers as floats are read too.
-      num_classes: number of classes, at least 2, or of labels K.
+      labels: classes ``[N]``, or zeros and ones ``[N, K]``; kept as int32. Classes are integers in
+        ``[0, num_classes)``, or, without ``num_classes``, integers or text of any kind, which are
+        numbered in their order. Columns ``[N, 1]``, truth values and whole numbers as floats are
+        read too.
+      num_classes: number of classes, at least 2, or of labels K; as many as there are when None.
       specs: modality name -> what its samples look like; of modalities that it does not name,
         vectors ``[N, D]`` and images ``[N, H, W, C]``, standardised by feature or channel.
       present: modality name -> bool ``[N]``, the rows that have it; all do where it is not named.
         Values that are not finite are zeros in rows that lack it.
       metric: what results are measured in, a name of ``masam_jax.training.classification_metrics``.
-      splitter: draws the parts; at random when None, stratified where rows have one class.
+      splitter: draws the parts; at random when None, stratified where rows have one class, and
+        by whole groups where there are any.
+      class_names: names of the C classes, or of the K labels; their numbers when None. Labels that
+        are text are numbered as these are.
+      groups: ``[N]``, whose row it is (a patient, a speaker): no group is in two parts.
+      keys: ``[N]``, names of the rows, all different; their numbers when None.
+      fingerprint: sha256 (hex) of everything in the data; `digest` is of the labels alone when "".
 
     The arrays are made read-only: every seed and every method sees the same rows.
 
     Raises:
-      ValueError: for no modality, a modality named ``"other"`` or with a ``/`` in its name, arrays
-        whose numbers of rows differ, or whose shape does not say what they are, non-finite
-        features, labels out of range, or rows present of a modality that there is not.
+      ValueError: for one class, rows without a label, no modality, a modality named ``"other"`` or
+        with a ``/`` in its name, arrays whose numbers of rows differ, or whose shape does not say
+        what they are, non-finite features, labels out of range, names or keys that are there twice,
+        or rows present of a modality that there is not.
 
     Examples:
       >>> import numpy as np
-      >>> data = MultimodalData(
-      ...     "toy",
-      ...     {"text": np.zeros((4, 3)), "image": np.zeros((4, 2, 2, 1))},
-      ...     np.array([0, 1, 0, 1]),
-      ...     2,
-      ... )
-      >>> data.modalities
-      ('image', 'text')
+      >>> features = {"text": np.zeros((4, 3)), "image": np.zeros((4, 2, 2, 1))}
+      >>> data = MultimodalData(features, ["oak", "elm", "oak", "elm"], name="trees")
+      >>> data.modalities, data.class_names, data.labels.tolist()
+      (('image', 'text'), ('elm', 'oak'), [1, 0, 1, 0])
       >>> {m: spec.kind for m, spec in data.modality_specs.items()}
       {'image': 'image', 'text': 'vector'}
     """
@@ -81,20 +95,67 @@ class MultimodalData:
     features: Mapping[str, Any]
     labels: np.ndarray
     num_classes: int
-    specs: Mapping[str, Modality] | None = None
-    present: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
-    metric: str = "accuracy"
-    splitter: SplitFunction | None = None
+    specs: Mapping[str, Modality] | None
+    present: Mapping[str, np.ndarray]
+    metric: str
+    splitter: SplitFunction | None
+    class_names: tuple[str, ...]
+    groups: np.ndarray | None
+    keys: tuple[str, ...] | None
+    fingerprint: str
 
-    def __post_init__(self) -> None:
-        """Checks the fields, sorts the modalities by name and freezes the arrays."""
-        labels = _read_only(as_labels(self.labels, self.num_classes), np.dtype(np.int32))
+    @overload
+    def __init__(
+        self,
+        features: Mapping[str, Any],
+        labels: Any,
+        num_classes: int | None = ...,
+        specs: Mapping[str, Modality] | None = ...,
+        present: Mapping[str, Any] | None = ...,
+        metric: str = ...,
+        splitter: SplitFunction | None = ...,
+        *,
+        name: str = ...,
+        class_names: Sequence[str] | None = ...,
+        groups: Any = ...,
+        keys: Sequence[Any] | None = ...,
+        fingerprint: str = ...,
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self,
+        name: str,
+        features: Mapping[str, Any],
+        labels: Any,
+        num_classes: int | None = ...,
+        specs: Mapping[str, Modality] | None = ...,
+        present: Mapping[str, Any] | None = ...,
+        metric: str = ...,
+        splitter: SplitFunction | None = ...,
+        *,
+        class_names: Sequence[str] | None = ...,
+        groups: Any = ...,
+        keys: Sequence[Any] | None = ...,
+        fingerprint: str = ...,
+    ) -> None: ...
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        """Takes the fields; checks them, sorts the modalities by name and freezes the arrays."""
+        if given and isinstance(given[0], str):
+            named, given = {"name": given[0], **named}, given[1:]
+        for field, value in _fields(*given, **named).items():
+            object.__setattr__(self, field, value)
+        self._check()
+
+    def _check(self) -> None:
         given = self.specs or {}
-        _check_names(self.features)
-        present = _validated_present(self.present, self.features, len(labels))
+        labels = self.labels
+        check_names(self.features)
+        present = validated_present(self.present, self.features, len(labels))
         features = {
-            m: _validated_features(
-                m, _with_mask(self.features[m], given.get(m)), len(labels), present.get(m)
+            m: validated_features(
+                m, with_mask(self.features[m], given.get(m)), len(labels), present.get(m)
             )
             for m in sorted(self.features)
         }
@@ -107,9 +168,8 @@ class MultimodalData:
             )
         for m, spec in given.items():
             check_modality(f"specs[{m!r}]", spec)
-            _check_tree(m, features[m], spec)
-        specs = {m: given[m] if m in given else _default_spec(m, features[m]) for m in features}
-        object.__setattr__(self, "labels", labels)
+            check_tree(m, features[m], spec)
+        specs = {m: given[m] if m in given else default_spec(m, features[m]) for m in features}
         object.__setattr__(self, "features", features)
         object.__setattr__(self, "specs", specs)
         object.__setattr__(self, "present", {m: present[m] for m in features if present})
@@ -165,8 +225,11 @@ class MultimodalData:
     ) -> Split:
         """Rows of the three parts for one training seed.
 
+        Parts whose sizes are not given are shares of the rows: a fifth to test on, a tenth to
+        validate on, the rest to train on.
+
         Raises:
-          ValueError: the data are too few, or have no parts of their own and no sizes are given.
+          ValueError: the data are too few.
         """
         if self.splitter is not None:
             return self.splitter(
@@ -176,10 +239,15 @@ class MultimodalData:
                 validation_size=validation_size,
                 test_size=test_size,
             )
-        if validation_size is None or test_size is None:
-            raise ValueError(
-                f"data set {self.name!r} has no published split: validation_size and test_size"
-                " must be given."
+        if self.groups is not None or validation_size is None or test_size is None:
+            return drawn_split(
+                self.labels,
+                self.groups,
+                seed=seed,
+                split_seed=split_seed,
+                train_size=train_size,
+                validation_size=validation_size,
+                test_size=test_size,
             )
         return make_split(
             # Several labels are no class to stratify by.
@@ -192,8 +260,8 @@ class MultimodalData:
         )
 
     def digest(self) -> str:
-        """sha256 (hex) of the labels: which data these are."""
-        return hashlib.sha256(self.labels.astype("<i4").tobytes()).hexdigest()
+        """sha256 (hex) of the labels, or of everything: which data these are."""
+        return self.fingerprint or hashlib.sha256(self.labels.astype("<i4").tobytes()).hexdigest()
 
     def select(self, modalities: Iterable[str]) -> MultimodalData:
         """The same rows seen through some of the modalities only.
@@ -214,141 +282,59 @@ class MultimodalData:
         )
 
 
-def _default_spec(modality: str, features: Any) -> Modality:
-    if isinstance(features, Mapping):
-        raise ValueError("features with a mask need `specs`, which say what they are.")
-    if features.ndim not in (2, 4):
-        sides = features.shape[1:]
-        kind, further = ("sequence", ", or as images with a channel axis, x[..., None]")
-        if features.ndim != 3:
-            kind, further = "frames", ""
+def _fields(
+    features: Mapping[str, Any],
+    labels: Any,
+    num_classes: int | None = None,
+    specs: Mapping[str, Modality] | None = None,
+    present: Mapping[str, Any] | None = None,
+    metric: str = "accuracy",
+    splitter: SplitFunction | None = None,
+    *,
+    name: str = "data",
+    class_names: Sequence[str] | None = None,
+    groups: Any = None,
+    keys: Sequence[Any] | None = None,
+    fingerprint: str = "",
+) -> dict[str, Any]:
+    """The fields of `MultimodalData`, those of the rows checked."""
+    if num_classes is None:
+        labels, class_names = named_labels(labels, class_names)
+        num_classes = len(class_names)
+    array = read_only(as_labels(labels, num_classes), np.dtype(np.int32))
+    names = tuple(map(str, range(num_classes) if class_names is None else class_names))
+    if len(names) != num_classes or len(set(names)) != len(names):
         raise ValueError(
-            f"features[{modality!r}] have shape {features.shape}, which does not say what they are:"
-            f" give them with specs={{{modality!r}: Modality({kind!r}, {sides})}}{further}."
+            f"class_names are {len(names)}, {len(set(names))} of them different; {num_classes}"
+            " different ones are needed."
         )
-    usual: Kind = "vector" if features.ndim == 2 else "image"
-    return Modality(usual, features.shape[1:], features.dtype)
+    if groups is not None:
+        groups = _column("groups", groups, len(array))
+        groups = read_only(groups, groups.dtype)
+    if keys is not None:
+        keys = tuple(_column("keys", keys, len(array)).tolist())
+        if len(set(keys)) != len(keys):
+            twice = next(key for key in keys if keys.count(key) > 1)
+            raise ValueError(f"keys have {twice!r} twice; every row needs its own.")
+    return {
+        "name": name,
+        "features": features,
+        "labels": array,
+        "num_classes": num_classes,
+        "specs": specs,
+        "present": {} if present is None else present,
+        "metric": metric,
+        "splitter": splitter,
+        "class_names": names,
+        "groups": groups,
+        "keys": keys,
+        "fingerprint": fingerprint,
+    }
 
 
-def _with_mask(features: Any, spec: Modality | None) -> Any:
-    """Sequences given as one array, of which every step is real."""
-    if spec is None or spec.kind != "sequence" or isinstance(features, Mapping):
-        return features
-    values = np.asarray(features)
-    if values.ndim != 3:
-        return features
-    return {"values": values.astype(spec.dtype), "mask": np.ones(values.shape[:2], np.bool_)}
-
-
-def _check_names(features: Any) -> None:
-    if not isinstance(features, Mapping):
-        raise ValueError(
-            f"features are a {type(features).__name__}; a dict of modalities is needed."
-        )
-    for modality in features:
-        is_name = isinstance(modality, str) and modality and "/" not in modality
-        if not is_name or modality == _RESERVED:
-            raise ValueError(
-                f"features: {modality!r} cannot name a modality; a non-empty name without '/' "
-                f"and other than {_RESERVED!r} is needed."
-            )
-
-
-def _check_tree(modality: str, features: Any, spec: Modality) -> None:
-    """Refuses other parts than the kind has, and masks that are none; sizes are `verify`'s."""
-    name, wanted = f"features[{modality!r}]", spec.template
-    parts = sorted(features) if isinstance(features, Mapping) else "one array"
-    if parts != (sorted(wanted) if isinstance(wanted, Mapping) else "one array"):
-        raise ValueError(
-            f"{name} have {parts}; of kind {spec.kind!r} they have"
-            f" {sorted(wanted) if isinstance(wanted, Mapping) else 'one array'}."
-        )
-    if isinstance(wanted, Mapping) and features["mask"].dtype != np.bool_:
-        raise ValueError(
-            f"{name}['mask'] have dtype {features['mask'].dtype}; booleans are needed, True at real"
-            " steps: mask.astype(bool)."
-        )
-
-
-def _validated_features(modality: str, features: Any, rows: int, present: np.ndarray | None) -> Any:
-    if isinstance(features, Mapping):
-        return {
-            part: _validated_array(
-                f"features[{modality!r}][{part!r}]", features[part], rows, present
-            )
-            for part in sorted(features)
-        }
-    return _validated_array(f"features[{modality!r}]", features, rows, present)
-
-
-def _validated_array(
-    name: str, values: Any, rows: int, present: np.ndarray | None = None
-) -> np.ndarray:
-    try:
-        array = np.asarray(values)
-    except ValueError as error:
-        raise ValueError(
-            f"{name} are lists of different lengths; fill up sequences with zeros and give them as"
-            " {'values': [N, T, D], 'mask': bool [N, T]} with a spec."
-        ) from error
-    if array.ndim == 1 and len(array) == rows and array.dtype != np.object_:
-        raise ValueError(
-            f"{name} have shape {array.shape}; a column is needed of one number a row: x[:, None]."
-        )
-    if array.ndim < 2 or len(array) != rows:
-        raise ValueError(
-            f"{name} have shape {array.shape}; "
-            f"one row for each of the {rows} labels is needed: [{rows}, ...]."
-        )
-    real = (np.integer, np.floating, np.bool_)
-    if not any(np.issubdtype(array.dtype, kind) for kind in real):
-        raise ValueError(f"{name} have dtype {array.dtype}; real numbers are needed.")
-    if not array.size:
-        raise ValueError(f"{name} have shape {array.shape}; no side may be 0.")
-    finite = np.isfinite(array)
-    if present is not None and not finite[~present].all():
-        # What is missing is often written as NaN, and never looked at.
-        array = np.where(finite | present.reshape(-1, *[1] * (array.ndim - 1)), array, 0)
-        array = array.astype(np.asarray(values).dtype)
-        finite = np.isfinite(array)
-    bad = ~finite
-    if bad.any():
-        rows_of = np.unique(np.nonzero(bad)[0])
-        raise ValueError(
-            f"{name} hold {int(np.count_nonzero(bad))} non-finite values, in {len(rows_of)} rows,"
-            f" the first {rows_of[0]}; none may be, but in rows that `present` says are missing."
-        )
-    if np.issubdtype(array.dtype, np.floating) and float(np.abs(array).max()) > _LARGEST:
-        raise ValueError(
-            f"{name} hold values beyond {_LARGEST:g}, which float32 cannot standardise; scale them."
-        )
-    return _read_only(array, array.dtype)
-
-
-def _validated_present(
-    present: Mapping[str, Any], features: Mapping[str, Any], rows: int
-) -> dict[str, np.ndarray]:
-    """Of every modality; empty where nothing is missing."""
-    if not isinstance(present, Mapping):
-        raise ValueError(f"present is a {type(present).__name__}; a dict of modalities is needed.")
-    given = {modality: np.asarray(present[modality]) for modality in present}
-    for modality, found in given.items():
-        if modality not in features:
-            raise ValueError(f"present names {modality!r}; the modalities are {list(features)}.")
-        if found.shape != (rows,) or found.dtype != np.bool_:
-            raise ValueError(
-                f"present[{modality!r}] has shape {found.shape} and dtype {found.dtype};"
-                f" booleans [{rows}] are needed."
-            )
-    if all(found.all() for found in given.values()):
-        return {}
-    everywhere = np.ones(rows, np.bool_)
-    return {m: _read_only(given.get(m, everywhere), np.dtype(np.bool_)) for m in features}
-
-
-def _read_only(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    # Without the copy, freezing would reach the caller's own array.
-    if array.flags.writeable or array.dtype != dtype:
-        array = array.astype(dtype)
-        array.setflags(write=False)
+def _column(name: str, values: Any, rows: int) -> np.ndarray:
+    """A text for each row."""
+    array = np.array([str(value) for value in np.asarray(values).reshape(-1).tolist()])
+    if len(array) != rows:
+        raise ValueError(f"{name} are {len(array)}; one for each of the {rows} labels is needed.")
     return array

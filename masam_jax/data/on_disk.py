@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
 
+from masam_jax.core.specs import unknown
 from masam_jax.data.in_memory import MultimodalData
 from masam_jax.data.modality import Modality
 from masam_jax.data.sample_reader import SampleReader, read_in_parts
@@ -47,6 +49,21 @@ class PreparedData:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def select(self, modalities: Iterable[str]) -> PreparedData:
+        """The same rows seen through some of the modalities only.
+
+        Raises:
+          ValueError: for an unknown modality (with the nearest name), or none at all.
+        """
+        chosen = tuple(modalities)
+        for modality in chosen or ("",):
+            if modality not in self.modality_specs:
+                found = unknown("modality", modality, self.modalities)
+                raise ValueError(f"data set {self.name!r}: {found}")
+        selected = copy.copy(self)
+        selected.reader = self.reader.select(chosen)
+        return selected
+
     @property
     def builder(self) -> PublishedBuilder:
         """What the data are."""
@@ -63,6 +80,11 @@ class PreparedData:
         return self._builder.num_classes
 
     @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the C classes, or of the K labels."""
+        return tuple(self._builder.CLASS_NAMES)
+
+    @property
     def multi_label(self) -> bool:
         """Whether a row has K labels of zero or one, rather than one class."""
         return self._builder.MULTI_LABEL
@@ -75,7 +97,9 @@ class PreparedData:
     @property
     def modality_specs(self) -> Mapping[str, Modality]:
         """Modality name -> what its samples look like, sorted."""
-        return dict(sorted(self._builder.modalities.items()))
+        chosen = self.reader.chosen
+        specs = sorted(self._builder.modalities.items())
+        return {m: spec for m, spec in specs if chosen is None or m in chosen}
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -139,6 +163,8 @@ class PreparedData:
             present=present,
             metric=self.metric,
             splitter=self.split,
+            class_names=self.class_names,
+            keys=self.keys,
         )
 
 

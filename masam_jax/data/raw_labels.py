@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from numbers import Real
 from typing import Any
 
 import numpy as np
+
+from masam_jax.core.specs import unknown
 
 
 def as_labels(labels: Any, num_classes: int) -> np.ndarray:
@@ -50,6 +53,53 @@ def as_labels(labels: Any, num_classes: int) -> np.ndarray:
             + ("; labels - 1 do." if low >= 1 and high == num_classes else ".")
         )
     return array
+
+
+def named_labels(labels: Any, names: Sequence[str] | None) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Labels of any kind as `as_labels` takes them, and the names of their classes.
+
+    Args:
+      labels: classes ``[N]``, text or integers; or zeros and ones ``[N, K]``.
+      names: of the classes, or of the K labels; those that there are, in their order, when None.
+
+    Raises:
+      ValueError: rows without a label, fewer than two classes, or a class that has no name.
+
+    Examples:
+      >>> numbers, names = named_labels(["oak", "elm", "oak"], None)
+      >>> numbers.tolist(), names
+      ([1, 0, 1], ('elm', 'oak'))
+    """
+    try:
+        array = np.asarray(labels)
+    except ValueError:
+        array = _array(labels)
+    if array.ndim == 2 and array.shape[1] > 1:
+        return array, tuple(map(str, range(array.shape[1]) if names is None else names))
+    array = array.reshape(-1)
+    for row, value in enumerate(array.tolist()):
+        if value is None or value == "" or (isinstance(value, float) and value != value):
+            raise ValueError(f"labels: row {row} holds {value!r}; leave rows without a label out.")
+    if array.dtype.kind not in "US" and not isinstance(array[:1].tolist()[0], str):
+        array = _integers(_array(array))
+        if names is not None:
+            return array, tuple(map(str, names))
+    array = array.astype(str) if array.dtype.kind in "OS" else array
+    found, numbers = np.unique(array, return_inverse=True)
+    if names is not None:
+        known = {str(name): number for number, name in enumerate(names)}
+        for name in found.tolist():
+            if name not in known:
+                raise ValueError(f"labels: {unknown('class', name, known)}.")
+        order = np.array([known[name] for name in found.tolist()])
+        return order[numbers], tuple(known)
+    if len(found) < 2:
+        raise ValueError(
+            f"labels are all {found.tolist()[0]!r}; at least 2 classes are needed."
+            if len(found)
+            else "labels are empty; at least 2 classes are needed."
+        )
+    return numbers, tuple(map(str, found.tolist()))
 
 
 def _array(labels: Any) -> np.ndarray:

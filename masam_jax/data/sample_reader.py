@@ -23,6 +23,7 @@ class SampleReader:
 
     Attributes:
       fitted: what `PublishedBuilder.fit` found in the training samples, or None.
+      chosen: the modalities that samples have; None for all.
     """
 
     def __init__(
@@ -40,8 +41,15 @@ class SampleReader:
         self._data_dir = data_dir
         self._options = options
         self.fitted = fitted
+        self.chosen: tuple[str, ...] | None = None
         self._opened: _Opened | None = None
         self._lock = threading.Lock()
+
+    def select(self, modalities: tuple[str, ...]) -> SampleReader:
+        """A reader of the same samples with some of the modalities."""
+        selected = SampleReader(self._kind, self._data_dir, self._options, self.fitted)
+        selected.chosen = modalities
+        return selected
 
     def __getstate__(self) -> dict[str, Any]:
         # Open files and locks stay behind; another process opens its own.
@@ -70,11 +78,12 @@ class SampleReader:
           draws: for the augmentation of each; None for none.
         """
         opened = self._open()
+        chosen = self.chosen
+        specs = {m: s for m, s in opened.specs.items() if chosen is None or m in chosen}
         decoded = [
             opened.builder.decode(self.stored(int(row)), None if draws is None else draws[i])
             for i, row in enumerate(rows)
         ]
-        specs = opened.specs
         return Batch(
             inputs={m: _stack([one.get(m) for one in decoded], specs[m]) for m in specs},
             present={m: np.array([m in one for one in decoded], np.bool_) for m in specs},

@@ -20,7 +20,7 @@ SPLIT_RULE = (
 )
 """The rule of `make_split` in words, to be written beside the results."""
 
-_TEST, _VALIDATION, _TRAIN = 0, 1, 2
+TEST, VALIDATION, _TRAIN = 0, 1, 2
 # Streams of their own, for `hold_out` and `published_split`; 3 is the order of training rows
 # (`row_order.py`).
 _HELD_OUT, _PUBLISHED = 4, 5
@@ -96,11 +96,11 @@ def make_split(
             f"{len(labels)} to train on; they must sum to less than {len(labels)}."
         )
     rows = np.arange(len(labels), dtype=np.int32)
-    test = _draw(labels, rows, test_size, split_seed, _TEST)
+    test = draw_rows(labels, rows, test_size, split_seed, TEST)
     rows = np.setdiff1d(rows, test)
-    validation = _draw(labels, rows, validation_size, split_seed, _VALIDATION)
+    validation = draw_rows(labels, rows, validation_size, split_seed, VALIDATION)
     rows = np.setdiff1d(rows, validation)
-    return Split(_draw(labels, rows, train_size, seed, _TRAIN), validation, test)
+    return Split(draw_rows(labels, rows, train_size, seed, _TRAIN), validation, test)
 
 
 def published_split(
@@ -139,7 +139,7 @@ def published_split(
     for name in ("train", "test"):
         if not len(parts[name]):
             raise ValueError(f"the published split has no {name} samples.")
-    strata = _strata(labels)
+    strata = strata_of(labels)
     if not len(parts["validation"]):
         train, size = parts["train"], validation_size
         size = max(1, round(_HELD_OUT_SHARE * len(train))) if size is None else size
@@ -159,7 +159,7 @@ def published_split(
         if not 1 <= size <= len(found):
             raise ValueError(f"{name}_size is {size}; it must lie in 1..{len(found)}.")
         drawn_with = seed if name == "train" else split_seed
-        parts[name] = _draw(strata, found, size, drawn_with, _PUBLISHED, code)
+        parts[name] = draw_rows(strata, found, size, drawn_with, _PUBLISHED, code)
     return Split(**parts)
 
 
@@ -169,9 +169,9 @@ def _hold_out_groups(
     """Whole groups with at least ``size`` of the rows; single rows, stratified, without groups."""
     names = groups[rows]
     if (names == "").all() or len(np.unique(names)) == len(rows):
-        return _draw(strata, rows, size, seed, _PUBLISHED, _VALIDATION)
+        return draw_rows(strata, rows, size, seed, _PUBLISHED, VALIDATION)
     found, members = np.unique(names, return_inverse=True)
-    order = seeded_permutation(len(found), seed, _PUBLISHED, _VALIDATION)
+    order = seeded_permutation(len(found), seed, _PUBLISHED, VALIDATION)
     counts = np.bincount(members)[order].cumsum()
     chosen = order[: int(np.searchsorted(counts, size)) + 1]
     return rows[np.isin(members, chosen)]
@@ -198,7 +198,7 @@ def hold_out(
     size = round(share * len(train))
     if not 0 <= size < len(train):
         raise ValueError(f"holding out {share} of {len(train)} training rows leaves none to fit.")
-    held_out = _draw(_strata(labels), train, size, seed, _HELD_OUT)
+    held_out = draw_rows(strata_of(labels), train, size, seed, _HELD_OUT)
     return np.setdiff1d(train, held_out), held_out
 
 
@@ -212,13 +212,22 @@ def split_digest(split: Split) -> str:
     return digest.hexdigest()
 
 
-def _strata(labels: np.ndarray) -> np.ndarray:
+def strata_of(labels: np.ndarray) -> np.ndarray:
     """The classes ``[N]``; one for all rows that have several labels each."""
     labels = np.asarray(labels)
     return labels if labels.ndim == 1 else np.zeros(len(labels), np.int32)
 
 
-def _draw(labels: np.ndarray, rows: np.ndarray, size: int, seed: int, *part: int) -> np.ndarray:
+def draw_rows(labels: np.ndarray, rows: np.ndarray, size: int, seed: int, *part: int) -> np.ndarray:
+    """``size`` of the rows, stratified by class as `SPLIT_RULE` says; sorted.
+
+    Args:
+      labels: classes ``[N]`` of all rows.
+      rows: those to draw from.
+      size: how many.
+      seed: draws them, together with ``part``.
+      *part: integers >= 0 that tell apart the uses of one seed.
+    """
     classes, counts = np.unique(labels[rows], return_counts=True)
     chosen = [np.empty(0, np.int32)]
     for label, quota in zip(classes, _quotas(counts, size), strict=True):

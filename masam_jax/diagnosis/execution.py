@@ -11,6 +11,7 @@ from masam_jax.analysis.records import read_directory
 from masam_jax.config import Experiment, InputConfig, OutputConfig
 from masam_jax.config.errors import RunError, user_errors
 from masam_jax.data.builders.build_job import OnSample
+from masam_jax.data.on_disk import Data
 from masam_jax.diagnosis.conclusions import Diagnosis, conclude
 from masam_jax.diagnosis.observations import JOINT, METHODS, observe
 from masam_jax.diagnosis.remedies import remedies_of
@@ -26,7 +27,10 @@ DIAGNOSIS_FILE = "diagnosis.json"
 
 
 def plan_diagnosis(
-    experiment: Experiment, inputs: InputConfig | None = None, report: OnSample | None = None
+    experiment: Experiment,
+    inputs: InputConfig | None = None,
+    report: OnSample | None = None,
+    data: Data | None = None,
 ) -> Plan:
     """Checks a diagnosis.
 
@@ -35,6 +39,7 @@ def plan_diagnosis(
         unimodal losses too.
       inputs: where data are, and how they are read.
       report: told how far data are that are prepared first.
+      data: the data set, where the configuration's name is not enough to open it.
 
     Raises:
       RunError: as ``plan_comparison``; also one modality, or a network that shares its encoder.
@@ -46,7 +51,9 @@ def plan_diagnosis(
             " compares those of each; expected late_fusion"
         )
     methods = tuple(map(parse_method, METHODS))
-    plan = plan_comparison(methods, parse_method(JOINT), experiment, inputs=inputs, report=report)
+    plan = plan_comparison(
+        methods, parse_method(JOINT), experiment, inputs=inputs, report=report, data=data
+    )
     modalities = plan.problem.modalities
     if len(modalities) < 2:
         raise RunError(

@@ -7,8 +7,9 @@ import shlex
 from typing import Any
 
 from masam_jax.config import Experiment
-from masam_jax.config.published import settings_of
+from masam_jax.config.published import own_settings, settings_of
 from masam_jax.core.specs import write_value
+from masam_jax.data.dataset_spec import is_own
 from masam_jax.diagnosis.conclusions import MARGIN, Diagnosis, Remedy
 from masam_jax.diagnosis.observations import ALONE, JOINT
 
@@ -101,9 +102,10 @@ def options_in_words(experiment: Experiment) -> list[str]:
       >>> options_in_words(Experiment(data=DataConfig("synthetic", train_size=None)))
       ['--dataset', 'synthetic', '--train-size', 'none']
     """
-    settings = settings_of(experiment.data.dataset)
+    dataset = experiment.data.dataset
+    settings = own_settings(dataset) if is_own(dataset) else settings_of(dataset)
     default = Experiment() if settings is None else settings.experiment
-    words = ["--dataset", experiment.data.dataset]
+    words = ["--dataset", dataset]
     for section in dataclasses.fields(experiment):
         asked, usual = getattr(experiment, section.name), getattr(default, section.name)
         for field in dataclasses.fields(asked):

@@ -98,7 +98,7 @@ def agm(
       ValueError: an argument is out of range, the labels name no modality or do not fit the
         parameters, or the loss of a modality is missing or not a scalar.
 
-    Differences from the authors' release:
+    Differences from the release:
       - The release scales the gradient where it enters φ_m, in a backward hook, so that the fusion
         head and all that lies behind is modulated too; of two encoders each also receives
         $(\kappa_j - \kappa_m) / 2$ times the gradient through its answer to an empty input.

@@ -58,7 +58,7 @@ def asam(
       ValueError: ρ or η is out of range, a parameter is masked or not real, or ``params`` or
         a signal is missing.
 
-    Differences from the authors' release:
+    Differences from the release:
       - The release normalises the tensors with "weight" in their name. That includes the
         one-dimensional scales of batch and layer normalisation, which count as biases here.
       - The release adds 1e-16 to the norm; here a zero norm gives a clean step.

@@ -83,7 +83,7 @@ class AugObjective(Objective):
       steps_per_epoch: steps of an epoch.
       steps: steps in all; no layer is given at the last, which could not train it. None for no end.
 
-    Differences from the authors' release:
+    Differences from the release:
       - The release builds its optimizer before it adds layers, which it therefore never trains:
         they keep their random weights. Here, as in the paper, they train.
       - All layers exist from the start, since shapes are static: those not given yet have no part

@@ -164,7 +164,7 @@ class GBlendSchedule(Schedule):
       share: of the training samples, held out.
       smallest_overfitting: see `blend_weights`.
 
-    Differences from the authors' release:
+    Differences from the release:
       - The release trains with weights given on its command line; what estimates them is in the
         paper alone. The weighted sum of losses is the same.
       - A trial goes on with the optimizer's state of the run; the paper does not say.

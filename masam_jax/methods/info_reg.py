@@ -99,7 +99,7 @@ def info_reg(
       Chengxiang Huang, Yake Wei, Zequn Yang, Di Hu. Adaptive Unimodal Regulation for Balanced
       Multimodal Information Acquisition. CVPR 2025. https://arxiv.org/abs/2503.18595
 
-    Differences from the authors' release:
+    Differences from the release:
       There the audio encoder's trace marks the window of both modalities; here each has its own.
       The trace there is of the gradient of the fusion loss *plus* the cross-entropy of every
       modality's own part of the fusion logits (which the release trains as well), taken *after* the

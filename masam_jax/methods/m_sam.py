@@ -82,7 +82,7 @@ def m_sam(
       ValueError: an argument is out of range, the labels name no modality or do not fit the
         parameters, ``params`` or a signal is missing, or a modality has no Shapley value.
 
-    Differences from the authors' release:
+    Differences from the release:
       There is none to compare with. What is known of the rule, from the paper's abstract and a
       public summary of its equations: the dominant modality d has the largest Shapley value per
       batch; the loss ℓ of the fusion alone is split by these values $v_m$ into

@@ -91,7 +91,7 @@ def mla(
         the phase is no modality, or the mean features of a modality in turn are missing or have
         another size than the head.
 
-    Differences from the authors' release:
+    Differences from the release:
       - The release looks for a parameter ``module.weight`` in a layer that names it ``weight``, so
         that its head is never projected. What follows is about that code if it ran.
       - It takes in r before it projects, which makes the gradient orthogonal to the present
@@ -196,7 +196,7 @@ class MlaObjective(Objective):
     Predicted logits are $\log p$. The network's own fusion and unimodal heads are not used,
     and nothing but the base optimizer's weight decay moves them.
 
-    Differences from the authors' release:
+    Differences from the release:
       - The release takes softmax over the samples of the batch and one entropy of all of them, so
         that a prediction depends on the rest of the batch; here each sample has its own.
       - It sums weighted logits, here weighted probabilities are summed.

@@ -71,7 +71,7 @@ def mmpareto(
       Yake Wei, Di Hu. MMPareto: Boosting Multimodal Learning with Innocent Unimodal Assistance.
       ICML 2024. https://arxiv.org/abs/2405.17730
 
-    Differences from the authors' release:
+    Differences from the release:
       The release takes the cosine and the weights over the whole encoder, as here, and then the
       factor ``max(1, ‖f + u‖ / ‖h‖)`` of every tensor alone, which may turn the encoder's gradient
       against one of the losses. It clamps the weights to [.001, .999], which matters only for a

@@ -94,7 +94,7 @@ def ogm_ge(
       ValueError: an argument is out of range, the labels name no modality or do not fit the
         parameters, or the confidence of a modality is missing or not a scalar.
 
-    Differences from the authors' release:
+    Differences from the release:
       - The release modulates tensors of four dimensions alone, the kernels of convolutions; the
         paper the parameters of the encoder. ``tensors="convolutions"`` does as the release.
       - It adds 1e-8 to the standard deviation; here a tensor of zero gradients stays zero. Both

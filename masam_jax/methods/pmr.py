@@ -80,7 +80,7 @@ class PmrObjective(Objective):
       modulation_epochs: epochs in which any of it counts, from the first; 0 for all.
       coefficients: "ratio" for β and γ as above; "binary" for 1 wherever they are positive.
 
-    Differences from the authors' release:
+    Differences from the release:
       - β is 1 there for the modality of the lower score, here with ``coefficients="binary"``; the
         clipped ratio is the paper's equation 11.
       - It has no entropy term: ``mu=0`` here.

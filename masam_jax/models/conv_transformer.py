@@ -53,7 +53,7 @@ class ConvTransformer(nnx.Module):
       Tsai et al., Multimodal Transformer for Unaligned Multimodal Language Sequences, ACL 2019
       (the convolution).
 
-    Differences from the authors' release:
+    Differences from the release:
       MultiBench's encoder, which AGM's release of UR-FUNNY uses too, attends to padding, has no
       positions (``max_length=None``), ReLU and 2048 units in the blocks, and reads one step whether
       real or padding: MultiBench the last, AGM the first. Here padding is masked, the blocks have

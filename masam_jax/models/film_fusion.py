@@ -45,7 +45,7 @@ class FiLMFusion(nnx.Module):
       + Δγ, lest a scale about zero cut off activations and gradients).
       https://arxiv.org/abs/1709.07871
 
-    Differences from the authors' release:
+    Differences from the release:
       OGM-GE's ``FiLM`` (audio conditions video) learns γ itself, equal to this one with 1 taken
       from the bias of γ. Its training loop has no per-modality logits for this head: it halves W,
       whose columns are those of one modality alone, and fails on the shapes.

@@ -42,7 +42,7 @@ class GatedFusion(nnx.Module):
       Douwe Kiela, Edouard Grave, Armand Joulin, Tomas Mikolov. Efficient Large-Scale Multi-Modal
       Classification. AAAI 2018 (gated fusion). https://arxiv.org/abs/1802.02892
 
-    Differences from the authors' release:
+    Differences from the release:
       OGM-GE's ``GatedFusion`` (audio gates video) computes the same logits. Its training loop has
       no per-modality logits for this head: it halves W, whose columns are those of one projection
       alone, and fails on the shapes.

@@ -29,7 +29,7 @@ class SumFusion(nnx.Module):
       param_dtype: dtype of the parameters.
       rngs: where initial parameters are drawn from.
 
-    Differences from the authors' release:
+    Differences from the release:
       OGM-GE's ``SumFusion`` is this layer for two modalities. Its training takes ``b_m`` into the
       logits of a modality, as here; its validation takes ``b_m / 2``, so that they do not add up.
     """

@@ -7,7 +7,11 @@ import optax
 
 
 def by_partition(
-    base: optax.GradientTransformation, labels: Any, modalities: Sequence[str], other: str = "other"
+    base: optax.GradientTransformation,
+    labels: Any,
+    modalities: Sequence[str],
+    other: str = "other",
+    of_other: optax.GradientTransformation | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     """``base`` with a state of its own for each partition.
 
@@ -20,12 +24,14 @@ def by_partition(
       labels: a modality's name or ``other`` for every parameter: a tree or a callable.
       modalities: their names.
       other: the label of what belongs to no modality.
+      of_other: the optimizer of that, which moves in every phase; ``base`` when None.
 
     Raises:
       ValueError: (in ``update``) the phase is none of the modalities.
     """
     groups = (*modalities, other)
-    tx = optax.with_extra_args_support(optax.partition(dict.fromkeys(groups, base), labels))
+    bases = dict.fromkeys(groups, base) | {other: base if of_other is None else of_other}
+    tx = optax.with_extra_args_support(optax.partition(bases, labels))
 
     def update_fn(
         updates: Any, state: Any, params: Any = None, *, phase: str | None = None, **extra: Any

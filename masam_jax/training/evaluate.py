@@ -12,7 +12,7 @@ from masam_jax.data.builders.build_job import OnSample
 from masam_jax.methods import BoundMethod
 from masam_jax.training.distribution import make_placement
 from masam_jax.training.loop import reported_point
-from masam_jax.training.open_data import prepare_if_needed
+from masam_jax.training.open_data import open_data, prepare_if_needed
 from masam_jax.training.predictions import Predictions, Predictors, measure
 from masam_jax.training.problem import Problem, build_problem
 from masam_jax.training.state import abstract_state
@@ -20,6 +20,7 @@ from masam_jax.training.storage.checkpoints import Checkpoints
 from masam_jax.training.storage.run_config import check_config
 from masam_jax.training.storage.run_directory import read_config
 from masam_jax.training.storage.surroundings import (
+    check_data,
     check_splits,
     read_fitted,
     read_statistics,
@@ -43,6 +44,8 @@ class Evaluation:
       predictions: what each seed predicts for them.
       metrics: what ``measure`` returns.
       metric: the one that the data are judged by.
+      class_names: names of the C classes, or of the K labels.
+      keys: names of the rows ``[n]`` of the data set; None where they have none.
     """
 
     method: BoundMethod
@@ -52,6 +55,8 @@ class Evaluation:
     predictions: Predictions
     metrics: dict[str, Any]
     metric: str
+    class_names: tuple[str, ...] = ()
+    keys: tuple[str, ...] | None = None
 
 
 def evaluate_run(
@@ -84,11 +89,15 @@ def evaluate_run(
     root = run_root(path)
     checked = check_config(path, config)
     experiment = checked.experiment
+    inputs = InputConfig() if inputs is None else inputs
     with user_errors():
-        prepare_if_needed(experiment.data.dataset, inputs or InputConfig(), report)
+        prepare_if_needed(experiment.data.dataset, inputs, report)
+        data = open_data(experiment.data.dataset, inputs)
+        check_data(root, data.digest())
         problem = build_problem(
             experiment,
             make_placement,
+            data=data,
             inputs=inputs,
             fitted=read_fitted(root),
             statistics=read_statistics(root),
@@ -146,4 +155,6 @@ def _evaluate(
         predictions=predictions,
         metrics=measure(predictions, problem.data.num_classes, problem.metric),
         metric=problem.metric,
+        class_names=problem.opened.class_names,
+        keys=problem.opened.keys,
     )

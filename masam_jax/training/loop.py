@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from masam_jax.training.state import (
 )
 from masam_jax.training.storage.atomic_files import plain
 from masam_jax.training.storage.checkpoints import Checkpoints, RunProgress
+from masam_jax.training.storage.loggers import OpenLogger
 from masam_jax.training.storage.metrics_log import DAMAGED_FILE, MetricsLog
 from masam_jax.training.storage.processes import barrier, is_primary
 from masam_jax.training.storage.sealed_files import write_sealed_json
@@ -48,12 +49,13 @@ def train_method(
     interrupt: InterruptRequest,
     on_evaluation: OnEvaluation | None = None,
     fall_back: bool = False,
+    loggers: Sequence[OpenLogger] = (),
 ) -> dict[str, Any]:
     """Trains all seeds with one method, from the last checkpoint in ``directory`` if there is one.
 
-    Writes ``metrics.jsonl``, ``checkpoints/``, ``tensorboard/``, ``confusion.json`` and, at last,
-    ``result.json``. A run that was killed and is called again ends with the same numbers, bit for
-    bit, as one that was not: the state is all there is, and batch t is a function of t.
+    Writes ``metrics.jsonl``, ``checkpoints/``, ``confusion.json`` and, at last, ``result.json``. A
+    run that was killed and is called again ends with the same numbers, bit for bit, as one that was
+    not: the state is all there is, and batch t is a function of t.
 
     Args:
       task: the method, with data, splits and network.
@@ -65,6 +67,7 @@ def train_method(
       interrupt: asked between steps whether to stop.
       on_evaluation: told of every evaluation; what it raises ends the run.
       fall_back: where the last checkpoint is damaged, whether to go on from the last whole one.
+      loggers: what opens the loggers that are told of every metric.
 
     Returns:
       The content of ``result.json``.
@@ -87,7 +90,9 @@ def train_method(
                     f"{method.title}: the checkpoint of step {last} is damaged; going on from"
                     f" step {done.step}"
                 )
-        log = stack.enter_context(MetricsLog(directory, done.step)) if is_primary() else None
+        log = None
+        if is_primary():
+            log = stack.enter_context(MetricsLog(directory, done.step, loggers, config))
         if log is not None and log.damaged:
             progress.note(
                 f"{method.title}: metrics.jsonl was damaged in line"
@@ -128,10 +133,11 @@ def train_method(
 
 
 def reported_point(state: TrainState, best: bool) -> Point:
-    """The parameters after the last step, or each seed's best, with what belongs to them."""
+    """What predicts after the last step, or each seed's best: parameters, or their average."""
     if best:
         return Point(state.best_params, state.best_statistics, state.best_method_state)
-    return Point(state.params, state.statistics, state.method_state)
+    predicting = state if state.average is None else state.average
+    return Point(predicting.params, predicting.statistics, state.method_state)
 
 
 class _Course:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Any
 
@@ -42,7 +42,7 @@ def build_network(
     """
     dtype = _DTYPES[config.dtype]
     shapes = {m: SampleShape(s.kind, s.shape, s.vocabulary_size) for m, s in specs.items()}
-    asked = _of_modalities("encoders", config.encoders, specs)
+    asked = check_known("encoders", config.encoders, specs)
     if config.architecture != "late_fusion":
         if asked or config.weights:
             raise ValueError(
@@ -86,7 +86,7 @@ def pretrained(config: ModelConfig, specs: Mapping[str, Modality]) -> InitEncode
       ValueError: a modality that the data do not have, or an encoder without importer; in the
         function, a file that is missing, damaged, or does not fit.
     """
-    files = _of_modalities("weights", config.weights, specs)
+    files = check_known("weights", config.weights, specs)
     if not files:
         return None
     names = {m: entry.partition(":")[0] for m, entry in by_modality("", config.encoders).items()}
@@ -123,7 +123,17 @@ def _loader(modality: str, encoder: str) -> Callable[[str, Any, Any], tuple[Any,
     )
 
 
-def _of_modalities(name: str, entries: tuple[str, ...], known: Mapping[str, Any]) -> dict[str, str]:
+def check_known(name: str, entries: tuple[str, ...], known: Collection[str]) -> dict[str, str]:
+    """``MODALITY=VALUE`` entries as a dict.
+
+    Args:
+      name: of the option.
+      entries: its values.
+      known: the modalities of the data.
+
+    Raises:
+      ValueError: an entry has another form, or names a modality twice or one that is unknown.
+    """
     found = by_modality(name, entries)
     for modality in found:
         if modality not in known:

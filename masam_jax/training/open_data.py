@@ -8,8 +8,9 @@ from masam_jax.config import InputConfig
 from masam_jax.data import MultimodalData, load_dataset
 from masam_jax.data.builders.build_job import OnSample
 from masam_jax.data.builders.registry import default_data_dir, default_source
-from masam_jax.data.dataset_spec import is_published, parse_dataset
+from masam_jax.data.dataset_spec import is_own, is_published, parse_dataset
 from masam_jax.data.on_disk import PreparedData
+from masam_jax.data.own.opening import open_own
 from masam_jax.data.prepare import open_builder, prepare_dataset
 
 
@@ -17,14 +18,17 @@ def open_data(spec: str, inputs: InputConfig) -> MultimodalData | PreparedData:
     """Opens a data set for reading.
 
     Args:
-      spec: ``NAME[:OPTION=VALUE,...]``.
-      inputs: where prepared data are.
+      spec: ``NAME[:OPTION=VALUE,...]``, or a place in the name's.
+      inputs: where prepared data are; ``source`` is where data of one's own are now, if they moved.
 
     Raises:
       ValueError: an unknown data set or option, a package that is missing, or data that are not
         prepared, or were prepared with other options.
     """
     dataset = parse_dataset(spec)
+    if is_own(dataset.name):
+        place = dataset.name if inputs.source is None else inputs.source
+        return open_own(place, dataset.options).data
     if not is_published(dataset.name):
         return load_dataset(dataset.name, dataset.options)
     data_dir = data_directory(inputs)

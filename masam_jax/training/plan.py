@@ -12,6 +12,10 @@ import numpy as np
 from masam_jax.config import DistributionConfig, Experiment, InputConfig, as_json
 from masam_jax.config.errors import RunError, user_errors
 from masam_jax.data.builders.build_job import OnSample
+from masam_jax.data.dataset_spec import is_own, pinned
+from masam_jax.data.in_memory import MultimodalData
+from masam_jax.data.on_disk import Data
+from masam_jax.data.own.checks import suspicions
 from masam_jax.data.presence import scarce_modalities
 from masam_jax.methods import BoundMethod
 from masam_jax.training.distribution import initialize, make_placement
@@ -63,6 +67,7 @@ def plan_training(
     distribution: DistributionConfig | None = None,
     inputs: InputConfig | None = None,
     report: OnSample | None = None,
+    data: Data | None = None,
 ) -> Plan:
     """Checks a run of one method.
 
@@ -72,11 +77,12 @@ def plan_training(
       distribution: the processes; this one alone when None.
       inputs: where data are, and how they are read.
       report: told how far data are that are prepared first.
+      data: the data set, where the configuration's name is not enough to open it.
 
     Raises:
       RunError: unknown data set or option, or values that do not fit each other.
     """
-    return _plan((method,), None, experiment, distribution, inputs, report)
+    return _plan((method,), None, experiment, distribution, inputs, report, data)
 
 
 def plan_comparison(
@@ -86,6 +92,7 @@ def plan_comparison(
     distribution: DistributionConfig | None = None,
     inputs: InputConfig | None = None,
     report: OnSample | None = None,
+    data: Data | None = None,
 ) -> Plan:
     """Checks a comparison.
 
@@ -97,6 +104,7 @@ def plan_comparison(
       distribution: likewise.
       inputs: likewise.
       report: likewise.
+      data: likewise.
 
     Raises:
       RunError: as `plan_training`; also a method given twice, or a baseline not among them.
@@ -107,7 +115,7 @@ def plan_comparison(
         plain = [method for method in methods if method.spec == "late_fusion"]
         tuned = [method for method in methods if method.name == "late_fusion"]
         baseline = [*plain, *tuned, *methods][0]
-    return _plan(methods, baseline, experiment, distribution, inputs, report)
+    return _plan(methods, baseline, experiment, distribution, inputs, report, data)
 
 
 def method_config(experiment: Experiment, method: BoundMethod) -> dict[str, Any]:
@@ -122,6 +130,7 @@ def _plan(
     distribution: DistributionConfig | None,
     inputs: InputConfig | None,
     report: OnSample | None,
+    data: Data | None,
 ) -> Plan:
     for index, method in enumerate(methods):
         if method in methods[:index]:
@@ -134,13 +143,19 @@ def _plan(
     initialize(distribution or DistributionConfig())
     with user_errors():
         inputs = InputConfig() if inputs is None else inputs
-        if is_primary():
+        # A run is resumed and evaluated from wherever.
+        dataset = pinned(experiment.data.dataset) if data is None else experiment.data.dataset
+        named = dataclasses.replace(experiment.data, dataset=dataset)
+        experiment = dataclasses.replace(experiment, data=named)
+        if is_primary() and data is None:
             prepare_if_needed(experiment.data.dataset, inputs, report)
         barrier("prepared data")
-        problem = build_problem(experiment, make_placement, inputs=inputs)
+        problem = build_problem(experiment, make_placement, data, inputs)
         warnings = scarce_modalities(
             problem.opened, np.unique(np.concatenate([part.train for part in problem.splits]))
         )
+        if isinstance(problem.opened, MultimodalData) and (data is not None or is_own(dataset)):
+            warnings += suspicions(problem.opened, problem.splits)
         tasks = tuple(Task(problem, method) for method in methods)
         for task in tasks:
             try:

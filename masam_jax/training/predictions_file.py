@@ -14,15 +14,16 @@ from masam_jax.training.storage.csv_text import csv_text
 def write_predictions(path: Path, evaluations: Sequence[Evaluation]) -> None:
     """Writes one CSV line for each method, seed and sample.
 
-    Columns: ``method, seed, row`` (index into the data set)``, label, prediction, confidence`` and
-    one column with each modality's own prediction. A sample with several labels has all of them in
-    a cell, with bars between them, and the probability of each as its confidence.
+    Columns: ``method, seed, row`` (index into the data set)``, key`` (the row's name, or its index)
+    ``, label, prediction, confidence`` and one column with each modality's own prediction; classes
+    by their names. A sample with several labels has all of them, zeros and ones, in a cell, with
+    bars between them, and the probability of each as its confidence.
 
     Raises:
       OSError: the file cannot be written.
     """
     modalities = sorted(evaluations[0].predictions.unimodal)
-    headings = ["method", "seed", "row", "label", "prediction", "confidence", *modalities]
+    headings = ["method", "seed", "row", "key", "label", "prediction", "confidence", *modalities]
     lines = (line for found in evaluations for line in _prediction_lines(found, modalities))
     write_text(path, csv_text([headings, *lines]))
 
@@ -32,6 +33,11 @@ def _prediction_lines(evaluation: Evaluation, modalities: list[str]) -> Iterator
     several = found.labels.ndim == found.probabilities.ndim
     confidence = found.probabilities if several else found.probabilities.max(axis=-1)
     fused, unimodal = found.fused, {m: found.decide(p) for m, p in found.unimodal.items()}
+    names, keys = evaluation.class_names, evaluation.keys
+
+    def named(value: np.ndarray) -> str:
+        return _cell(value) if several or not names else names[int(value)]
+
     for index, seed in enumerate(evaluation.seeds):
         for position, row in enumerate(evaluation.rows[index]):
             at = (index, position)
@@ -39,10 +45,11 @@ def _prediction_lines(evaluation: Evaluation, modalities: list[str]) -> Iterator
                 evaluation.method.spec,
                 seed,
                 int(row),
-                _cell(found.labels[at]),
-                _cell(fused[at]),
+                int(row) if keys is None else keys[row],
+                named(found.labels[at]),
+                named(fused[at]),
                 _cell(confidence[at]),
-                *(_cell(unimodal[m][at]) for m in modalities),
+                *(named(unimodal[m][at]) for m in modalities),
             ]
 
 

@@ -18,6 +18,7 @@ from masam_jax.data import (
     index_batches,
     split_digest,
 )
+from masam_jax.data.dataset_spec import is_own
 from masam_jax.data.on_disk import Data, PreparedData
 from masam_jax.data.standardization import Statistics
 from masam_jax.data.streaming import ReadAhead
@@ -25,8 +26,14 @@ from masam_jax.models import LateFusionNetwork
 from masam_jax.training import key_streams
 from masam_jax.training.corruption import Corruption, corrupt, still_present
 from masam_jax.training.distribution import Placement
-from masam_jax.training.networks import apply_pretrained, build_network, pretrained
+from masam_jax.training.networks import (
+    apply_pretrained,
+    build_network,
+    check_known,
+    pretrained,
+)
 from masam_jax.training.open_data import open_data
+from masam_jax.training.optimizer import check_encoders_named
 from masam_jax.training.training_statistics import training_statistics
 
 
@@ -107,7 +114,7 @@ class Problem:
                 data.modality_specs,
                 data.num_classes,
                 data.multi_label,
-                self.experiment.model,
+                self.experiment.chosen_model,
                 fusion,
             )
         return self._networks[fusion]
@@ -144,7 +151,7 @@ class Problem:
             jax.eval_shape(self._initializer(fusion), self.seed_keys)
 
     def _initializer(self, fusion: str) -> Callable[[jax.Array], tuple[Any, Any]]:
-        load = pretrained(self.experiment.model, self.data.modality_specs)
+        load = pretrained(self.experiment.chosen_model, self.data.modality_specs)
 
         def init(keys: jax.Array) -> tuple[Any, Any]:
             params = jax.vmap(functools.partial(self.init_params, fusion=fusion))(keys)
@@ -174,6 +181,8 @@ class Problem:
                 for seed, split in zip(self.experiment.seeds.values, self.splits, strict=True)
             },
         }
+        if is_own(data.dataset):
+            described["rule"] = "as the data say, and their options; see docs/your-data.md"
         if isinstance(self.opened, PreparedData):
             described["rule"] = "as published; see the data set's own provenance"
             described["provenance"] = dict(self.opened.builder.provenance)
@@ -203,11 +212,17 @@ def build_problem(
 
     Raises:
       ValueError: an unknown data set, or one that is not prepared, too few samples for the splits,
-        a batch larger than the training set, or features that no encoder fits.
+        a batch larger than the training set, features that no encoder fits, or options for a
+        modality that the data do not have.
     """
     inputs = InputConfig() if inputs is None else inputs
     data = opened = open_data(experiment.data.dataset, inputs) if data is None else data
     config, seeds = experiment.data, experiment.seeds.values
+    if config.modalities:
+        for name in ("encoders", "weights"):
+            check_known(name, getattr(experiment.model, name), data.modalities)
+        data = opened = opened.select(config.modalities)
+    check_encoders_named(experiment.optimization, data.modalities)
 
     def split(seed: int, train_size: int | None) -> Split:
         return opened.split(

@@ -18,6 +18,7 @@ from masam_jax.training.storage.atomic_files import write_json
 from masam_jax.training.storage.context_file import write_context
 from masam_jax.training.storage.data_facts import write_facts
 from masam_jax.training.storage.environment import write_environment
+from masam_jax.training.storage.loggers import find_loggers
 from masam_jax.training.storage.processes import barrier, is_primary
 from masam_jax.training.storage.run_directory import FORMAT, open_run
 from masam_jax.training.storage.sealed_files import read_sealed_json, write_sealed_json
@@ -47,12 +48,14 @@ def execute(
       InterruptedRun: a signal came; every step that was taken is saved.
       OSError: something could not be written.
     """
+    loggers = find_loggers(output.loggers)
     with (
         open_run(output, plan.config) as directory,
         interrupt or InterruptRequest() as interrupt,
         progress,
     ):
         path, alone = directory.path, plan.baseline is None
+        surroundings.check_data(path, plan.problem.opened.digest())
         places = [path if alone else path / "methods" / m.slug for m in plan.methods]
         finished = [_read_result(place / "result.json") for place in places]
         barrier("finished methods")
@@ -80,6 +83,7 @@ def execute(
                     progress=progress,
                     interrupt=interrupt,
                     fall_back=output.fall_back,
+                    loggers=loggers,
                 )
             results.append(found)
         if is_primary() and plan.baseline is not None:

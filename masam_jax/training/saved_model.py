@@ -14,6 +14,7 @@ from masam_jax.core.random_keys import typed_key
 from masam_jax.methods import BoundMethod, Objective, parse_method
 from masam_jax.models import LateFusionNetwork
 from masam_jax.training.networks import build_network
+from masam_jax.training.parameter_average import Average
 from masam_jax.training.predictions import Point
 from masam_jax.training.storage.checkpoints import Checkpoints
 from masam_jax.training.storage.context_file import read_context
@@ -53,7 +54,7 @@ class SavedModel:
         return self.experiment.seeds.values
 
     def point(self, best: bool, fall_back: bool = False) -> Point:
-        """The last checkpoint's parameters ``[S, ...]``, on one device.
+        """What predicts by the last checkpoint, ``[S, ...]``, on one device.
 
         Args:
           best: each seed's best parameters by validation score, instead of those after the last
@@ -70,12 +71,19 @@ class SavedModel:
             lambda x: jax.ShapeDtypeStruct((len(self.seeds), *x.shape), x.dtype, sharding=sharding),
             jax.eval_shape(self._init, jax.ShapeDtypeStruct((2,), "uint32")),
         )
-        names = {name: f"best_{name}" if best else name for name in Point._fields}
+        if best:
+            fields = {f"best_{name}": part for name, part in like._asdict().items()}
+        elif self.experiment.optimization.ema is None:
+            fields = like._asdict()
+        else:
+            average = Average(like.params, like.statistics)
+            fields = {"average": average, "method_state": like.method_state}
         with Checkpoints(self.place / "checkpoints", self.config, read_only=True) as checkpoints:
-            parts = checkpoints.restore_parts(
-                {names[name]: part for name, part in like._asdict().items()}, fall_back
-            )
-        return Point(**{name: parts[names[name]] for name in names})
+            parts = checkpoints.restore_parts(fields, fall_back)
+        if "average" in parts:
+            average = parts["average"]
+            return Point(average.params, average.statistics, parts["method_state"])
+        return Point(*parts.values())
 
     def _init(self, key: jax.Array) -> Point:
         network, objective, key = self.network, self.objective, typed_key(key)
@@ -107,7 +115,7 @@ def open_model(path: Path, method: str | None = None) -> SavedModel:
             facts.modalities,
             len(facts.classes),
             facts.multi_label,
-            experiment.model,
+            experiment.chosen_model,
             bound.fusion or experiment.model.fusion,
         )
     objective = bound.objective(read_context(place))

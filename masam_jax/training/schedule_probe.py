@@ -67,10 +67,12 @@ class TrainingProbe:
     def train(self, params: Any, opt_state: Any, state: Any, steps: int) -> tuple[Any, Any]:
         """``(params, opt_state)`` after ``steps`` steps from here with that objective's state."""
         # The step donates what it is given, and these belong to the run.
-        params, opt_state, statistics = jax.tree.map(
-            jnp.copy, (params, opt_state, self._placed.statistics)
+        params, opt_state, statistics, average = jax.tree.map(
+            jnp.copy, (params, opt_state, self._placed.statistics, self._placed.average)
         )
-        trial = self._placed._replace(params=params, opt_state=opt_state, statistics=statistics)
+        trial = self._placed._replace(
+            params=params, opt_state=opt_state, statistics=statistics, average=average
+        )
         with closing(self._task.batches.start(self._step)) as batches:
             for step in range(self._step, self._step + steps):
                 # The state belongs to the schedule here, and does not move by itself.

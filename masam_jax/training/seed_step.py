@@ -1,5 +1,6 @@
 """The training step of all seeds at once."""
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ import optax
 
 from masam_jax.data.batch import Batch
 from masam_jax.training.batches import network_inputs, step_key
+from masam_jax.training.parameter_average import move_average
 from masam_jax.training.state import TrainState
 from masam_jax.training.task import StepInputs, Task
 from masam_jax.training.train_step import make_train_step
@@ -21,6 +23,7 @@ class Moving(NamedTuple):
     params: Any
     opt_state: Any
     statistics: Any
+    average: Any
     method_state: Any
 
 
@@ -75,7 +78,7 @@ class SeedStep:
         """``(state, losses)`` after a batch.
 
         ``losses.aux`` is the batch's accuracy. Seeds that have stopped stay as they are.
-        ``params``, ``statistics`` and ``opt_state`` are donated.
+        ``params``, ``statistics``, ``opt_state`` and ``average`` are donated.
 
         Args:
           state: the state.
@@ -83,7 +86,7 @@ class SeedStep:
           step: its number, which dropout and noise are drawn for.
         """
         problem = self._problem
-        moving = Moving(state.params, state.opt_state, state.statistics, state.method_state)
+        moving = Moving(*(getattr(state, name) for name in Moving._fields))
         number = problem.placement.put(np.int32(step), problem.placement.replicated)
         given = Given(
             batch, problem.statistics, problem.seed_keys, number, state.stopped, problem.resident
@@ -98,9 +101,8 @@ class _Compiled:
     def __init__(self, task: Task) -> None:
         one = _one_step(task)
 
-        def step(donated: Any, method_state: Any, given: Given) -> tuple[Moving, Any]:
-            params, opt_state, statistics = donated
-            return one(Moving(params, opt_state, statistics, method_state), given)
+        def step(donated: Moving, method_state: Any, given: Given) -> tuple[Moving, Any]:
+            return one(donated._replace(method_state=method_state), given)
 
         self._step = jax.jit(
             jax.vmap(step, in_axes=(0, 0, _AXES)),
@@ -110,7 +112,7 @@ class _Compiled:
         self.program: jax.stages.Compiled | None = None
 
     def __call__(self, moving: Moving, given: Given) -> tuple[Moving, Any]:
-        operands = (moving[:3], moving.method_state, given)
+        operands = (moving._replace(method_state=None), moving.method_state, given)
         if jax.config.values["jax_disable_jit"]:  # A program compiled ahead refuses to run then.
             return self._step(*operands)
         if self.program is None:
@@ -130,6 +132,7 @@ def _as_step(task: Task, moving: Moving, given: Given) -> StepInputs:
 def _one_step(task: Task) -> Advance:
     tx = task.transformation
     freezes = task.problem.experiment.evaluation.patience is not None
+    average = _averaging(task)
     phases = {phase: task.value_and_grad(phase) for phase in task.phases}
 
     def one(before: Moving, given: Given) -> tuple[Moving, Any]:
@@ -145,12 +148,21 @@ def _one_step(task: Task) -> Advance:
             step = step._replace(statistics=statistics)
         observed = {phase: each.aux.by_objective for phase, each in losses.items()}
         state = task.objective.advance(before.method_state, observed.get(None, observed))
-        after = Moving(params, opt_state, statistics, state)
+        averaged = average(before.average, params, statistics)
+        after = Moving(params, opt_state, statistics, averaged, state)
         if freezes:
             after = jax.tree.map(lambda new, old: jnp.where(given.stopped, old, new), after, before)
         return after, _summarize(losses)
 
     return one
+
+
+def _averaging(task: Task) -> Callable[[Any, Any, Any], Any]:
+    """``(average, params, statistics) -> average`` after a step; of None, None."""
+    decay = task.problem.experiment.optimization.ema
+    if decay is None:
+        return lambda average, params, statistics: average
+    return functools.partial(move_average, decay=decay)
 
 
 def _summarize(losses: dict[str | None, Any]) -> Any:
@@ -183,7 +195,7 @@ def _one_seed(task: Task) -> Advance:
     def value_and_grad_of_first(
         params: Any, statistics: Any, method_state: Any, given: Given
     ) -> Any:
-        moving = Moving(first(params), None, first(statistics), first(method_state))
+        moving = Moving(first(params), None, first(statistics), None, first(method_state))
         own = first(given._replace(step=None, resident=None))
         step = _as_step(task, moving, own._replace(step=given.step, resident=given.resident))
         losses, grads, signals = value_and_grad(moving.params, step)
@@ -198,7 +210,8 @@ def _one_seed(task: Task) -> Advance:
     step = make_train_step(
         value_and_grad_of_first, optax.GradientTransformationExtraArgs(tx.init, update_first)
     )
-    advance = jax.jit(jax.vmap(task.objective.advance))
+    revise = jax.jit(jax.vmap(task.objective.advance))
+    average = jax.jit(_averaging(task), donate_argnums=0)
 
     def seed_step(moving: Moving, given: Given) -> tuple[Moving, Any]:
         # Whether the seed has stopped does not matter: the loop ends when the only one does.
@@ -207,8 +220,11 @@ def _one_seed(task: Task) -> Advance:
         )
         state = moving.method_state
         if jax.tree.leaves(state):
-            state = advance(state, losses.aux.by_objective)
-        moved = Moving(params, opt_state, losses.aux.statistics, state)
+            state = revise(state, losses.aux.by_objective)
+        averaged, statistics = moving.average, losses.aux.statistics
+        if averaged is not None:
+            averaged = average(averaged, params, statistics)
+        moved = Moving(params, opt_state, statistics, averaged, state)
         return moved, _summarize({None: losses})
 
     return seed_step

@@ -10,6 +10,7 @@ import numpy as np
 
 from masam_jax.core.random_keys import fold_raw, with_key
 from masam_jax.training import key_streams
+from masam_jax.training.parameter_average import Average
 from masam_jax.training.problem import Problem
 from masam_jax.training.task import Task
 
@@ -21,6 +22,7 @@ class TrainState(NamedTuple):
       params: parameters after the last step.
       statistics: running statistics ``{m: …}`` of the encoders, of clean passes alone.
       opt_state: the optimizer's state.
+      average: the moving average that predicts in place of both; None where none is asked for.
       method_state: what the method's objective keeps beside parameters.
       best_params: parameters with the best validation score so far.
       best_statistics: the running statistics at that time.
@@ -35,6 +37,7 @@ class TrainState(NamedTuple):
     params: Any
     statistics: Any
     opt_state: Any
+    average: Average | None
     method_state: Any
     best_params: Any
     best_statistics: Any
@@ -83,10 +86,14 @@ def _initializer(task: Task) -> Callable[[Any, Any, jax.Array], TrainState]:
         params = task.extend(params, key)
         method_state = task.init_state(params)
         method_key = fold_raw(key, key_streams.METHOD)
+        average = None
+        if task.problem.experiment.optimization.ema is not None:
+            average = jax.tree.map(jnp.copy, Average(params, statistics))
         return TrainState(
             params=jax.tree.map(jnp.copy, params),
             statistics=jax.tree.map(jnp.copy, statistics),
             opt_state=with_key(task.transformation.init(params), method_key),
+            average=average,
             method_state=jax.tree.map(jnp.copy, method_state),
             best_params=jax.tree.map(jnp.copy, params),
             best_statistics=jax.tree.map(jnp.copy, statistics),
@@ -125,17 +132,22 @@ def record_evaluation(
     """
     placement = problem.placement
     placed = placement.put(score.astype(np.float32), placement.seeds)
+    predicting = state if state.average is None else state.average
     # The optimizer's state stays outside: one program then serves every method.
     recorded = _record(
-        state._replace(opt_state=None),
+        state._replace(
+            params=predicting.params,
+            statistics=predicting.statistics,
+            opt_state=None,
+            average=None,
+        ),
         placed,
         placement.put(np.int32(step), placement.replicated),
         patience=problem.experiment.evaluation.patience,
         may_stop=step >= least,
     )
-    return recorded._replace(
-        params=state.params, statistics=state.statistics, opt_state=state.opt_state
-    )
+    kept = ("params", "statistics", "opt_state", "average")
+    return recorded._replace(**{name: getattr(state, name) for name in kept})
 
 
 @functools.partial(jax.jit, static_argnames=("patience", "may_stop"))

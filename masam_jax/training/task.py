@@ -20,8 +20,8 @@ from masam_jax.methods import BoundMethod, Context, Objective, Outcome, Schedule
 from masam_jax.models import LateFusionNetwork, batch_signals
 from masam_jax.training import key_streams
 from masam_jax.training.batches import TrainingBatches
-from masam_jax.training.by_partition import by_partition
 from masam_jax.training.dominance import count_dominance
+from masam_jax.training.optimizer import make_optimizer
 from masam_jax.training.problem import Problem
 
 StepGradient = Callable[..., tuple[Any, Any, dict[str, Any]]]
@@ -104,17 +104,20 @@ class Task:
 
     @functools.cached_property
     def transformation(self) -> optax.GradientTransformationExtraArgs:
-        """The method's transformation before AdamW, with its dominance counted.
+        """The method's transformation before the optimizer, with its dominance counted.
 
         Raises:
           ValueError: (here, or in ``init``) the method's options do not fit the modalities.
         """
         labels, modalities = self.network.labels, self.problem.modalities
-        config = self.problem.experiment.optimization
-        base = _promoting(optax.adamw(config.learning_rate, weight_decay=config.weight_decay))
-        if self.schedule.by_modality:
-            base = by_partition(base, labels, modalities)
-        chain = optax.chain(self.method.transformation(labels, self.context), base)
+        optimizer = make_optimizer(
+            self.problem.experiment.optimization,
+            labels,
+            modalities,
+            self.steps,
+            by_modality=self.schedule.by_modality,
+        )
+        chain = optax.chain(self.method.transformation(labels, self.context), optimizer)
         return count_dominance(optax.with_extra_args_support(chain), modalities)
 
     @functools.cached_property
@@ -253,9 +256,13 @@ class Task:
 
     def _late_fusion(self, modalities: tuple[str, ...]) -> LateFusion | Callable[..., Any]:
         """Encoders and objective; the encoders' running statistics travel beside the features."""
-        network = self.network
+        network, frozen = self.network, self.problem.experiment.optimization.freeze
 
         def encode(modality: str, params: Any, step: StepInputs) -> Any:
+            if modality in frozen:
+                predicting = network.with_statistics(step.statistics)
+                features = predicting.encode(params, modality, step.batch.inputs[modality])
+                return {"features": jax.lax.stop_gradient(features), "statistics": {}}
             features, statistics = network.encode_training(
                 params, modality, step.batch.inputs[modality], step.statistics, step.key
             )
@@ -291,13 +298,3 @@ def _hits(logits: jax.Array, labels: jax.Array) -> jax.Array:
     if labels.ndim == logits.ndim:
         return ((logits >= 0) == (labels > 0)).astype(jnp.float32)
     return (jnp.argmax(logits, axis=-1).astype(labels.dtype) == labels).astype(jnp.float32)
-
-
-def _promoting(base: optax.GradientTransformation) -> optax.GradientTransformation:
-    """Optax's Adam mixes a Python float with an integer array, which strict promotion refuses."""
-
-    def update_fn(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
-        with jax.numpy_dtype_promotion("standard"):
-            return base.update(updates, state, params)
-
-    return optax.GradientTransformation(base.init, update_fn)

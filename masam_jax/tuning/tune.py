@@ -15,6 +15,7 @@ from masam_jax.config import (
     as_json,
 )
 from masam_jax.config.errors import RunError
+from masam_jax.data.on_disk import Data
 from masam_jax.methods import BoundMethod
 from masam_jax.training.interrupt import InterruptedRun, InterruptRequest
 from masam_jax.training.loop import OnEvaluation, train_method
@@ -25,7 +26,7 @@ from masam_jax.training.progress_report import ProgressReport
 from masam_jax.training.storage.atomic_files import plain, write_json
 from masam_jax.training.storage.environment import describe_environment
 from masam_jax.training.storage.run_directory import open_run
-from masam_jax.training.storage.surroundings import write_splits
+from masam_jax.training.storage.surroundings import check_data, write_splits
 from masam_jax.training.task import Task
 from masam_jax.tuning.best_file import BEST_FILE, TUNING_FORMAT, sign_best
 from masam_jax.tuning.search_space import SearchSpace, search_space
@@ -63,6 +64,7 @@ def plan_tuning(
     trials: int,
     experiment: Experiment,
     inputs: InputConfig | None = None,
+    data: Data | None = None,
 ) -> TuningPlan:
     """Checks a tuning.
 
@@ -71,6 +73,7 @@ def plan_tuning(
       trials: trials of each method.
       experiment: everything else that the numbers depend on; reports on the validation samples.
       inputs: where data are, and how they are read.
+      data: as for ``plan_comparison``.
 
     Raises:
       RunError: as ``plan_comparison``; also no trial, or an experiment that looks at test samples.
@@ -79,7 +82,7 @@ def plan_tuning(
         raise RunError(f"trials={trials} is out of range: expected an integer >= 1")
     if experiment.evaluation.report_split != "validation":
         raise RunError("tuning looks at validation samples alone: report_split must be validation")
-    plan = plan_comparison(methods, None, experiment, inputs=inputs)
+    plan = plan_comparison(methods, None, experiment, inputs=inputs, data=data)
     spaces = tuple(search_space(method) for method in methods)
     return TuningPlan(plan.problem, spaces, trials)
 
@@ -113,6 +116,7 @@ def execute_tuning(
         interrupt or InterruptRequest() as interrupt,
     ):
         path = directory.path
+        check_data(path, plan.problem.opened.digest())
         if not (path / "environment.json").is_file():
             write_json(path / "environment.json", describe_environment(command))
             write_splits(path, plan.problem.describe_splits())

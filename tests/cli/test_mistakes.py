@@ -11,7 +11,8 @@ from masam_jax.cli.commands import Train
 from masam_jax.cli.options import command_options
 
 STYLE = re.compile(
-    r"masam(?P<command>( (train|compare|tune|evaluate|runs|datasets|list|prepare|info|verify))*): "
+    r"masam(?P<command>( (train|compare|tune|evaluate|runs|datasets|list|prepare|info|describe"
+    r"|verify))*): "
     r"(?P<what>[^A-Z\n│╭─].*?)(; | \(known: |: | is not (a|host|of the form)|: it is ).+[^.\n]\n"
 )
 
@@ -36,7 +37,8 @@ MISTAKES = {
     "train --train-size few": "--train-size 'few' cannot be read; expected an integer, or none",
     "train --learning-rate fast": "--learning-rate 'fast' cannot be read; expected a number",
     "train --report lst": "--report 'lst' is unknown; did you mean 'last'? expected one of last, ",
-    "train --resume=yes": "--resume takes no value, and 'yes' was given; leave it out",
+    "train --no-plots=yes": "--no-plots takes no value, and 'yes' was given; leave it out",
+    "train --resume=yes": "yes is no directory; expected a run directory",
     "train surplus": "unexpected word 'surplus'; a value belongs after its option, ",
     "evaluate": "missing RUN; run directory: of masam train, of masam compare, ",
     "datasets info": "missing NAME[:OPTION=VALUE,...]; data set and options, as in crema_d",
@@ -55,6 +57,7 @@ MISTAKES = {
     "train --steps 3 --epochs 2": "--steps 3 and --epochs 2 exclude each other; leave one",
     "train --coordinator-address x": "--coordinator-address 'x' is not host:port",
     "train --method masm": "unknown method 'masm'; did you mean 'masam'? (known: agm, ",
+    "train --loggers wndb": "unknown logger 'wndb'; did you mean 'wandb'? (known: csv, mlflow, ",
     "train --method zzz": "unknown method 'zzz' (known: agm, ",
     "train --method masam:roh=1": "method 'masam:roh=1': unknown option 'roh'; did you mean 'rho'?",
     "compare --methods masam masam": "method 'masam' is given twice; once is enough",

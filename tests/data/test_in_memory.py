@@ -111,8 +111,7 @@ def test_rows_of_several_labels_are_split_at_random():
     assert [len(part) for part in (split.train, split.validation, split.test)] == [8, 4, 6]
     assert len(set(np.concatenate(split).tolist())) == 18
     np.testing.assert_array_equal(data.split(seed=2, **sizes).test, split.test)
-    with pytest.raises(ValueError, match="'toy' has no published split"):
-        data.split(seed=1)
+    assert [len(part) for part in data.split(seed=1)] == [14, 2, 4]
 
 
 def test_rows_present_are_of_every_modality_or_none():
@@ -239,7 +238,6 @@ def test_what_is_missing_may_be_nan():
         ({"features": [1]}, "features are a list; a dict"),
         ({"present": [True]}, "present is a list; a dict"),
         ({"num_classes": 2.5}, "num_classes is 2.5; an integer"),
-        ({"num_classes": None}, "num_classes is None; an integer"),
         ({"num_classes": True}, "num_classes is True; an integer"),
         (
             {
@@ -270,3 +268,41 @@ def test_data_of_one_class_are_split():
     data = MultimodalData("one", {"a": np.ones((40, 5))}, np.zeros(40, int), 2)
     split = data.split(seed=0, train_size=10, validation_size=10, test_size=10)
     assert [len(part) for part in split[:3]] == [10, 10, 10]
+
+
+def test_labels_may_be_text_and_a_name_need_not_come_first():
+    features = {"a": np.ones((4, 2))}
+    data = MultimodalData(features, ["b", "a", "b", "c"], name="toy", keys=range(4))
+    assert (data.name, data.num_classes, data.class_names) == ("toy", 3, ("a", "b", "c"))
+    assert data.labels.tolist() == [1, 0, 1, 2]
+    assert data.keys == ("0", "1", "2", "3")
+    ordered = MultimodalData(features, ["b", "a", "b", "c"], class_names=["c", "b", "a"])
+    assert ordered.labels.tolist() == [1, 2, 1, 0]
+    numbers = MultimodalData(features, [3, 5, 3, 9])
+    assert (numbers.labels.tolist(), numbers.class_names) == ([0, 1, 0, 2], ("3", "5", "9"))
+    assert data.select(["a"]).class_names == data.class_names
+
+
+def test_groups_stay_together():
+    groups = np.repeat(["p", "q", "r", "s", "t"], 4)
+    data = MultimodalData({"a": np.ones((20, 1))}, [0, 1] * 10, groups=groups)
+    parts = [set(groups[part].tolist()) for part in data.split(seed=0)]
+    assert len(set.union(*parts)) == sum(map(len, parts))
+
+
+@pytest.mark.parametrize(
+    "labels, more, words",
+    [
+        (["a", "a"], {}, "labels are all 'a'; at least 2 classes"),
+        (["a", ""], {}, "row 1 holds ''"),
+        (["a", None], {}, "row 1 holds None"),
+        ([0.0, float("nan")], {}, "row 1 holds nan"),
+        (["a", "b"], {"class_names": ["a", "c"]}, "unknown class 'b'"),
+        ([0, 1], {"class_names": ["a", "a"]}, "class_names are 2, 1 of them different"),
+        ([0, 1], {"keys": ["x", "x"]}, "keys have 'x' twice"),
+        ([0, 1], {"groups": ["x"]}, "groups are 1; one for each of the 2 labels"),
+    ],
+)
+def test_labels_and_names_are_checked(labels, more, words):
+    with pytest.raises(ValueError, match=words):
+        MultimodalData({"a": np.ones((2, 1))}, labels, **more)

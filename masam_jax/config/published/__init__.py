@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 
+from masam_jax.config.published.own import own_settings
 from masam_jax.config.published.settings import PublishedSettings
 from masam_jax.core.specs import cut_specification
 
@@ -33,4 +34,4 @@ def settings_of(dataset: str) -> PublishedSettings | None:
     return settings
 
 
-__all__ = ["PublishedSettings", "settings_of"]
+__all__ = ["PublishedSettings", "own_settings", "settings_of"]

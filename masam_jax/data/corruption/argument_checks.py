@@ -14,7 +14,9 @@ def check_seed(seed: int) -> None:
     check_number("seed", seed, "[0, inf)", whole=True)
 
 
-def check_modalities(argument: str, named: Iterable[str], modalities: Iterable[str]) -> None:
+def check_corrupted_modalities(
+    argument: str, named: Iterable[str], modalities: Iterable[str]
+) -> None:
     """Raises ``ValueError``, with the nearest name, where ``named`` has one not in ``modalities``.
 
     Args:

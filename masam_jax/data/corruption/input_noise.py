@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from masam_jax.core.random_keys import typed_key
 from masam_jax.core.specs import check_number
-from masam_jax.data.corruption.argument_checks import check_modalities
+from masam_jax.data.corruption.argument_checks import check_corrupted_modalities
 
 
 def add_noise(
@@ -47,7 +47,7 @@ def add_noise(
     if keys.ndim != 1:
         raise ValueError(f"keys have shape {keys.shape}; one key a sample, [B], is needed.")
     chosen = set(inputs) if modalities is None else set(modalities)
-    check_modalities("modalities", sorted(chosen), inputs)
+    check_corrupted_modalities("modalities", sorted(chosen), inputs)
     ratio = 10.0 ** (-jnp.asarray(snr_db, jnp.float32) / 20.0)
     noisy = {}
     for name, tree in inputs.items():

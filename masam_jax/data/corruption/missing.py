@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from masam_jax.core.specs import check_number
-from masam_jax.data.corruption.argument_checks import check_modalities, check_seed
+from masam_jax.data.corruption.argument_checks import check_corrupted_modalities, check_seed
 
 # Streams of the seed of their own, as those of `label_noise.py`.
 _MISSING, _KEPT = 23, 24
@@ -53,7 +53,7 @@ def present_rows(
         raise ValueError(f"num_rows is {num_rows}; it must be >= 0.")
     check_seed(seed)
     if isinstance(rates, Mapping):
-        check_modalities("rates", rates, names)
+        check_corrupted_modalities("rates", rates, names)
         rate = {name: float(rates.get(name, 0.0)) for name in names}
     else:
         rate = dict.fromkeys(names, float(rates))
@@ -85,7 +85,7 @@ def drop(inputs: Mapping[str, Any], present: Mapping[str, Any]) -> dict[str, Any
     Raises:
       ValueError: an unknown modality, or rows whose number is not that of the inputs.
     """
-    check_modalities("present", present, inputs)
+    check_corrupted_modalities("present", present, inputs)
     return {
         name: jax.tree.map(lambda x, n=name: _zero(n, x, present[n]), tree)
         if name in present

@@ -13,7 +13,7 @@ import os
 import shutil
 import threading
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import jax
 import jax.numpy as jnp
@@ -28,7 +28,8 @@ from masam_jax.training.storage.processes import agreed, barrier, is_primary
 _KIND = "masam_jax checkpoint"
 _FORMAT = f"{_KIND} 5"
 
-_State = TypeVar("_State")
+# A NamedTuple.
+_State = TypeVar("_State", bound=tuple[Any, ...])
 
 # Its notices on every save are not for the user of a command line.
 logging.getLogger("absl").setLevel(logging.ERROR)
@@ -114,7 +115,7 @@ class Checkpoints:
         self.wait()
         _check_space(self._directory, sum(leaf.nbytes for leaf in jax.tree.leaves(state)))
         # The next step donates these buffers while they are still being written.
-        snapshot = jax.tree.map(jnp.copy, state)
+        snapshot = jax.tree.map(jnp.copy, _given(state))
         content = {
             "format": _FORMAT,
             "config": self._config,
@@ -143,7 +144,8 @@ class Checkpoints:
         """The last checkpoint.
 
         Args:
-          like: a state of the same structure, shapes and sharding; its values are not read.
+          like: a state of the same structure, shapes and sharding; its values are not read. Fields
+            that are None may be unknown to who saved.
           fall_back: where the last checkpoint is damaged, whether to take the last whole one; the
             damaged ones are then removed, unless the checkpoints are open for reading alone.
 
@@ -154,11 +156,11 @@ class Checkpoints:
         path, step, content = self._choose(fall_back)
         _check_arrays(path, content["arrays"], _describe(like))
         abstract = jax.tree.map(
-            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), like
+            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), _given(like)
         )
-        state = self._read(path, "state", ocp.args.StandardRestore(abstract))
+        found = self._read(path, "state", ocp.args.StandardRestore(abstract))
         # The restored arrays may belong to the reader; the step donates only what is its own.
-        state = jax.tree.map(jnp.copy, state)
+        state = cast(Any, like)._replace(**jax.tree.map(jnp.copy, found))
         if not self._read_only:
             damaged = [other for other in self._steps if other > step]
             self._keep([other for other in self._steps if other <= step], damaged)
@@ -381,6 +383,11 @@ def _check_space(directory: Path, size: int) -> None:
 def _reason(error: Exception) -> str:
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0] if lines else ''}"
+
+
+def _given(state: Any) -> dict[str, Any]:
+    """The fields of a state that are not None, which older versions need not have had."""
+    return {name: value for name, value in state._asdict().items() if value is not None}
 
 
 def _describe(state: Any) -> dict[str, str]:

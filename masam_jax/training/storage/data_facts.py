@@ -12,7 +12,7 @@ import numpy as np
 from masam_jax.config.errors import RunError
 from masam_jax.data import Modality, Normalization
 from masam_jax.data.modality import check_modality
-from masam_jax.data.on_disk import Data, PreparedData
+from masam_jax.data.on_disk import Data
 from masam_jax.training.storage.sealed_files import read_sealed_json, write_sealed_json
 
 DATA_FILE = "data.json"
@@ -41,12 +41,9 @@ class DataFacts:
 
 def facts_of(data: Data) -> DataFacts:
     """The facts of a data set."""
-    classes = tuple(str(number) for number in range(data.num_classes))
-    if isinstance(data, PreparedData):
-        classes = tuple(data.builder.CLASS_NAMES)
     return DataFacts(
         data.name,
-        classes,
+        data.class_names,
         data.multi_label,
         data.metric,
         data.has_missing,

@@ -1,25 +1,24 @@
-"""The metrics of a run: JSON lines for machines, TensorBoard events for eyes."""
+"""The metrics of a run: JSON lines, and what loggers make of them."""
 
 import itertools
 import json
 import os
-import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-from tensorboardX.event_file_writer import EventsWriter
-from tensorboardX.proto import event_pb2
-from tensorboardX.summary import scalar
 
 from masam_jax.training.storage.atomic_files import plain, write_lines
+from masam_jax.training.storage.loggers import MetricsLogger, OpenLogger
 
 # Lines of the log that are no records, as they were found.
 DAMAGED_FILE = "metrics.damaged"
 
 
 class MetricsLog:
-    """Appends records to ``metrics.jsonl`` and ``tensorboard/`` of a run directory.
+    """Appends records to ``metrics.jsonl`` of a run directory, and passes them to loggers.
 
     Opened for a step, it first drops what was written after it: the steps of a killed run that its
     checkpoint does not hold are computed, and logged, once more. A line before it that is no record
@@ -29,47 +28,61 @@ class MetricsLog:
       damaged: numbers of such lines, from 1.
     """
 
-    def __init__(self, directory: Path, step: int) -> None:
-        """Opens the log of the run in ``directory``, which has ``step`` steps behind it."""
+    def __init__(
+        self,
+        directory: Path,
+        step: int,
+        loggers: Sequence[OpenLogger] = (),
+        config: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Opens the log of the run in ``directory``, which has ``step`` steps behind it.
+
+        Args:
+          directory: the run directory.
+          step: steps behind it.
+          loggers: what opens them.
+          config: of the run, for them.
+
+        Raises:
+          RunError: a logger does not begin.
+          OSError: a file cannot be written.
+        """
         self._path = directory / "metrics.jsonl"
         self.damaged = _drop_after(self._path, step)
-        self._file: IO[str] = self._path.open("a", encoding="utf-8", newline="\n")
-        events = directory / "tensorboard"
-        events.mkdir(exist_ok=True)
-        # Its SummaryWriter writes in a thread, whose end on a full disk would block this one.
-        self._events = EventsWriter(str(events / "events"))
-        restart = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
-        self._events.write_event(
-            event_pb2.Event(wall_time=time.time(), step=step + 1, session_log=restart)
-        )
+        with ExitStack() as stack:
+            file = self._path.open("a", encoding="utf-8", newline="\n")
+            self._file: IO[str] = stack.enter_context(file)
+            self._loggers: list[MetricsLogger] = []
+            for open_logger in loggers:
+                self._loggers.append(open_logger(directory, step, config or {}))
+                stack.callback(self._loggers[-1].close)
+            self._open = stack.pop_all()
 
     def write(self, record: dict[str, Any]) -> None:
         """Appends one record; values are numbers per seed, or dicts of them."""
         self._file.write(json.dumps(plain(record), ensure_ascii=False, allow_nan=False) + "\n")
         self._file.flush()
-        for name, values in record.items():
-            if name in ("step", "split"):
-                continue
-            named = values.items() if isinstance(values, dict) else [("", values)]
-            for modality, value in named:
-                tag = "/".join(part for part in (record["split"], name, modality) if part)
-                mean = float(np.mean(np.asarray(value, np.float64)))
-                self._events.write_event(
-                    event_pb2.Event(
-                        wall_time=time.time(), step=record["step"], summary=scalar(tag, mean)
-                    )
-                )
+        if not self._loggers:
+            return
+        values = {}
+        for name, found in record.items():
+            if name not in ("step", "split"):
+                for modality, value in found.items() if isinstance(found, dict) else [("", found)]:
+                    tag = "/".join(part for part in (record["split"], name, modality) if part)
+                    values[tag] = np.asarray(value, np.float64)
+        for logger in self._loggers:
+            logger.write(record["step"], values)
 
     def sync(self) -> None:
         """Brings everything to the disk, before a checkpoint claims these steps."""
         self._file.flush()
         os.fsync(self._file.fileno())
-        self._events.flush()
+        for logger in self._loggers:
+            logger.sync()
 
     def close(self) -> None:
-        """Closes both files."""
-        self._file.close()
-        self._events.close()
+        """Closes the file and the loggers."""
+        self._open.close()
 
     def __enter__(self) -> "MetricsLog":
         return self

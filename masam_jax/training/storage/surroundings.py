@@ -61,6 +61,29 @@ def check_splits(root: Path, digests: Mapping[str, str]) -> None:
         )
 
 
+def check_data(root: Path, digest: str) -> None:
+    """Checks that the run was trained on these data; one that has not begun was trained on none.
+
+    Args:
+      root: see `run_root`.
+      digest: of the data now.
+
+    Raises:
+      RunError: they are others.
+    """
+    path = root / _SPLITS
+    if not path.is_file():
+        return
+    saved = read_json(path)
+    # Older runs have none.
+    if saved.get("digest", digest) != digest:
+        raise RunError(
+            f"{path}: the data changed since this run: {saved.get('dataset')} had the sha256"
+            f" {str(saved['digest'])[:12]}…, and has {digest[:12]}… now; bring back the data, or"
+            " train anew"
+        )
+
+
 def write_statistics(root: Path, statistics: Statistics) -> None:
     """Writes ``statistics.npz``.
 

@@ -1,5 +1,6 @@
 """Checkpoints: exact, few, and refused where they do not belong."""
 
+import collections
 import dataclasses
 import errno
 import json
@@ -47,6 +48,17 @@ def test_round_trip_is_exact(saved, problem):
     for new, old in zip(jax.tree.leaves(restored), jax.tree.leaves(state), strict=True):
         assert new.dtype == old.dtype
         assert np.array_equal(new, old)
+
+
+def test_a_state_without_a_field_that_is_none_is_of_an_older_version(saved, tmp_path, problem):
+    _, state = saved
+    older = collections.namedtuple("Older", [f for f in state._fields if f != "average"])
+    before = jax.tree.map(jax.numpy.asarray, older(*(getattr(state, f) for f in older._fields)))
+    with Checkpoints(tmp_path / "older", CONFIG) as checkpoints:
+        checkpoints.save(before, RunProgress(4), 0.5)
+    restored, _ = _restore(tmp_path / "older", problem)
+    assert restored.average is None
+    assert jax.tree.all(jax.tree.map(np.array_equal, restored.params, before.params))
 
 
 def test_saving_does_not_hold_the_buffers(tmp_path, problem):

@@ -80,16 +80,6 @@ def test_a_new_run_starts_with_an_empty_log(tmp_path):
     assert _records(tmp_path) == []
 
 
-def test_events_hold_the_mean_over_seeds(tmp_path):
-    with MetricsLog(tmp_path, 0) as log:
-        log.write({"step": 3, "split": "train", "accuracy": [0.25, 0.75], "score": {"a": [1, 3]}})
-    (events,) = (tmp_path / "tensorboard").iterdir()
-    content = events.read_bytes()
-    assert b"train/accuracy" in content
-    assert b"train/score/a" in content
-    assert np.float32(2.0).tobytes() in content
-
-
 def _three_records(tmp_path, damage):
     """The log of a run with step 1, 2 and 3, and one byte of the second line changed."""
     lines = [b'{"step": %d, "split": "train", "accuracy": [0.5]}\n' % step for step in (1, 2, 3)]

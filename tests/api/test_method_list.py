@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from masam_jax.cli import method_list
+from masam_jax.api import method_list
 from masam_jax.config.errors import RunError
 from masam_jax.methods import method_names
 from masam_jax.tuning.best_file import TUNING_FORMAT, sign_best

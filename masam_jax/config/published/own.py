@@ -1,0 +1,27 @@
+"""Data of one's own: all rows are used, in parts of their own or drawn by share.
+
+masam compare --dataset table.csv
+masam train --dataset table.csv:label=species --method masam:rho=12
+"""
+
+from masam_jax.config.data import DataConfig
+from masam_jax.config.experiment import Experiment
+from masam_jax.config.published.settings import PublishedSettings
+
+_COMPARED = (
+    "fusion_only",
+    "late_fusion",
+    "sam",
+    "masam:rho=12",
+    "masam:rho=0.1,select=all,scale_by_alignment=false,radius=relative,correct_other=true",
+)
+
+
+def own_settings(dataset: str) -> PublishedSettings:
+    """Where the command line starts for data of one's own.
+
+    Args:
+      dataset: ``PLACE[:OPTION=VALUE,...]``.
+    """
+    data = DataConfig(dataset, train_size=None, validation_size=None, test_size=None)
+    return PublishedSettings(experiment=Experiment(data=data), compared=_COMPARED)

@@ -1,0 +1,33 @@
+import numpy as np
+import pytest
+
+from masam_jax.data import MultimodalData
+from masam_jax.data.own.checks import suspicions
+from masam_jax.data.splits import Split
+
+LABELS = np.arange(40) % 2
+NOISE = np.random.default_rng(0).normal(size=(40, 3))
+
+
+@pytest.mark.parametrize(
+    "features, words",
+    [
+        ({"a": NOISE}, None),
+        ({"a": NOISE, "b": LABELS[:, None] * 2.5}, "modality 'b' tells the class of every row"),
+        ({"a": np.c_[NOISE, -LABELS]}, "feature 3 of modality 'a' tells the class"),
+        ({"a": NOISE, "b": np.full((40, 2), 7)}, "modality 'b' is the same in every row"),
+        ({"a": NOISE[np.r_[0:39, 0]]}, "1 of 10 test samples are in the training samples, too"),
+    ],
+)
+def test_what_is_odd_is_said(features, words):
+    data = MultimodalData(features, LABELS, name="mine")
+    rows = np.arange(40)
+    found = suspicions(data, [Split(rows[:24], rows[24:30], rows[30:])])
+    assert len(found) == (words is not None)
+    assert words is None or words in found[0]
+
+
+def test_rows_that_lack_a_modality_are_not_compared():
+    features = {"a": NOISE, "b": np.where(LABELS[:, None], 0.0, NOISE)}
+    data = MultimodalData(features, LABELS, present={"b": LABELS == 0})
+    assert suspicions(data, []) == ()

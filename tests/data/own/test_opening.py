@@ -1,0 +1,294 @@
+"""Files and functions, opened; and every fault that they can have, in a line."""
+
+import dataclasses
+import textwrap
+
+import numpy as np
+import pytest
+
+from masam_jax.data.dataset_spec import parse_dataset
+from masam_jax.data.own.opening import open_own
+from tests.data.own.small_files import WORDS, small_arrays, small_columns, write_csv
+
+
+def _open(spec):
+    return open_own(*parse_dataset(str(spec)))
+
+
+def test_a_table_of_numbers_needs_its_label_alone(tmp_path):
+    columns = small_columns()
+    path = write_csv(tmp_path / "trees.csv", columns)
+    found = _open(f"{path}:label=species,group=patient")
+    data = found.data
+    assert (data.name, data.class_names) == ("trees", WORDS)
+    assert {m: spec.shape for m, spec in data.modality_specs.items()} == {
+        "face": (2,),
+        "sensor": (3,),
+    }
+    np.testing.assert_allclose(data.features["sensor"][:, 1], columns["sensor_1"], rtol=1e-6)
+    assert [WORDS[number] for number in data.labels] == columns["species"]
+    split = data.split(seed=0)
+    patients = [{columns["patient"][row] for row in part} for part in split]
+    assert not patients[0] & patients[2]
+    assert found.doubts == ()
+
+
+def test_a_column_that_may_be_a_group_is_no_feature(tmp_path):
+    found = _open(f"{write_csv(tmp_path / 'trees.csv', small_columns())}:label=species")
+    assert found.data.modalities == ("face", "sensor")
+    assert "patient: not used; it seems to say whose row it is" in found.doubts[0]
+
+
+def test_parquet_says_the_same(tmp_path):
+    pandas = pytest.importorskip("pandas")
+    columns = small_columns()
+    pandas.DataFrame(columns).to_parquet(tmp_path / "trees.parquet")
+    asked = ":label=species,group=patient"
+    data = _open(f"{tmp_path / 'trees.parquet'}{asked}").data
+    from_csv = _open(f"{write_csv(tmp_path / 'trees.csv', columns)}{asked}").data
+    assert data.digest() == from_csv.digest()
+
+
+def test_arrays_say_what_they_are(tmp_path):
+    arrays = small_arrays()
+    has = np.arange(60) % 4 > 0
+    np.savez(
+        tmp_path / "mine.npz",
+        **arrays,
+        present_text=has,
+        split=np.array(["train"] * 40 + ["val"] * 8 + ["test"] * 12),
+        class_names=np.array(WORDS),
+    )
+    data = _open(tmp_path / "mine.npz").data
+    assert data.class_names == WORDS
+    assert {m: spec.kind for m, spec in data.modality_specs.items()} == {
+        "picture": "image",
+        "text": "vector",
+    }
+    np.testing.assert_array_equal(data.present["text"], has)
+    assert [len(part) for part in data.split(seed=0)] == [40, 8, 12]
+
+
+def test_grids_and_sequences(tmp_path):
+    arrays = {
+        "x_mel": np.random.default_rng(0).normal(size=(20, 6, 5)),
+        "x_grey": np.random.default_rng(0).integers(0, 9, (20, 4, 4), dtype=np.uint8),
+        "x_steps": np.ones((20, 7, 2), np.float32),
+        "mask_steps": np.arange(7) < 1 + np.arange(20)[:, None] % 7,
+        "y": np.arange(20) % 2,
+    }
+    np.savez(tmp_path / "mine.npz", **arrays)
+    found = _open(tmp_path / "mine.npz")
+    specs = found.data.modality_specs
+    assert {m: (spec.kind, spec.shape) for m, spec in specs.items()} == {
+        "grey": ("image", (4, 4, 1)),
+        "mel": ("spectrogram", (6, 5, 1)),
+        "steps": ("sequence", (7, 2)),
+    }
+    np.testing.assert_array_equal(found.data.features["steps"]["mask"], arrays["mask_steps"])
+    assert any("taken for spectrogram; it could be sequence, image" in d for d in found.doubts)
+
+
+def test_words_are_categories_or_texts(tmp_path):
+    columns = small_columns(24)
+    columns["colour"] = ["red", "green"] * 12
+    columns["note"] = [f"a tree of {word}, number {n}" for n, word in enumerate(columns["species"])]
+    columns["note"][3] = ""
+    found = _open(f"{write_csv(tmp_path / 'trees.csv', columns)}:label=species")
+    data = found.data
+    assert data.features["colour"][:2].tolist() == [[0, 1], [1, 0]]
+    assert data.modality_specs["note"].kind == "tokens"
+    assert data.present["note"].tolist() == [row != 3 for row in range(24)]
+    assert found.vocabulary[data.features["note"]["tokens"][0, 1]] == "a"
+
+
+def test_rows_of_nan_alone_lack_the_modality(tmp_path):
+    columns = small_columns(12)
+    for name in ("face_x", "face_y"):
+        columns[name] = [None, *columns[name][1:]]
+    data = _open(f"{write_csv(tmp_path / 'a.csv', columns)}:label=species").data
+    assert data.present["face"].tolist() == [False] + [True] * 11
+    assert data.features["face"][0].tolist() == [0, 0]
+
+
+def test_several_labels(tmp_path):
+    columns = small_columns(12)
+    columns["tall"], columns["old"] = [0, 1] * 6, [1, 1, 0] * 4
+    data = _open(f"{write_csv(tmp_path / 'a.csv', columns)}:label=tall/old").data
+    assert data.multi_label
+    assert data.class_names == ("tall", "old")
+    assert data.labels[:2].tolist() == [[0, 1], [1, 1]]
+
+
+def test_classes_that_are_numbers_keep_their_names(tmp_path):
+    columns = small_columns(12)
+    columns["species"] = [3, 5, 9] * 4
+    data = _open(f"{write_csv(tmp_path / 'a.csv', columns)}:label=species").data
+    assert data.class_names == ("3", "5", "9")
+    assert data.labels[:3].tolist() == [0, 1, 2]
+
+
+def test_the_digest_is_of_everything(tmp_path):
+    columns = small_columns()
+    digests = {_open(f"{write_csv(tmp_path / 'a.csv', columns)}:label=species").data.digest()}
+    for name, value in {"sensor_1": 0.5, "species": "oak", "face_x": 7}.items():
+        changed = {**columns, name: [value, *columns[name][1:]]}
+        found = _open(f"{write_csv(tmp_path / 'a.csv', changed)}:label=species")
+        digests.add(found.data.digest())
+    assert len(digests) == 4
+
+
+def _with(row, **values):
+    columns = small_columns()
+    for name, value in values.items():
+        columns[name] = [*columns[name][:row], value, *columns[name][row + 1 :]]
+    return columns
+
+
+@pytest.mark.parametrize(
+    "columns, options, words",
+    [
+        (small_columns(), "", "no column is called label, labels, y, target, class"),
+        (small_columns(), "label=spicies", "unknown column 'spicies'; did you mean 'species'"),
+        (small_columns(), "label=species,group=x", "unknown column 'x'"),
+        (
+            _with(3, species=None),
+            "label=species",
+            "line 5, column 'species': a label is missing, as in 1 of 60 rows",
+        ),
+        (
+            _with(4, face_y=None),
+            "label=species",
+            "line 6, column 'face_y': the value is missing",
+        ),
+        (
+            {**small_columns(), "species": ["oak"] * 60},
+            "label=species",
+            "column 'species': labels are all 'oak'; at least 2 classes are needed",
+        ),
+        (
+            {**small_columns(), "split": ["train", "tset"] * 30},
+            "label=species,split=split",
+            "column 'split' holds tset, train",
+        ),
+        (
+            {**small_columns(), "fold": [0, 1, 2] * 20},
+            "label=species,split=fold",
+            "fold=0 tests on the first of folds",
+        ),
+        (
+            {**small_columns(), "fold": [0, 1, 2] * 20},
+            "label=species,split=fold,fold=3",
+            "has 3 folds",
+        ),
+        ({"species": ["a", "b"]}, "label=species", "no column is left to learn from"),
+    ],
+)
+def test_faults_of_tables_name_file_row_and_column(tmp_path, columns, options, words):
+    path = write_csv(tmp_path / "trees.csv", columns)
+    with pytest.raises(ValueError) as error:
+        _open(f"{path}:{options}" if options else path)
+    assert words in str(error.value)
+    assert str(error.value).startswith(str(path))
+
+
+def test_fractions_are_no_classes(tmp_path):
+    columns = {**small_columns(), "species": np.linspace(0, 1, 60)}
+    path = write_csv(tmp_path / "trees.csv", columns)
+    with pytest.raises(ValueError, match=r"column 'species': labels .* are no whole numbers"):
+        _open(f"{path}:label=species")
+
+
+def test_folds_of_a_column(tmp_path):
+    columns = {**small_columns(), "fold": [0, 1, 2] * 20}
+    path = write_csv(tmp_path / "trees.csv", columns)
+    split = _open(f"{path}:label=patient,split=fold,fold=1").data.split(seed=0)
+    assert split.test.tolist() == list(range(1, 60, 3))
+
+
+@pytest.mark.parametrize(
+    "name, content, words",
+    [
+        ("a.npz", b"nothing", "it is no whole .npz file"),
+        ("a.csv", b"a,b\n1,2,3\n", "more cells than the first line has names"),
+        ("a.csv", b"", "cannot be read as a table"),
+        ("a.csv", b"label,b\n", "the table has no row"),
+        ("a.parquet", b"PAR1", "cannot be read as a table"),
+        ("a.txt", b"", "is of no kind that is read"),
+        ("nothing.csv", None, "there is no such file or folder"),
+    ],
+)
+def test_files_that_are_none(tmp_path, name, content, words):
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=words):
+        _open(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        ({"x_text": np.ones((59, 4))}, None),
+        ({"label": np.array([{}] * 60, dtype=object)}, "array 'label' holds Python's objects"),
+        ({"x_text": np.full((60, 4), np.nan)}, None),
+        ({"x_picture": np.where(np.arange(3) > 1, np.nan, np.ones((60, 8, 8, 3)))}, "64 values"),
+        ({"present_text": np.arange(60)}, "'present_text': truth values are needed"),
+    ],
+)
+def test_faults_of_arrays(tmp_path, change, words):
+    np.savez(tmp_path / "a.npz", **{**small_arrays(), **change})
+    if words is None:
+        # What has other rows is left out, and said; what is NaN alone is missing.
+        found = _open(tmp_path / "a.npz")
+        assert found.doubts or not found.data.present["text"].any()
+        return
+    with pytest.raises(ValueError, match=words):
+        _open(tmp_path / "a.npz")
+
+
+MODULE = """
+import numpy as np
+from masam_jax.data import MultimodalData
+
+def load():
+    features = {"a": np.ones((30, 2)) * np.arange(30)[:, None], "b": np.eye(30)}
+    return MultimodalData(features, ["x", "y", "z"] * 10, name="made")
+
+def fails():
+    raise KeyError("no such thing")
+
+def other():
+    return 3
+"""
+
+
+@pytest.fixture
+def module(tmp_path, monkeypatch):
+    (tmp_path / "my_own_data.py").write_text(textwrap.dedent(MODULE))
+    monkeypatch.chdir(tmp_path)
+    return "my_own_data"
+
+
+def test_a_function(module):
+    data = _open(f"{module}:load").data
+    assert (data.name, data.class_names) == ("made", ("x", "y", "z"))
+    assert [len(part) for part in data.split(seed=0)] == [21, 3, 6]
+    folds = [_open(f"{module}:load:folds=3,fold={fold}").data.split(seed=0) for fold in (0, 1)]
+    assert not set(folds[0].test.tolist()) & set(folds[1].test.tolist())
+    assert len(data.fingerprint) == 64
+    assert dataclasses.replace(data, fingerprint="").digest() != data.digest()
+
+
+@pytest.mark.parametrize(
+    "place, words",
+    [
+        ("no_such_module_here:load", "there is no module 'no_such_module_here'"),
+        ("my_own_data:laod", "module 'my_own_data' has no function 'laod'"),
+        ("my_own_data:fails", r"failed: KeyError: 'no such thing' \(.*my_own_data.py, line 10\)"),
+        ("my_own_data:other", "returned a int"),
+        ("my_own_data:load:label=x", "label= names a column, and a function has none"),
+    ],
+)
+def test_functions_that_do_not_do(module, place, words):
+    with pytest.raises(ValueError, match=words):
+        _open(place)
