@@ -78,9 +78,10 @@ def test_arrays_and_what_was_taken_from_them(masam, tmp_path):
 def test_odd_data_are_trained_on_with_a_warning(masam, tmp_path):
     columns = {**small_columns(), "code": [WORDS.index(w) for w in small_columns()["species"]]}
     write_csv(tmp_path / "trees.csv", columns)
-    words = ("--dataset", "trees.csv:label=species,group=patient", *TINY, "--output", "run")
+    words = ("--dataset", "trees.csv:label=species", *TINY, "--output", "run")
     code, output, _ = masam("train", *words)
     assert code == 0
+    assert "warning: trees: patient: not used; it seems to say whose row it is" in output
     assert "warning: trees: modality 'numbers' tells the class of every row" in output
 
 
