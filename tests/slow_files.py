@@ -60,6 +60,7 @@ SLOW_FILES = (
     "test_predict.py",
     "test_published_datasets.py",
     "test_site_in_a_browser.py",
+    "test_your_data.py",
     "training/storage/test_checkpoints.py",
     "training/test_by_partition.py",
     "training/test_class_balance.py",

@@ -16,6 +16,7 @@ PAGES = [*ROOT_PAGES, *sorted(DOCS.rglob("*.md"))]
 # Whose names in ``__all__`` are documented, each on a page of docs/api/.
 PUBLIC = (
     "masam_jax",
+    "masam_jax.api",
     "masam_jax.data",
     "masam_jax.methods",
     "masam_jax.models",

@@ -11,6 +11,7 @@ import numpy as np
 
 from masam_jax.config import Experiment, InputConfig
 from masam_jax.core.random_keys import fold_raw, seed_key
+from masam_jax.core.specs import check_choice
 from masam_jax.data import (
     SPLIT_RULE,
     MultimodalData,
@@ -28,6 +29,7 @@ from masam_jax.training.class_balance import (
     class_weights,
     training_order,
 )
+from masam_jax.training.classification_metrics import METRICS
 from masam_jax.training.corruption import Corruption, corrupt, still_present
 from masam_jax.training.distribution import Placement
 from masam_jax.training.networks import (
@@ -208,7 +210,7 @@ class Problem:
             },
         }
         if is_own(data.dataset):
-            described["rule"] = "as the data say, and their options; see docs/your-data.md"
+            described["rule"] = "as the data say, and their options; see docs/your_data.md"
         if isinstance(self.opened, PreparedData):
             described["rule"] = "as published; see the data set's own provenance"
             described["provenance"] = dict(self.opened.builder.provenance)
@@ -237,12 +239,13 @@ def build_problem(
         all training samples, when None.
 
     Raises:
-      ValueError: an unknown data set, or one that is not prepared, too few samples for the splits,
-        a batch larger than the training set, features that no encoder fits, or options for a
-        modality that the data do not have.
+      ValueError: an unknown data set or metric, or data that are not prepared, too few samples for
+        the splits, a batch larger than the training set, features that no encoder fits, or options
+        for a modality that the data do not have.
     """
     inputs = InputConfig() if inputs is None else inputs
     data = opened = open_data(experiment.data.dataset, inputs) if data is None else data
+    check_choice(f"the metric of {data.name}", data.metric, METRICS)
     config, seeds = experiment.data, experiment.seeds.values
     if config.modalities:
         for name in ("encoders", "weights"):

@@ -22,6 +22,7 @@ from masam_jax.training import key_streams
 from masam_jax.training.batches import TrainingBatches
 from masam_jax.training.dominance import count_dominance
 from masam_jax.training.optimizer import make_optimizer
+from masam_jax.training.own_network import takes_fusion
 from masam_jax.training.problem import Problem
 
 StepGradient = Callable[..., tuple[Any, Any, dict[str, Any]]]
@@ -244,11 +245,18 @@ class Task:
 
         Raises:
           ValueError: its objective does not take samples that lack a modality, and there are some;
-            or features that are tokens; or too few samples are left to fit.
+            or features that are tokens; or it has a fusion head, and the user's network another; or
+            too few samples are left to fit.
         """
         _ = self.row_batches
         if self.problem.lacks("train") and not self.objective.takes_missing:
             raise ValueError("it does not take samples that lack a modality")
+        own = self.problem.experiment.model.network
+        if own is not None and self.method.fusion is not None and not takes_fusion(own):
+            raise ValueError(
+                f"it has a fusion head of its own, and so has network={own}; with a parameter"
+                " fusion, the function lets methods choose"
+            )
         architecture = self.problem.experiment.model.architecture
         if architecture != "late_fusion" and not self.objective.takes_tokens:
             raise ValueError(
