@@ -67,6 +67,7 @@ SLOW_FILES = (
     "training/test_classification_metrics.py",
     "training/test_corruption.py",
     "training/test_distribution.py",
+    "training/test_longer_run.py",
     "training/test_loop.py",
     "training/test_missing_modalities.py",
     "training/test_multi_label.py",
