@@ -5,6 +5,7 @@ but for the reference's trajectories and the counts of operations.
 """
 
 SLOW_FILES = (
+    "../docs/python.md",
     "analysis/test_contact_sheet.py",
     "analysis/test_plots.py",
     "analysis/test_primary_metric.py",
