@@ -60,6 +60,7 @@ SLOW_FILES = (
     "test_pages_in_a_browser.py",
     "test_predict.py",
     "test_published_datasets.py",
+    "test_readme.py",
     "test_site_in_a_browser.py",
     "training/storage/test_checkpoints.py",
     "training/test_by_partition.py",
