@@ -2,12 +2,14 @@
 
 import re
 import shlex
+import textwrap
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+import masam_jax
 from masam_jax.cli import command_line
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
@@ -37,9 +39,9 @@ def test_the_command_on_a_table(table, capsys):
 
 
 def test_the_three_lines_of_python(table):
-    (code,) = re.findall(r"```python\n(import masam_jax\n.+?)```", README, flags=re.DOTALL)
+    (code,) = re.findall(r"^(    results = .+\n    .+\n    .+)$", README, flags=re.MULTILINE)
     small = ", ".join(f"{name}={value}" for name, value in SMALL.items())
-    found = {}
-    exec(code.replace("seeds=8", f"{small}, progress=False"), found)
+    found = {"masam_jax": masam_jax}
+    exec(textwrap.dedent(code).replace("seeds=8", f"{small}, progress=False"), found)
     assert list(found["results"].table.index) == ["late fusion", "MASAM ρ=12"]
-    assert Path("runs/mine/report.html").is_file()
+    assert Path("runs/species/report.html").is_file()

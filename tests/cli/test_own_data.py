@@ -102,6 +102,15 @@ def test_mistakes_are_one_line(masam, tmp_path, words, message):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_metric_that_there_is_not_is_told_before_training(masam, tmp_path):
+    lines = "from masam_jax.data import MultimodalData", "def load():"
+    made = '    return MultimodalData({"a": [[1], [2], [3]] * 9}, [0, 1, 2] * 9, metric="f1")'
+    (tmp_path / "data_of_mine.py").write_text("\n".join((*lines, made)))
+    code, _, errors = masam("train", "--dataset", "data_of_mine:load", *TINY, "--output", "run")
+    assert code == 2
+    assert "the metric of data must be one of" in errors
+
+
 def test_the_command_line_starts_from_all_rows():
     data = parse(["train", "--dataset", "mine.csv:label=y"]).experiment.data
     assert data.train_size is data.validation_size is data.test_size is None

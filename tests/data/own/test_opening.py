@@ -49,6 +49,16 @@ def test_parquet_says_the_same(tmp_path):
     assert data.digest() == from_csv.digest()
 
 
+def test_semicolons_and_tabs(tmp_path):
+    text = "label;a_0;a_1;of us, all\nx;1;2;3\ny;2;3;4\nx;3;4;5\n"
+    (tmp_path / "a.csv").write_text(text, encoding="utf-8-sig")
+    (tmp_path / "a.tsv").write_text(text.replace(";", "\t"))
+    for name in ("a.csv", "a.tsv"):
+        data = _open(tmp_path / name).data
+        assert data.features["a"].tolist() == [[1, 2], [2, 3], [3, 4]]
+        assert data.modalities == ("a", "numbers")
+
+
 def test_arrays_say_what_they_are(tmp_path):
     arrays = small_arrays()
     has = np.arange(60) % 4 > 0
@@ -135,7 +145,11 @@ def test_the_digest_is_of_everything(tmp_path):
         changed = {**columns, name: [value, *columns[name][1:]]}
         found = _open(f"{write_csv(tmp_path / 'a.csv', changed)}:label=species")
         digests.add(found.data.digest())
-    assert len(digests) == 4
+    # As are the parts that are drawn.
+    for more in ("test=0.3", "folds=3", "folds=3,fold=1", "group=patient"):
+        path = write_csv(tmp_path / "a.csv", columns)
+        digests.add(_open(f"{path}:label=species,{more}").data.digest())
+    assert len(digests) == 8
 
 
 def _with(row, **values):
@@ -213,6 +227,8 @@ def test_folds_of_a_column(tmp_path):
         ("a.csv", b"a,b\n1,2,3\n", "more cells than the first line has names"),
         ("a.csv", b"", "cannot be read as a table"),
         ("a.csv", b"label,b\n", "the table has no row"),
+        ("a.csv", b"label,b,b\n1,2,3\n", "the first line names 'b' twice"),
+        ("a.csv", b"label,b\n\xff,3\n", "cannot be read as a table: .*utf-8"),
         ("a.parquet", b"PAR1", "cannot be read as a table"),
         ("a.txt", b"", "is of no kind that is read"),
         ("nothing.csv", None, "there is no such file or folder"),
