@@ -19,6 +19,7 @@ PUBLIC = (
     "masam_jax",
     "masam_jax.api",
     "masam_jax.data",
+    "masam_jax.diagnosis",
     "masam_jax.methods",
     "masam_jax.models",
     "masam_jax.predict",
