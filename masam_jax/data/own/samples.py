@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from masam_jax.core.specs import unknown
 from masam_jax.data.modality import Kind, Modality, Normalization
-from masam_jax.data.own.columns import Columns, is_number, missing
+from masam_jax.data.own.columns import Columns, as_objects, is_number, missing
 from masam_jax.data.own.recipe import Ingredients
 
 
@@ -20,6 +22,7 @@ class Samples(NamedTuple):
       present: bool ``[N]``, the rows that have it; values of the others are zeros.
       vocabulary: words of tokens, by number; empty where they are not known.
       content: sha256 (hex) of the files that they were read from; empty for none.
+      settled: settings of the kind by which other rows become samples like these.
     """
 
     features: Any
@@ -27,6 +30,7 @@ class Samples(NamedTuple):
     present: np.ndarray
     vocabulary: tuple[str, ...] = ()
     content: str = ""
+    settled: Mapping[str, Any] = {}
 
 
 def make_vector(columns: Columns, group: Ingredients) -> Samples:
@@ -59,15 +63,25 @@ def make_vector(columns: Columns, group: Ingredients) -> Samples:
 
 
 def make_category(columns: Columns, group: Ingredients) -> Samples:
-    """Words as vectors of one 1 and zeros, in the order of the words."""
+    """Words as vectors of one 1 and zeros, in the order of the words.
+
+    Raises:
+      ValueError: a word is not among the ``words`` that are known, where they are.
+    """
     (name,) = group.columns
     values = columns[name]
     present = ~missing(values)
-    words, numbers = np.unique([str(value) for value in values[present]], return_inverse=True)
+    rows = np.flatnonzero(present).tolist()
+    found = [str(values[row]) for row in rows]
+    words = [str(word) for word in group.settings.get("words", np.unique(found))]
+    numbers = {word: number for number, word in enumerate(words)}
     features = np.zeros((len(values), len(words)), np.float32)
-    features[np.flatnonzero(present), numbers] = 1
+    for row, word in zip(rows, found, strict=True):
+        if word not in numbers:
+            raise ValueError(f"{columns.at(row, name)}: {unknown('category', word, words)}")
+        features[row, numbers[word]] = 1
     spec = Modality("vector", (len(words),), np.float32, Normalization("none"))
-    return Samples(features, spec, present)
+    return Samples(features, spec, present, settled={"words": words})
 
 
 def make_grid(columns: Columns, group: Ingredients) -> Samples:
@@ -91,8 +105,10 @@ def make_sequence(columns: Columns, group: Ingredients) -> Samples:
     """``[N, T, D]``, with a mask or whole; or lists of any length, filled up with zeros."""
     (name,) = group.columns
     values = columns[name]
-    if values.dtype == np.object_:
-        return padded(columns, name, values, group.settings.get("length"))
+    length = group.settings.get("length")
+    is_of_another = "mask" not in group.settings and length not in (None, *values.shape[1:2])
+    if values.dtype == np.object_ or is_of_another:
+        return padded(columns, name, as_objects(values), length)
     values = _numbers(columns, name).astype(np.float32)
     if values.ndim == 2:
         values = values[..., np.newaxis]
@@ -165,7 +181,8 @@ def padded(columns: Columns, name: str, values: np.ndarray, length: int | None) 
     for row, each in rows.items():
         kept = each[:steps]
         found[row, : len(kept)], mask[row, : len(kept)] = kept, True
-    return Samples({"values": found, "mask": mask}, Modality("sequence", found.shape[1:]), present)
+    spec = Modality("sequence", found.shape[1:])
+    return Samples({"values": found, "mask": mask}, spec, present, settled={"length": steps})
 
 
 def _mask(columns: Columns, group: Ingredients, shape: tuple[int, ...]) -> np.ndarray:
