@@ -23,6 +23,7 @@ ORDER = (
     ("training",),
     ("tuning",),
     ("predict", "analysis"),
+    ("diagnosis",),
     ("api",),
     ("cli",),
 )

@@ -68,7 +68,8 @@ def test_import_adds_no_third_party_package(added_modules):
 
 
 def test_folders_with_extras_stay_unloaded(added_modules):
-    heavy = ("models", "data", "config", "training", "tuning", "predict", "analysis", "api", "cli")
+    heavy = ("models", "data", "config", "training", "tuning", "predict", "analysis")
+    heavy += ("diagnosis", "api", "cli")
     loaded = [name for name in heavy if f"masam_jax.{name}" in added_modules]
     assert not loaded
 
@@ -123,6 +124,7 @@ def test_the_command_line_without_its_packages_says_what_to_install():
         ("training.run", "data", "grain", "train"),
         ("analysis", "analysis", "matplotlib", "train,analysis"),
         ("analysis.tables", "analysis", "scipy", "train,analysis"),
+        ("diagnosis", "diagnosis", "orbax", "train,analysis"),
         ("tuning.tune", "tuning", "optuna", "train,tune"),
         ("data.builders.crema_d", "data.builders", "tensorflow_datasets", "data"),
         ("data.builders.stored_images", "data.builders", "tensorflow_datasets", "data"),

@@ -1,4 +1,4 @@
-"""The commands and the function of docs/your-data.md, run one after the other as they stand."""
+"""The commands and the function of docs/your_data.md, run one after the other as they stand."""
 
 import re
 import shlex
@@ -11,7 +11,7 @@ from masam_jax.data.own.options import OwnOptions
 from tests.data.own.small_files import small_columns, write_csv
 from tests.test_house import ROOT
 
-PAGE = (ROOT / "docs" / "your-data.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "your_data.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(r"^    (masam .+)$", PAGE, re.MULTILINE)
 BLOCKS = dict(re.findall(r"^```(\w+)\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL))
 TINY = ["--steps", "2", "--seeds", "1", "--batch-size", "8", "--width", "4", "--no-plots"]

@@ -1,4 +1,4 @@
-"""The command line: ``masam train``, ``compare``, ``tune``, ``evaluate``, ``runs``, ``datasets``.
+"""The command line: ``masam train``, ``compare``, ``diagnose``, ``tune``, and the others.
 
 Exit codes: 0 done; 1 the run failed (disk full, say), or prepared data are damaged; 2 a mistake in
 what was asked; 129, 130 or 143 stopped by SIGHUP, Ctrl-C or SIGTERM, after saving what was done.
@@ -19,7 +19,7 @@ from typing import IO, Any, cast
 
 from rich.console import Console
 
-from masam_jax.cli.commands import Command, Compare, Evaluate, Runs, Train, Tune
+from masam_jax.cli.commands import Command, Diagnose, Evaluate, Run, Runs, Tune
 from masam_jax.cli.config_file import write_file
 from masam_jax.cli.dataset_commands import DatasetCommand, PrepareDataset
 from masam_jax.cli.datasets import execute_datasets
@@ -94,7 +94,7 @@ def _run(words: list[str], output: Outlet, logs: ExitStack) -> int:
                 command = parse(words)
                 if isinstance(command, PrepareDataset):
                     again = typed(words)
-                if isinstance(command, Train | Compare | Tune):
+                if isinstance(command, Run):
                     if command.write_config is not None:
                         return _write_config(command, words, console)
                     command = _named(command)
@@ -174,13 +174,17 @@ def _execute(
         from masam_jax.cli.tune import execute_tune
 
         execute_tune(command, console, line, interrupt)
+    elif isinstance(command, Diagnose):
+        from masam_jax.cli.diagnose import execute_diagnose
+
+        execute_diagnose(command, console, line, interrupt)
     else:
         from masam_jax.cli.train import execute_train
 
         execute_train(command, console, line, interrupt)
 
 
-def _write_config(command: Train | Compare | Tune, words: list[str], console: Console) -> int:
+def _write_config(command: Run, words: list[str], console: Console) -> int:
     """Writes the options of a command, in the place of executing it."""
     path = Path(str(command.write_config))
     check_file(path)
@@ -190,7 +194,7 @@ def _write_config(command: Train | Compare | Tune, words: list[str], console: Co
     return 0
 
 
-def _named(command: Train | Compare | Tune) -> Train | Compare | Tune:
+def _named(command: Run) -> Run:
     """With a directory for its output: a new one, named by the time, where none was asked for."""
     if command.output.output is not None:
         return command
@@ -202,9 +206,9 @@ def _named(command: Train | Compare | Tune) -> Train | Compare | Tune:
     return dataclasses.replace(command, output=output)
 
 
-def _processes(command: Train | Compare | Tune) -> tuple[int, int]:
+def _processes(command: Run) -> tuple[int, int]:
     """How many processes take part, and which of them this is."""
-    if isinstance(command, Tune):
+    if isinstance(command, Diagnose | Tune):
         return 1, 0
     return command.distribution.num_processes, command.distribution.process_id
 

@@ -70,6 +70,23 @@ class Compare:
 
 
 @dataclasses.dataclass(frozen=True)
+class Diagnose:
+    """Find out whether one modality drowns the others, by how much, and what helps.
+
+    Trains every modality alone, all of them by the fusion loss, and with unimodal losses too; then
+    probes the encoders, and says what was found in three sentences and in a page of plots.
+    """
+
+    config: str | None = None
+    """TOML file with options by their names, as steps = 30; those of the command line count."""
+    write_config: str | None = None
+    """Write such a file, with every option and what it means, and train nothing."""
+    experiment: Experiment = dataclasses.field(default_factory=Experiment)
+    inputs: InputConfig = dataclasses.field(default_factory=InputConfig)
+    output: OutputConfig = dataclasses.field(default_factory=OutputConfig)
+
+
+@dataclasses.dataclass(frozen=True)
 class TuneEvaluation(EvaluationConfig):
     """Logging, evaluation, and which parameters count."""
 
@@ -179,11 +196,15 @@ class Runs:
     """Where to look."""
 
 
-def default_command(kind: type, settings: PublishedSettings) -> "Train | Compare | Tune":
+Run = Train | Compare | Diagnose | Tune
+"""The commands that train, into a directory of their own."""
+
+
+def default_command(kind: type, settings: PublishedSettings) -> Run:
     """A command whose defaults are a data set's own settings.
 
     Args:
-      kind: `Train`, `Compare` or `Tune`.
+      kind: `Train`, `Compare`, `Diagnose` or `Tune`.
       settings: of the data set.
     """
     experiment = settings.experiment
@@ -191,6 +212,8 @@ def default_command(kind: type, settings: PublishedSettings) -> "Train | Compare
         return Train(experiment=experiment)
     if kind is Compare:
         return Compare(methods=settings.compared, experiment=experiment)
+    if kind is Diagnose:
+        return Diagnose(experiment=experiment)
     evaluation = {
         name: getattr(experiment.evaluation, name)
         for name in ("log_every", "evaluate_every", "patience", "min_epochs", "report")
@@ -204,11 +227,12 @@ def default_command(kind: type, settings: PublishedSettings) -> "Train | Compare
     )
 
 
-Command = Train | Compare | Tune | Evaluate | Runs
+Command = Run | Evaluate | Runs
 # By the word that asks for them.
 COMMANDS: dict[str, type[Command]] = {
     "train": Train,
     "compare": Compare,
+    "diagnose": Diagnose,
     "tune": Tune,
     "evaluate": Evaluate,
     "runs": Runs,

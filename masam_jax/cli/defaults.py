@@ -2,9 +2,10 @@
 
 import dataclasses
 import itertools
+import typing
 from pathlib import Path
 
-from masam_jax.cli.commands import Compare, Train, Tune, default_command
+from masam_jax.cli.commands import Run, Tune, default_command
 from masam_jax.cli.options import command_options
 from masam_jax.cli.resumed import resumed_command
 from masam_jax.config import OptimizationConfig
@@ -12,9 +13,7 @@ from masam_jax.config.published import own_settings, settings_of
 from masam_jax.data.dataset_spec import is_own
 
 
-def default_of(
-    kind: type, words: list[str], resumed: Path | None = None
-) -> Train | Compare | Tune | None:
+def default_of(kind: type, words: list[str], resumed: Path | None = None) -> Run | None:
     """The command whose values are the defaults, where a run or a data set has its own.
 
     Args:
@@ -25,7 +24,7 @@ def default_of(
     Raises:
       RunError: there is no such run, or it is damaged.
     """
-    if kind not in (Train, Compare, Tune):
+    if kind not in typing.get_args(Run):
         return None
     dataset = _dataset(words)
     settings = own_settings(dataset) if is_own(dataset) else settings_of(dataset)
@@ -45,7 +44,7 @@ def refuse_two_lengths(command: object, words: list[str]) -> None:
     Raises:
       ValueError: it is given in both.
     """
-    if not isinstance(command, Train | Compare | Tune) or not _is_given(words, "--steps"):
+    if not isinstance(command, Run) or not _is_given(words, "--steps"):
         return
     asked = _optimization(command)
     if asked.epochs is not None:
@@ -74,11 +73,11 @@ def _is_given(words: list[str], name: str) -> bool:
     return any(word.partition("=")[0] == name for word in words)
 
 
-def _optimization(command: Train | Compare | Tune) -> OptimizationConfig:
+def _optimization(command: Run) -> OptimizationConfig:
     return command.optimization if isinstance(command, Tune) else command.experiment.optimization
 
 
-def _in_steps(command: Train | Compare | Tune) -> Train | Compare | Tune:
+def _in_steps(command: Run) -> Run:
     """The same, whose length is not counted in epochs."""
     optimization = dataclasses.replace(_optimization(command), epochs=None)
     if isinstance(command, Tune):

@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from masam_jax.cli.commands import Compare, Train, Tune, default_command
+from masam_jax.cli.commands import Compare, Diagnose, Run, Train, Tune, default_command
 from masam_jax.config import InputConfig, experiment_from_json
 from masam_jax.config.errors import RunError
 from masam_jax.config.published import PublishedSettings
@@ -42,11 +42,11 @@ def cut_resumed(words: list[str]) -> tuple[list[str], Path | None]:
     return words, None
 
 
-def resumed_command(kind: type, path: Path) -> Train | Compare | Tune:
+def resumed_command(kind: type, path: Path) -> Run:
     """The command whose values are those that a run was begun with.
 
     Args:
-      kind: `Train`, `Compare` or `Tune`.
+      kind: `Train`, `Compare`, `Diagnose` or `Tune`.
       path: the run directory.
 
     Raises:
@@ -54,7 +54,8 @@ def resumed_command(kind: type, path: Path) -> Train | Compare | Tune:
     """
     config = read_config(path)
     found = str(config.get("kind"))
-    if _KINDS.get(found) is not kind:
+    # A diagnosis is a comparison; of which methods, is seen when the run is opened.
+    if _KINDS.get(found) is not (Compare if kind is Diagnose else kind):
         raise RunError(
             f"{path} was written by masam {found}; masam {found} --resume {path} goes on with it"
         )
@@ -62,6 +63,8 @@ def resumed_command(kind: type, path: Path) -> Train | Compare | Tune:
         experiment = experiment_from_json(config)
         default: Any = default_command(kind, PublishedSettings(experiment))
         default = dataclasses.replace(default, inputs=_inputs(path))
+        if kind is Diagnose:
+            return default
         if kind is Train:
             return dataclasses.replace(default, method=config["method"])
         default = dataclasses.replace(default, methods=tuple(config["methods"]))

@@ -52,6 +52,14 @@ SCREENS: dict[tuple[str, ...], Screen] = {
         ),
         "masam tune (for @PATH), evaluate, runs; docs/methods.md",
     ),
+    ("diagnose",): Screen(
+        ("dataset", "train_size", "width", "steps", "seeds", *_OUTPUT),
+        (
+            "diagnose --dataset mfeat --seeds 8 --output runs/diagnosis",
+            "diagnose --dataset synthetic:case=competition",
+        ),
+        "masam compare, to try what helps; docs/diagnose.md",
+    ),
     ("tune",): Screen(
         ("methods", "trials", "tune_seeds", *_DATA, *_LENGTH, *_OUTPUT),
         ("tune --methods masam sam --output runs/tune",),
@@ -79,7 +87,7 @@ SCREENS: dict[tuple[str, ...], Screen] = {
     ("datasets", "describe"): Screen(
         ("place", "label", "overwrite"),
         ("datasets describe table.csv --label species",),
-        "masam datasets info, verify; docs/your-data.md",
+        "masam datasets info, verify; docs/your_data.md",
     ),
     ("datasets", "verify"): Screen(
         ("name", "samples", "sheet", "rows", "data_dir"),

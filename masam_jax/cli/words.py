@@ -4,6 +4,7 @@ import dataclasses
 import inspect
 import shlex
 import sys
+import typing
 from pathlib import Path
 from typing import Annotated, Any, Union
 
@@ -13,6 +14,7 @@ from masam_jax.cli.commands import (
     COMMANDS,
     Command,
     Compare,
+    Run,
     Train,
     Tune,
 )
@@ -33,7 +35,9 @@ from masam_jax.methods import get_method, method_names
 # The word before those of `DATASET_COMMANDS`.
 DATASETS = "datasets"
 
-_DESCRIPTION = "MASAM for multimodal learning: train, compare, tune, evaluate."
+_DESCRIPTION = "MASAM for multimodal learning: diagnose, train, compare, tune, evaluate."
+# The commands that are told methods.
+_WITH_METHODS = (Train, Compare, Tune)
 _METHOD_GRAMMAR = "A method is NAME[:OPTION=VALUE,...], as in masam:rho=12,select=all."
 _LISTS = (
     "all stands for every method with its defaults, and the ablations of masam; @PATH for what"
@@ -125,12 +129,11 @@ def _help(command: tuple[str, ...], kind: type | None, words: list[str], everyth
         print(list_help(program(), command, about, kinds, see_also))
         return
     default = default_of(kind, words)
-    is_run = kind in (Train, Compare, Tune)
     if everything:
         about = _about_command(kind) if command[0] in COMMANDS else _about_dataset_command(kind)
         read_words(kind, ["--help"], " ".join([program(), *command]), about, default)
     names = {}
-    if is_run:
+    if kind in _WITH_METHODS:
         names["methods"] = method_names()
     elif command[0] == DATASETS and command[1:] != ("list",):
         names["data sets"] = tuple(sorted({*BUILDERS, *SHIPPED}))
@@ -139,7 +142,7 @@ def _help(command: tuple[str, ...], kind: type | None, words: list[str], everyth
 
 def _read(kind: type, command: tuple[str, ...], words: list[str]) -> Any:
     resumed = None
-    if kind in (Train, Compare, Tune):
+    if kind in typing.get_args(Run):
         words, resumed = cut_resumed(words)
         # The file may name the data set, and that the defaults.
         default = default_of(kind, with_file(words, command_options(kind)), resumed)
@@ -156,7 +159,7 @@ def _read(kind: type, command: tuple[str, ...], words: list[str]) -> Any:
 
 def _about_command(kind: type) -> str:
     about = inspect.cleandoc(str(kind.__doc__))
-    if kind not in (Train, Compare, Tune):
+    if kind not in _WITH_METHODS:
         return about
     methods = "\n".join(f"  {name:12} {_method_summary(name)}" for name in method_names())
     about += f"\n\nmethods:\n{methods}\n\n{_METHOD_GRAMMAR}"

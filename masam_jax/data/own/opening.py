@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+from masam_jax.core.user_code import is_function
 from masam_jax.data.in_memory import MultimodalData
 from masam_jax.data.own.build import build, data_name
 from masam_jax.data.own.dataset_toml import read_recipe, with_columns
 from masam_jax.data.own.digest import fingerprint
 from masam_jax.data.own.folder import locate, read_columns
-from masam_jax.data.own.function import call_function
+from masam_jax.data.own.function import data_of_function
 from masam_jax.data.own.infer import guess
-from masam_jax.data.own.location import is_function
 from masam_jax.data.own.options import OwnOptions
 from masam_jax.data.own.parts import split_function
 from masam_jax.data.own.recipe import Recipe
@@ -68,7 +68,7 @@ def _of_function(place: str, options: OwnOptions) -> OwnData:
             f"{place}: {named[0]}= names a column, and a function has none; MultimodalData has"
             " labels, groups, keys and a splitter"
         )
-    data = call_function(place)
+    data = data_of_function(place)
     recipe = Recipe((), {}).with_options(options)
     if data.splitter is None or options != OwnOptions():
         splitter = split_function(data.labels, data.groups, None, recipe, recipe.folds)

@@ -1,0 +1,165 @@
+"""The diagnosis in three sentences, made from the numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from masam_jax.analysis.formatting import number
+from masam_jax.diagnosis.conclusions import MARGIN, Diagnosis, Interval, ModalityFinding
+
+# Names of one sentence; of more, their number is said.
+_MOST_NAMES = 4
+
+
+def verdict_of(found: Diagnosis) -> str:
+    """Whether fusion is worth it; who is drowned, and by whom; what helps.
+
+    Args:
+      found: a diagnosis with its remedies.
+    """
+    if not found.seeds:
+        return (
+            f"Training diverged with every seed ({len(found.diverged)}). Nothing can be said of"
+            " the modalities. A smaller --learning-rate is the first thing to try."
+        )
+    return " ".join([_fusion(found), _drowned(found), _help(found)])
+
+
+def _fusion(found: Diagnosis) -> str:
+    fusion, interval = found.fusion, found.fusion.interval
+    if interval is None:
+        worth = "One seed cannot say whether fusion is worth it"
+    elif interval[1] < 0:
+        worth = "Fusion is worse than its best modality"
+    elif interval[0] <= 0:
+        worth = "Fusion is no better than its best modality, as far as the seeds can tell"
+    elif fusion.over_mean_interval is not None and fusion.over_mean_interval[1] < 0:
+        worth = "Fusion is better than its best modality, but worse than the average of all"
+    else:
+        worth = "Fusion is worth it"
+    return (
+        f"{worth}: trained jointly, the network gets {_percent(fusion.joint)} right,"
+        f" {_points(fusion.difference, interval)} {fusion.best} trained alone"
+        f" ({_percent(fusion.best_alone)}), and {_points(fusion.over_mean, None)} the average of"
+        f" the modalities trained alone ({_percent(fusion.mean_of_alone)})."
+    )
+
+
+def _drowned(found: Diagnosis) -> str:
+    silent = [m for m in found.modalities if m not in found.informative]
+    if not found.informative:
+        return _nothing_alone(found)
+    aside = ""
+    if silent:
+        has = "has" if len(silent) == 1 else "have"
+        accuracies = [found.modalities[m].head_alone for m in silent]
+        most = "" if len(silent) == 1 else "at most "
+        aside = (
+            f"; {listed(silent)} {has} next to nothing to say alone"
+            f" ({most}{_percent(max(accuracies))}, and guessing gets {_percent(found.chance)})"
+        )
+    if not found.drowned:
+        if len(found.seeds) < 2:
+            return f"Whether one is drowned needs more seeds than one{aside}."
+        m = min(found.informative, key=lambda name: found.modalities[name].difference)
+        each = found.modalities[m]
+        return (
+            f"No modality is drowned: after joint training a linear probe on no encoder is worse,"
+            f" for certain, by more than {_round(MARGIN)} points (the lowest difference is"
+            f" {m}'s, {_signed(each.difference)} points{_ends(each.interval)})"
+            f"{_dominance(found)}{aside}."
+        )
+    worst = sorted(found.drowned, key=lambda name: found.modalities[name].difference)
+    each = found.modalities[worst[0]]
+    others = f" (most of all {worst[0]})" if len(worst) > 1 else ""
+    is_ = "is" if len(worst) == 1 else "are"
+    return (
+        f"{listed(worst)} {is_} drowned{others}: a linear probe on its encoder gets"
+        f" {_percent(each.joint_probe)} after joint training and {_percent(each.alone)} after"
+        f" training alone, {_less(each)}{_dominance(found)}{aside}."
+    )
+
+
+def _nothing_alone(found: Diagnosis) -> str:
+    best = max(each.head_alone for each in found.modalities.values())
+    return (
+        f"No modality says anything alone: {listed(list(found.modalities))} get at most"
+        f" {_percent(best)}, and guessing gets {_percent(found.chance)}; so none is drowned, and"
+        " what there is lies in their combination."
+    )
+
+
+def _dominance(found: Diagnosis) -> str:
+    if found.dominant is None:
+        return "; no modality dominates"
+    each = found.modalities[found.dominant]
+    return (
+        f"; {found.dominant} dominates, with {_percent(each.answer_share, 0)} of what is right"
+        f" beyond guessing and {_percent(each.logit_share, 0)} of the logits"
+    )
+
+
+def _help(found: Diagnosis) -> str:
+    diverged = ""
+    if found.diverged:
+        diverged = f" ({len(found.diverged)} seeds diverged, and are left out)"
+    if not found.is_anything_wrong:
+        return f"Nothing is wrong here{diverged}."
+    names = [remedy.name for remedy in found.remedies]
+    gain = -found.fusion.over_supervised
+    interval = found.fusion.over_supervised_interval
+    start = "What may help"
+    if interval is not None and interval[1] < 0:
+        start = (
+            f"Unimodal losses alone give {_percent(found.fusion.supervised)},"
+            f" {_round(gain)} points more; what else may help"
+        )
+    return f"{start}: {listed(names)}{diverged}."
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names in a sentence; of many the first few.
+
+    Examples:
+      >>> listed(["a"]), listed(["a", "b", "c"]), listed(list("abcdefg"))
+      ('a', 'a, b and c', 'a, b, c and 4 more')
+    """
+    if len(names) > _MOST_NAMES:
+        names = [*names[: _MOST_NAMES - 1], f"{len(names) - _MOST_NAMES + 1} more"]
+    return " and ".join([*[", ".join(names[:-1])][: len(names) - 1], *names[-1:]])
+
+
+def _less(each: ModalityFinding) -> str:
+    ends = each.interval
+    turned = None if ends is None else (-ends[1], -ends[0])
+    return f"{_round(-each.difference)} points less{_ends(turned, signed=False)}"
+
+
+def _points(difference: float, interval: Interval) -> str:
+    """``7.1 points (6.0 to 8.2) more than``; the interval in the direction of the words."""
+    if abs(difference) < 5e-4:
+        return f"as much as{_ends(interval)}"
+    if difference > 0:
+        return f"{_round(difference)} points{_ends(interval)} more than"
+    turned = None if interval is None else (-interval[1], -interval[0])
+    return f"{_round(-difference)} points{_ends(turned)} less than"
+
+
+def _ends(interval: Interval, signed: bool = True) -> str:
+    if interval is None:
+        return ""
+    low, high = interval
+    write = _signed if signed and low < 0 else _round
+    return f" ({write(low)} to {write(high)})"
+
+
+def _percent(fraction: float, decimals: int = 1) -> str:
+    return f"{number(100 * fraction, decimals)} %"
+
+
+def _round(fraction: float) -> str:
+    return number(100 * fraction, 1)
+
+
+def _signed(fraction: float) -> str:
+    return number(100 * fraction, 1, signed=True)
