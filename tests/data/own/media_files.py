@@ -7,16 +7,18 @@ import numpy as np
 from tests.data.own.small_files import write_csv
 
 
-def write_media(folder, rows=12, kinds=("photo", "sound", "trace")):
+def write_media(folder, rows=12, kinds=("caption", "photo", "sound", "trace")):
     """Writes ``clips.csv`` and the files of these columns; returns the columns."""
     from PIL import Image
 
     folder.mkdir(exist_ok=True)
     draws = np.random.default_rng(0)
     columns = {"species": ["ash", "elm"] * (rows // 2)}
-    columns["caption"] = [f"a {word} seen on day {n}" for n, word in enumerate(columns["species"])]
+    if "caption" in kinds:
+        species = enumerate(columns["species"])
+        columns["caption"] = [f"a {word} seen on day {row}" for row, word in species]
     endings = {"photo": "png", "sound": "wav", "trace": "npy"}
-    for name in kinds:
+    for name in (name for name in endings if name in kinds):
         columns[name] = [f"{name}_{row}.{endings[name]}" for row in range(rows)]
     for row in range(rows):
         if "photo" in kinds:
