@@ -37,7 +37,12 @@ with needs("masam_jax.predict", "train"):
     from masam_jax.training.predictions import Point
     from masam_jax.training.saved_model import SavedModel, open_model
     from masam_jax.training.split_samples import split_rows, split_samples
-    from masam_jax.training.storage.surroundings import check_splits, read_fitted, read_statistics
+    from masam_jax.training.storage.surroundings import (
+        check_data,
+        check_splits,
+        read_fitted,
+        read_statistics,
+    )
 
 __all__ = ["Prediction", "Predictor", "RunError", "load_predictor"]
 
@@ -146,8 +151,8 @@ class Predictor:
           inputs: where prepared data are, and how they are read.
 
         Raises:
-          RunError: no such data set or split, other modalities, the run's own data set with other
-            splits than it was trained with, or rows that differ between the seeds.
+          RunError: no such data set or split, other modalities, the run's own data set changed or
+            with other splits than it was trained with, or rows that differ between the seeds.
         """
         if split not in get_args(SplitName):
             raise RunError(
@@ -167,6 +172,7 @@ class Predictor:
                 )
             chosen = split_rows(self._model.experiment, opened, split, self.seeds)
             if found == own:
+                check_data(self._model.root, opened.digest())
                 check_splits(self._model.root, chosen.digests)
             if isinstance(opened, PreparedData):
                 opened.reader.fitted = read_fitted(self._model.root)

@@ -11,6 +11,9 @@ from masam_jax.training.classification_metrics import phrase, title
 # What a p-value after Holm's correction must be below, wherever significance is claimed.
 SIGNIFICANCE = 0.05
 
+# Measured beside what is compared, accuracy and macro-F1.
+FURTHER_METRICS = ("balanced_accuracy", "micro_f1", "weighted_f1")
+
 # Columns that compare, and so say nothing about one method alone.
 _COMPARING = frozenset(
     {"Difference, points", "Difference", "p (paired t)", "p (Holm)", "p (Wilcoxon)", "FLOPs ×"}
@@ -31,6 +34,9 @@ class Row:
       difference: that score against the baseline's, paired by seed; ``None`` for itself.
       p_holm: the paired t-test's p-value, corrected for all comparisons of the table.
       macro_f1: macro-averaged F1.
+      balanced_accuracy: the classes' mean recall.
+      micro_f1: F1 with all classes' counts in one pool.
+      weighted_f1: F1 weighted by how often each class occurs.
       probe: accuracy of linear probes on the frozen encoders, averaged over modalities.
       unimodal: score of the modalities' own heads, averaged over modalities.
       fusion_loss: mean fusion cross-entropy, in nats.
@@ -53,6 +59,9 @@ class Row:
     difference: PairedTest | None
     p_holm: float | None
     macro_f1: Summary
+    balanced_accuracy: Summary
+    micro_f1: Summary
+    weighted_f1: Summary
     probe: Summary
     unimodal: Summary
     fusion_loss: Summary
@@ -75,7 +84,7 @@ class Row:
         return {
             "Method": self.title,
             f"{self.split.capitalize()} {phrase(self.metric)}, %": formatting.percent(self.score),
-            **self._macro_f1(),
+            **self._unless_compared("macro_f1"),
             "Difference, points": self._difference(),
             "p (paired t)": formatting.p_value(test.p_value if test else None),
             "p (Holm)": formatting.p_value(self.p_holm),
@@ -90,9 +99,10 @@ class Row:
         return {
             "Method": self.title,
             "p (Wilcoxon)": formatting.p_value(test.wilcoxon_p_value if test else None),
-            **self._accuracy(),
+            **self._unless_compared("accuracy"),
             f"Mean unimodal {phrase(self.metric)}, %": formatting.percent(self.unimodal),
             "Fusion loss, nats": formatting.mean_and_std(self.fusion_loss, 3),
+            **self._unless_compared(*FURTHER_METRICS),
             "FLOPs per step": formatting.scientific(self.flops_per_step),
             "Seconds": formatting.seconds(self.seconds),
             "of these compiling": formatting.seconds(self.compile_seconds),
@@ -103,7 +113,7 @@ class Row:
         return {
             "Method": self.title,
             f"{title(self.metric)}, %": formatting.percent(self.score),
-            **self._macro_f1(),
+            **self._unless_compared("macro_f1"),
             "Difference": self._difference(),
             "p (Holm)": formatting.p_value(self.p_holm),
             "Probe, %": formatting.mean_percent(self.probe),
@@ -123,8 +133,7 @@ class Row:
             f"{self.metric}_std": self.score.std,
             "accuracy_mean": self.accuracy.mean,
             "accuracy_std": self.accuracy.std,
-            "macro_f1_mean": self.macro_f1.mean,
-            "macro_f1_std": self.macro_f1.std,
+            **self._mean_and_std("macro_f1", *FURTHER_METRICS),
             "difference_mean": test.mean_difference if test else None,
             "difference_std": test.std_difference if test else None,
             "t_statistic": test.t_statistic if test else None,
@@ -144,15 +153,21 @@ class Row:
             "compile_seconds": self.compile_seconds,
         }
 
-    def _accuracy(self) -> dict[str, str]:
-        """Its column, where the score is another metric."""
-        shown = self.metric != "accuracy"
-        return {"Accuracy, %": formatting.percent(self.accuracy)} if shown else {}
+    def _unless_compared(self, *metrics: str) -> dict[str, str]:
+        """The columns of those that are not the score itself."""
+        return {
+            f"{title(name)}, %": formatting.percent(getattr(self, name))
+            for name in metrics
+            if name != self.metric
+        }
 
-    def _macro_f1(self) -> dict[str, str]:
-        """Its column, where the score is another metric."""
-        shown = self.metric != "macro_f1"
-        return {"Macro-F1, %": formatting.percent(self.macro_f1)} if shown else {}
+    def _mean_and_std(self, *metrics: str) -> dict[str, float | None]:
+        found = {name: getattr(self, name) for name in metrics}
+        return {
+            f"{name}_{what}": getattr(summary, what)
+            for name, summary in found.items()
+            for what in ("mean", "std")
+        }
 
     def _difference(self) -> str:
         if self.is_baseline:

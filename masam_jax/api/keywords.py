@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import inspect
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -75,6 +76,8 @@ def run_settings(function: str, data: str | Data, keywords: Mapping[str, Any]) -
 
 
 def _plain(value: Any) -> Any:
+    if inspect.isfunction(value):  # A network of one's own.
+        return f"{value.__module__}:{value.__qualname__}"
     return tuple(value) if isinstance(value, list) else value
 
 

@@ -1,5 +1,6 @@
 """What ``masam evaluate`` does."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -7,10 +8,11 @@ from rich.table import Table
 from rich.text import Text
 
 from masam_jax.analysis import formatting, summarize
+from masam_jax.analysis.rows import FURTHER_METRICS
 from masam_jax.cli.commands import Evaluate
 from masam_jax.cli.sample_progress import SampleProgress
 from masam_jax.training.classification_metrics import title
-from masam_jax.training.evaluate import evaluate_run
+from masam_jax.training.evaluate import Evaluation, evaluate_run
 from masam_jax.training.predictions_file import write_predictions
 from masam_jax.training.storage.atomic_files import check_file
 
@@ -50,6 +52,18 @@ def execute_evaluate(command: Evaluate, console: Console) -> None:
             formatting.mean_and_std(summarize(metrics["fusion_loss"]), 3),
         )
     console.print(table)
+    console.print(_further_table(evaluations))
     if command.predictions is not None:
         write_predictions(Path(command.predictions), evaluations)
         console.print(f"written: {command.predictions}", highlight=False, markup=False)
+
+
+def _further_table(evaluations: Sequence[Evaluation]) -> Table:
+    table = Table(title="Further metrics", title_justify="left")
+    table.add_column("Method")
+    for name in FURTHER_METRICS:
+        table.add_column(f"{title(name)}, %", justify="right")
+    for evaluation in evaluations:
+        found = (summarize(evaluation.metrics[name]) for name in FURTHER_METRICS)
+        table.add_row(Text(evaluation.method.title), *map(formatting.percent, found))
+    return table

@@ -10,8 +10,8 @@ from masam_jax.cli.dataset_tables import print_description
 from masam_jax.cli.printing import print_plain
 from masam_jax.cli.words import program
 from masam_jax.config.errors import RunError, user_errors
+from masam_jax.core.user_code import is_function
 from masam_jax.data.dataset_spec import DatasetSpec, parse_dataset
-from masam_jax.data.own.location import is_function
 from masam_jax.data.own.options import OwnOptions
 
 

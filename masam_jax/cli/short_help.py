@@ -87,7 +87,7 @@ SCREENS: dict[tuple[str, ...], Screen] = {
     ("datasets", "describe"): Screen(
         ("place", "label", "overwrite"),
         ("datasets describe table.csv --label species",),
-        "masam datasets info, verify; docs/your-data.md",
+        "masam datasets info, verify; docs/your_data.md",
     ),
     ("datasets", "verify"): Screen(
         ("name", "samples", "sheet", "rows", "data_dir"),

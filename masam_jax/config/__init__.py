@@ -14,6 +14,7 @@ from masam_jax.config.experiment import (
     completed,
     experiment_from_json,
 )
+from masam_jax.config.longer import Longer, added_length
 from masam_jax.config.model import ModelConfig, by_modality
 from masam_jax.config.run import DistributionConfig, OutputConfig
 from masam_jax.config.training import EvaluationConfig, OptimizationConfig, SeedConfig
@@ -25,10 +26,12 @@ __all__ = [
     "EvaluationConfig",
     "Experiment",
     "InputConfig",
+    "Longer",
     "ModelConfig",
     "OptimizationConfig",
     "OutputConfig",
     "SeedConfig",
+    "added_length",
     "as_json",
     "by_modality",
     "changed_fields",

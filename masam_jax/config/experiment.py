@@ -36,6 +36,7 @@ def as_json(config: Any) -> dict[str, Any]:
 _YOUNGER: dict[str, dict[str, Any]] = {
     "data": {"modalities": []},
     "evaluation": {"min_epochs": 0},
+    "model": {"network": None},
     "optimization": {
         "optimizer": "adamw",
         "momentum": 0.9,
@@ -45,6 +46,8 @@ _YOUNGER: dict[str, dict[str, Any]] = {
         "ema": None,
         "learning_rate_factor": [],
         "freeze": [],
+        "class_weights": [],
+        "sampler": "uniform",
     },
 }
 

@@ -31,6 +31,9 @@ class ModelConfig(Options):
     """Precision of the computation; parameters, losses and scores stay float32."""
     fusion: Literal["concat", "sum", "film", "gated", "attention"] = "concat"
     """Fusion head, for the methods that do not name their own."""
+    network: str | None = None
+    """Network of one's own in the place of all of these, as package.module:function; the function
+    takes the modalities and the number of classes."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -13,7 +13,7 @@ class OutputConfig:
     """Run directory; a new one under runs/, named by date and time, when None."""
     resume: bool = False
     """Go on with the run in that directory, from its last checkpoint; --resume DIRECTORY alone
-    takes the options that it was begun with."""
+    takes the options that it was begun with, and more --steps or --epochs make it longer."""
     fall_back: bool = False
     """With --resume: where the last checkpoint is damaged, go on from the last whole one."""
     overwrite: bool = False

@@ -40,8 +40,14 @@ class OptimizationConfig(Options):
     """Modalities whose encoders stay as they start, with --weights for example; they run as in
     evaluation."""
 
+    class_weights: tuple[str, ...] = ()
+    """Weights of the classes in all losses: balanced, or CLASS=NUMBER for some of them."""
+    sampler: Literal["uniform", "balanced"] = "uniform"
+    """Which training samples come: each once an epoch, or all classes equally often."""
+
     def __post_init__(self) -> None:
         super().__post_init__()
+        _ = self.weights_of_classes
         both = sorted(set(self.freeze) & set(self.factors))
         if both:
             raise ValueError(f"modality {both[0]!r} is in freeze and has a learning_rate_factor")
@@ -53,14 +59,37 @@ class OptimizationConfig(Options):
         Raises:
           ValueError: (when made) an entry has another form, or its number is not above 0.
         """
-        name, found = "learning_rate_factor", {}
-        for modality, text in by_modality(name, self.learning_rate_factor).items():
-            try:
-                found[modality] = float(text)
-            except ValueError:
-                raise ValueError(f"{name}: {modality}={text!r} is not a number") from None
-            check_number(f"{name}: {modality}", found[modality], "(0, inf)")
-        return found
+        name = "learning_rate_factor"
+        return _numbers(name, by_modality(name, self.learning_rate_factor), "(0, inf)")
+
+    @property
+    def weights_of_classes(self) -> Literal["balanced"] | dict[str, float] | None:
+        """The word "balanced", or class -> weight; None where all weigh the same.
+
+        Raises:
+          ValueError: (when made) an entry has another form, or its number is below 0.
+        """
+        name, entries = "class_weights", self.class_weights
+        if not entries or entries == ("balanced",):
+            return "balanced" if entries else None
+        parts = [entry.rpartition("=") for entry in entries]
+        for entry, (label, _, text) in zip(entries, parts, strict=True):
+            if not label or not text:
+                raise ValueError(f"{name}: {entry!r} is neither balanced nor CLASS=NUMBER")
+        if len({label for label, _, _ in parts}) < len(parts):
+            raise ValueError(f"{name} names a class twice: {' '.join(entries)}")
+        return _numbers(name, {label: text for label, _, text in parts}, "[0, inf)")
+
+
+def _numbers(name: str, entries: dict[str, str], accepted: str) -> dict[str, float]:
+    found = {}
+    for key, text in entries.items():
+        try:
+            found[key] = float(text)
+        except ValueError:
+            raise ValueError(f"{name}: {key}={text!r} is not a number") from None
+        check_number(f"{name}: {key}", found[key], accepted)
+    return found
 
 
 @dataclasses.dataclass(frozen=True)

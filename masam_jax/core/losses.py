@@ -209,7 +209,10 @@ def weighted_total(
 
 
 def cross_entropy(
-    logits: jax.Array, labels: jax.Array, where: jax.Array | None = None
+    logits: jax.Array,
+    labels: jax.Array,
+    where: jax.Array | None = None,
+    weights: jax.Array | None = None,
 ) -> jax.Array:
     """Mean cross-entropy in nats, in float32 or wider; 0 over no sample.
 
@@ -218,18 +221,25 @@ def cross_entropy(
       labels: classes ``[B]``, or zeros and ones ``[B, K]``, whose binary cross-entropies are
         averaged.
       where: bool ``[B]``, the samples that count; None for all.
+      weights: of the samples, real ``[B]``, for a weighted mean; None for equal ones.
     """
-    if where is None:
+    if where is None and weights is None:
         return sample_cross_entropy(logits, labels).mean()
-    return masked_cross_entropy(logits, labels, where).value()
+    where = jnp.ones(labels.shape[:1], jnp.bool_) if where is None else where
+    return masked_cross_entropy(logits, labels, where, weights).value()
 
 
-def masked_cross_entropy(logits: jax.Array, labels: jax.Array, where: jax.Array) -> WeightedMean:
-    """`cross_entropy` over the samples of ``where``, bool ``[B]``, with their number."""
+def masked_cross_entropy(
+    logits: jax.Array, labels: jax.Array, where: jax.Array, weights: jax.Array | None = None
+) -> WeightedMean:
+    """`cross_entropy` over the samples of ``where``, bool ``[B]``, with their number or weight."""
     # Before the loss as well, whose gradient would bring NaN back.
     counted = jnp.where(where[:, None], logits, 0)
-    total = jnp.sum(jnp.where(where, sample_cross_entropy(counted, labels), 0))
-    return WeightedMean(total, jnp.sum(where))
+    losses = sample_cross_entropy(counted, labels)
+    if weights is None:
+        return WeightedMean(jnp.sum(jnp.where(where, losses, 0)), jnp.sum(where))
+    weights = jnp.where(where, weights, 0).astype(losses.dtype)
+    return WeightedMean(jnp.sum(weights * losses), jnp.sum(weights))
 
 
 def sample_cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:

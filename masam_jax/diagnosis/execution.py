@@ -63,7 +63,7 @@ def plan_diagnosis(
     return plan
 
 
-def diagnose(
+def execute_diagnosis(
     plan: Plan,
     output: OutputConfig,
     command: Sequence[str] = (),

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from masam_jax.core.late_fusion import Features
+from masam_jax.core.losses import WeightedMean
 from masam_jax.core.numerics import accumulation_dtype
 from masam_jax.core.specs import Options, option
 from masam_jax.methods.aug_classifier import AugLogits, classify, init_classifier
@@ -150,6 +151,7 @@ class AugObjective(Objective):
         state: AugState,
         *,
         present: Present = None,
+        weights: jax.Array | None = None,
     ) -> Outcome:
         """The boosted loss of the modality in turn.
 
@@ -162,7 +164,7 @@ class AugObjective(Objective):
                 f"aug trains one modality at a time, got features of {sorted(features)}"
             )
         ((m, logits),) = self._classify(params, features, state).items()
-        loss = _boosted_loss(logits, labels, state.layers[m], self.residual)
+        loss = _boosted_loss(logits, labels, state.layers[m], self.residual, weights)
         confidence = jnp.sum(jnp.exp(_log_likelihood(logits.total, labels)))
         return Outcome(loss, {m: loss}, logits.total, observed=confidence)
 
@@ -205,12 +207,21 @@ class AugObjective(Objective):
 
 
 def _boosted_loss(
-    logits: AugLogits, labels: jax.Array, layers: jax.Array, residual: float
+    logits: AugLogits,
+    labels: jax.Array,
+    layers: jax.Array,
+    residual: float,
+    weights: jax.Array | None,
 ) -> jax.Array:
+    def mean(terms: jax.Array) -> jax.Array:
+        if weights is None:
+            return jnp.mean(terms)
+        return WeightedMean(jnp.sum(weights.astype(terms.dtype) * terms), jnp.sum(weights)).value()
+
     total, previous, added = (_log_likelihood(z, labels) for z in logits)
     explained = jax.lax.stop_gradient(jnp.exp(previous))
-    plain = -jnp.mean(total)
-    boosted = plain - jnp.mean(previous) - jnp.mean((1 - residual * explained) * added)
+    plain = -mean(total)
+    boosted = plain - mean(previous) - mean((1 - residual * explained) * added)
     return jnp.where(layers > 0, boosted, plain)
 
 

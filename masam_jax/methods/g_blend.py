@@ -128,9 +128,12 @@ class GBlendObjective(Objective):
         state: GBlendState,
         *,
         present: Present = None,
+        weights: jax.Array | None = None,
     ) -> Outcome:
         """The weighted losses, whose plain sum is G-Blend's; see `Objective.losses`."""
-        plain = super().losses(network, params, features, labels, state, present=present)
+        plain = super().losses(
+            network, params, features, labels, state, present=present, weights=weights
+        )
 
         def weighted(k: str, loss: jax.Array | WeightedMean) -> jax.Array | WeightedMean:
             if isinstance(loss, WeightedMean):

@@ -232,10 +232,11 @@ class MlaObjective(Objective):
         state: Any,
         *,
         present: Present = None,
+        weights: jax.Array | None = None,
     ) -> Outcome:
         """The cross-entropy of the modality in turn (of several, their sum)."""
         logits, unimodal_logits = self.predict(network, params, features, state)
-        unimodal = unimodal_losses(unimodal_logits, labels, present)
+        unimodal = unimodal_losses(unimodal_logits, labels, present, weights)
         if len(unimodal) == 1:
             return Outcome(next(iter(unimodal.values())), unimodal, logits)
         _, scalars = scalar_losses(jnp.zeros(()), unimodal)

@@ -95,6 +95,7 @@ class Objective:
         state: Any,
         *,
         present: Present = None,
+        weights: jax.Array | None = None,
     ) -> Outcome:
         """The losses of a batch.
 
@@ -106,13 +107,14 @@ class Objective:
           state: what `init_state` began and `advance` went on with.
           present: ``{m: bool [B]}``, the samples that have the modality: its unimodal loss is the
             mean over these; None where no sample lacks any.
+          weights: of the samples, real ``[B]``: losses are weighted means; None for equal ones.
         """
         del state
         logits = network.fuse(params, features)
         unimodal = network.unimodal(params, features)
         return Outcome(
-            fusion=cross_entropy(logits, labels),
-            unimodal=unimodal_losses(unimodal, labels, present),
+            fusion=cross_entropy(logits, labels, weights=weights),
+            unimodal=unimodal_losses(unimodal, labels, present, weights),
             logits=logits,
         )
 
@@ -140,12 +142,22 @@ class Objective:
 
 
 def unimodal_losses(
-    logits: Mapping[str, jax.Array], labels: jax.Array, present: Present = None
+    logits: Mapping[str, jax.Array],
+    labels: jax.Array,
+    present: Present = None,
+    weights: jax.Array | None = None,
 ) -> dict[str, jax.Array | WeightedMean]:
-    """The cross-entropy of each modality's logits ``{m: [B, C]}``, over samples that have it."""
+    """The cross-entropy of each modality's logits ``{m: [B, C]}``, over samples that have it.
+
+    Args:
+      logits: the logits.
+      labels: as `Objective.losses` takes them, and so the rest.
+      present: likewise.
+      weights: likewise.
+    """
     if present is None:
-        return {m: cross_entropy(z, labels) for m, z in logits.items()}
-    return {m: masked_cross_entropy(z, labels, present[m]) for m, z in logits.items()}
+        return {m: cross_entropy(z, labels, weights=weights) for m, z in logits.items()}
+    return {m: masked_cross_entropy(z, labels, present[m], weights) for m, z in logits.items()}
 
 
 def refuse_multi_label(network: Network, name: str) -> None:

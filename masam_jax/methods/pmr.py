@@ -143,9 +143,15 @@ class PmrObjective(Objective):
         state: PmrState,
         *,
         present: Present = None,
+        weights: jax.Array | None = None,
     ) -> Outcome:
-        """The losses of a batch, both terms within ``fusion``; see `Objective.losses`."""
-        plain = super().losses(network, params, features, labels, state, present=present)
+        """The losses of a batch, both terms within ``fusion``; see `Objective.losses`.
+
+        Weights are those of the cross-entropies alone: prototypes know no number of samples.
+        """
+        plain = super().losses(
+            network, params, features, labels, state, present=present, weights=weights
+        )
         fusion, dtype = jnp.asarray(plain.fusion), state.counts.dtype
         wide = {m: features[m].astype(dtype) for m in network.modalities}
         terms = self._terms(wide, labels, state)

@@ -71,10 +71,11 @@ class UnimodalObjective(Objective):
         state: Any,
         *,
         present: Present = None,
+        weights: jax.Array | None = None,
     ) -> Outcome:
         """Zero for the fusion loss, cross-entropy for every modality."""
         unimodal = network.unimodal(params, features)
-        losses = unimodal_losses(unimodal, labels, present)
+        losses = unimodal_losses(unimodal, labels, present, weights)
         first = next(iter(losses.values()))
         nothing = jnp.zeros_like(first.total if isinstance(first, WeightedMean) else first)
         return Outcome(nothing, losses, self._fused(network, unimodal))

@@ -21,6 +21,7 @@ with needs("masam_jax.models", "train"):
     )
     from masam_jax.models.normalization import LayerNorm
     from masam_jax.models.objectives import cross_entropy_objective
+    from masam_jax.models.pure_functions import PureEncoder, PureFusion
     from masam_jax.models.resnet import ResNet
     from masam_jax.models.sequence_transformer import SequenceTransformer
     from masam_jax.models.sum_fusion import SumFusion
@@ -45,6 +46,8 @@ __all__ = [
     "LayerNorm",
     "MLPEncoder",
     "PatchTokenizer",
+    "PureEncoder",
+    "PureFusion",
     "ResNet",
     "SelfAttention",
     "SequenceTokenizer",

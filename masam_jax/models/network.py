@@ -16,6 +16,12 @@ from masam_jax.core.random_keys import typed_key
 from masam_jax.models.fusion import UnimodalHead, get_fusion
 from masam_jax.models.mlp import MLPEncoder
 from masam_jax.models.objectives import cross_entropy_objective
+from masam_jax.models.pure_functions import (
+    PureEncoder,
+    PureFunctions,
+    PureFusion,
+    taken_apart,
+)
 from masam_jax.models.pure_module import ModuleFactory, ParamDict, PureModule
 
 LogitObjective = Callable[[jax.Array, dict[str, jax.Array], jax.Array], Any]
@@ -35,11 +41,11 @@ class LateFusionNetwork:
       encoders: modality -> factory of a Flax NNX module, called as ``factory(rngs=nnx.Rngs(…))``;
         the module maps a batch ``[B, …]`` to features ``[B, H_m]``. Beside ``nnx.Param`` it may
         hold running statistics (``nnx.BatchStat``) and dropout's random streams. For instance
-        ``functools.partial(MLPEncoder, 64, width=32)``.
+        ``functools.partial(MLPEncoder, 64, width=32)``. Or a `PureEncoder`, of any library.
       features: modality -> H_m.
       num_classes: C, or the number of labels K.
       fusion: the fusion head, a name of `FUSIONS`: ``"concat"``, ``"sum"``,
-        ``"film"``, ``"gated"`` or ``"attention"``.
+        ``"film"``, ``"gated"`` or ``"attention"``; or a `PureFusion`.
       multi_label: whether logits are of K labels, each zero or one, rather than of C classes.
       dtype: dtype of the heads' computation; None leaves it to features and parameters.
       param_dtype: dtype of the heads' parameters.
@@ -63,11 +69,11 @@ class LateFusionNetwork:
 
     def __init__(
         self,
-        encoders: Mapping[str, ModuleFactory],
+        encoders: Mapping[str, ModuleFactory | PureEncoder],
         features: Mapping[str, int],
         num_classes: int,
         *,
-        fusion: str = "concat",
+        fusion: str | PureFusion = "concat",
         multi_label: bool = False,
         dtype: DTypeLike | None = None,
         param_dtype: DTypeLike = jnp.float32,
@@ -89,15 +95,16 @@ class LateFusionNetwork:
         self._modalities = tuple(sorted(encoders))
         self._num_classes = num_classes
         self._feature_sizes = {m: features[m] for m in self._modalities}
-        self._encoders = {
-            m: PureModule(f"encoders[{m!r}]", encoders[m], stateful=True) for m in self._modalities
-        }
-        self._fusion = PureModule(
-            "fusion",
-            partial(
-                get_fusion(fusion), features, num_classes, dtype=dtype, param_dtype=param_dtype
-            ),
-        )
+        self._encoders = {m: taken_apart(f"encoders[{m!r}]", encoders[m]) for m in self._modalities}
+        self._fusion: PureModule | PureFunctions
+        if isinstance(fusion, PureFusion):
+            self._fusion = PureFunctions(fusion, self._feature_sizes)
+        else:
+            head = get_fusion(fusion)
+            self._fusion = PureModule(
+                "fusion",
+                partial(head, features, num_classes, dtype=dtype, param_dtype=param_dtype),
+            )
         self._heads = {
             m: PureModule(
                 f"heads[{m!r}]",

@@ -7,10 +7,14 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from masam_jax.core.specs import unknown
+from masam_jax.training.f1_scores import macro_f1, micro_f1, weighted_f1
 
 _TITLES = {
     "accuracy": "Accuracy",
+    "balanced_accuracy": "Balanced accuracy",
     "macro_f1": "Macro-F1",
+    "micro_f1": "Micro-F1",
+    "weighted_f1": "Weighted F1",
     "auroc": "AUROC (macro)",
     "micro_auroc": "AUROC (micro)",
     "auprc": "AUPRC (macro)",
@@ -55,17 +59,21 @@ def score(name: str, labels: np.ndarray, probabilities: np.ndarray) -> float:
     ``labels [n]`` are classes and a row's prediction is its largest probability (the first on
     ties). ``labels [n, K]`` are zeros and ones, and a prediction is a probability of at least 0.5.
 
-    ================  ==========================================================================
-    ``accuracy``      share of right predictions; of ``[n, K]`` the mean of the K labels' shares
-    ``macro_f1``      mean F1 of the classes that occur in labels or predictions
-    ``auroc``         mean area under the ROC curve, one class against the rest, of the classes
-                      with both a positive and a negative row
-    ``micro_auroc``   the same area with the entries of all classes in one pool
-    ``auprc``         mean average precision, one class against the rest, of the classes with a
-                      positive row
-    ``micro_auprc``   average precision with the entries of all classes in one pool
-    ``map``           another name of ``auprc``
-    ================  ==========================================================================
+    =====================  =====================================================================
+    ``accuracy``           share of right predictions; of ``[n, K]`` the mean of the K labels'
+    ``balanced_accuracy``  mean recall of the classes that occur in labels; of ``[n, K]`` that of
+                           zeros and ones, mean of the K labels
+    ``macro_f1``           mean F1 of the classes that occur in labels or predictions
+    ``micro_f1``           F1 with the counts of all classes in one pool
+    ``weighted_f1``        mean F1, weighted by how often each class occurs in labels
+    ``auroc``              mean area under the ROC curve, one class against the rest, of the
+                           classes with both a positive and a negative row
+    ``micro_auroc``        the same area with the entries of all classes in one pool
+    ``auprc``              mean average precision, one class against the rest, of the classes with
+                           a positive row
+    ``micro_auprc``        average precision with the entries of all classes in one pool
+    ``map``                another name of ``auprc``
+    =====================  =====================================================================
 
     A class is a column of ``probabilities``: of ``labels [n, K]``, one of the K labels. All are
     scikit-learn's: average precision is ``sum_n (R_n - R_{n-1}) P_n``, without interpolation.
@@ -104,27 +112,33 @@ def accuracy(labels: np.ndarray, predictions: np.ndarray) -> float:
     return float(right.mean()) if right.size else float("nan")
 
 
-def macro_f1(labels: np.ndarray, predictions: np.ndarray, num_classes: int) -> float:
-    """Unweighted mean of the F1 scores of all classes, or labels, that occur in either array.
+def balanced_accuracy(labels: np.ndarray, predictions: np.ndarray) -> float:
+    """The mean recall of the classes that occur in labels; NaN of none.
 
     Args:
-      labels: integer classes ``[n]``, or zeros and ones ``[n, K]``.
+      labels: integer classes ``[n]``, or zeros and ones ``[n, K]``, whose K columns' are averaged.
       predictions: likewise.
-      num_classes: C, or K.
     """
-    if labels.ndim == 1:
-        labels, predictions = (x[:, None] == np.arange(num_classes) for x in (labels, predictions))
-    truth, found = labels.astype(np.int64), predictions.astype(np.int64)
-    hits, either = (truth * found).sum(axis=0), (truth + found).sum(axis=0)
-    return _mean(2 * hits[either > 0] / either[either > 0])
+    if labels.ndim == 2:
+        columns = zip(labels.T, predictions.T, strict=True)
+        return _mean([balanced_accuracy(*column) for column in columns if len(labels)])
+    return _mean([np.mean(predictions[labels == each] == each) for each in np.unique(labels)])
 
 
 def _accuracy(labels: np.ndarray, probabilities: np.ndarray) -> float:
     return accuracy(labels, _predictions(labels, probabilities))
 
 
-def _macro_f1(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    return macro_f1(labels, _predictions(labels, probabilities), probabilities.shape[1])
+def _balanced_accuracy(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    return balanced_accuracy(labels, _predictions(labels, probabilities))
+
+
+def _f1(
+    average: Callable[[np.ndarray, np.ndarray, int], float],
+) -> Callable[[np.ndarray, np.ndarray], float]:
+    return lambda labels, probabilities: average(
+        labels, _predictions(labels, probabilities), probabilities.shape[1]
+    )
 
 
 def _auroc(labels: np.ndarray, probabilities: np.ndarray) -> float:
@@ -158,7 +172,10 @@ def _micro_auprc(labels: np.ndarray, probabilities: np.ndarray) -> float:
 
 _FUNCTIONS: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
     "accuracy": _accuracy,
-    "macro_f1": _macro_f1,
+    "balanced_accuracy": _balanced_accuracy,
+    "macro_f1": _f1(macro_f1),
+    "micro_f1": _f1(micro_f1),
+    "weighted_f1": _f1(weighted_f1),
     "auroc": _auroc,
     "micro_auroc": _micro_auroc,
     "auprc": _auprc,

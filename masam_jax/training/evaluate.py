@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from masam_jax.config import InputConfig, changed_fields, completed
+from masam_jax.config import InputConfig, added_length, changed_fields, completed
 from masam_jax.config.errors import RunError, user_errors
 from masam_jax.data.builders.build_job import OnSample
 from masam_jax.methods import BoundMethod
@@ -123,8 +123,10 @@ def _check_configs(path: Path, shared: dict[str, Any], places: list[Path]) -> No
     for place in places:
         own = completed(read_config(place))
         own = {k: v for k, v in own.items() if k not in ("kind", "method")}
-        changes = changed_fields(own, {name: completed(shared).get(name) for name in own})
-        if changes:
+        wanted = {name: completed(shared).get(name) for name in own}
+        changes = changed_fields(own, wanted)
+        # A comparison that is being made longer has not come to all methods yet.
+        if changes and added_length(own, wanted) is None:
             raise RunError(
                 f"{path}/config.json is damaged: it differs from {place.name}'s"
                 f" ({'; '.join(changes)})"

@@ -14,6 +14,7 @@ from masam_jax.core.specs import unknown
 from masam_jax.data import Modality
 from masam_jax.models import EarlyFusionNetwork, LateFusionNetwork
 from masam_jax.models.encoders import EncoderSize, SampleShape, make_encoder, make_tokenizer
+from masam_jax.training.own_network import own_network
 
 _DTYPES = {"float32": None, "bfloat16": jnp.bfloat16}
 
@@ -40,6 +41,8 @@ def build_network(
       ValueError: an encoder that is unknown or does not take such samples, a modality that the data
         do not have, or sizes that do not fit.
     """
+    if config.network is not None:
+        return own_network(specs, num_classes, multi_label, config, fusion)
     dtype = _DTYPES[config.dtype]
     shapes = {m: SampleShape(s.kind, s.shape, s.vocabulary_size) for m, s in specs.items()}
     asked = check_known("encoders", config.encoders, specs)

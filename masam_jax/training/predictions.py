@@ -11,7 +11,8 @@ import numpy as np
 from masam_jax.core.losses import sample_cross_entropy
 from masam_jax.data.batch import Batch
 from masam_jax.training.batches import evaluation_batches, network_inputs, shares_samples
-from masam_jax.training.classification_metrics import accuracy, macro_f1, score
+from masam_jax.training.classification_metrics import accuracy, balanced_accuracy, score
+from masam_jax.training.f1_scores import macro_f1, micro_f1, weighted_f1
 from masam_jax.training.problem import Problem
 from masam_jax.training.task import Task
 
@@ -152,14 +153,21 @@ def measure(predictions: Predictions, num_classes: int, metric: str = "accuracy"
       metric: the data set's own, a name of ``masam_jax.training.classification_metrics``.
 
     Returns:
-      ``{"accuracy": [S], "macro_f1": [S], "fusion_loss": [S], "unimodal_accuracy": {m: [S]}}``,
-      float64; the loss in nats, averaged over rows. With another metric than accuracy, that one
-      and its ``unimodal_`` counterpart as well.
+      ``{"accuracy": [S], "balanced_accuracy": [S], "macro_f1": [S], "micro_f1": [S],
+      "weighted_f1": [S], "fusion_loss": [S], "unimodal_accuracy": {m: [S]}}``, float64; the loss in
+      nats, averaged over rows. With another metric than accuracy, that one and its ``unimodal_``
+      counterpart as well.
     """
     labels, fused = predictions.labels, predictions.fused
     measured = {
         "accuracy": _each_seed(accuracy, labels, fused),
-        "macro_f1": _each_seed(functools.partial(macro_f1, num_classes=num_classes), labels, fused),
+        "balanced_accuracy": _each_seed(balanced_accuracy, labels, fused),
+        **{
+            average.__name__: _each_seed(
+                functools.partial(average, num_classes=num_classes), labels, fused
+            )
+            for average in (macro_f1, micro_f1, weighted_f1)
+        },
         "fusion_loss": np.mean(predictions.loss.astype(np.float64), axis=1),
         "unimodal_accuracy": {
             m: _each_seed(accuracy, labels, predictions.decide(p))

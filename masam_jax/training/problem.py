@@ -11,11 +11,11 @@ import numpy as np
 
 from masam_jax.config import Experiment, InputConfig
 from masam_jax.core.random_keys import fold_raw, seed_key
+from masam_jax.core.specs import check_choice
 from masam_jax.data import (
     SPLIT_RULE,
     MultimodalData,
     Split,
-    index_batches,
     split_digest,
 )
 from masam_jax.data.dataset_spec import is_own
@@ -24,6 +24,12 @@ from masam_jax.data.standardization import Statistics
 from masam_jax.data.streaming import ReadAhead
 from masam_jax.models import LateFusionNetwork
 from masam_jax.training import key_streams
+from masam_jax.training.class_balance import (
+    check_single_label,
+    class_weights,
+    training_order,
+)
+from masam_jax.training.classification_metrics import METRICS
 from masam_jax.training.corruption import Corruption, corrupt, still_present
 from masam_jax.training.distribution import Placement
 from masam_jax.training.networks import (
@@ -85,6 +91,28 @@ class Problem:
     def train_labels(self) -> np.ndarray:
         """int32 ``[S, N]`` or ``[S, N, K]``, as trained on; evaluation has the data's own."""
         return self.corruption.train_labels
+
+    @functools.cached_property
+    def class_weights(self) -> jax.Array | None:
+        """float32[S, C] on the devices, what samples of each class weigh; None for the same."""
+        asked = self.experiment.optimization.weights_of_classes
+        if asked is None:
+            return None
+        labels = np.take_along_axis(self.train_labels, self.indices("train"), axis=1)
+        found = class_weights(asked, labels, self.data.class_names)
+        return self.placement.put(found, self.placement.seeds)
+
+    def order(self, rows: np.ndarray, batch_size: int) -> grain.MapDataset:
+        """Element t holds the row indices of step t, int32 ``[S, B]``, as the sampler has them.
+
+        Args:
+          rows: int ``[S, n]``, those that are trained on.
+          batch_size: B.
+
+        Raises:
+          ValueError: the batch is larger than n.
+        """
+        return training_order(self.experiment, self.train_labels, rows, batch_size)
 
     def lacks(self, part: str) -> bool:
         """Whether samples may lack a modality, in ``"train"`` or in ``"test"``."""
@@ -182,7 +210,7 @@ class Problem:
             },
         }
         if is_own(data.dataset):
-            described["rule"] = "as the data say, and their options; see docs/your-data.md"
+            described["rule"] = "as the data say, and their options; see docs/your_data.md"
         if isinstance(self.opened, PreparedData):
             described["rule"] = "as published; see the data set's own provenance"
             described["provenance"] = dict(self.opened.builder.provenance)
@@ -211,12 +239,13 @@ def build_problem(
         all training samples, when None.
 
     Raises:
-      ValueError: an unknown data set, or one that is not prepared, too few samples for the splits,
-        a batch larger than the training set, features that no encoder fits, or options for a
-        modality that the data do not have.
+      ValueError: an unknown data set or metric, or data that are not prepared, too few samples for
+        the splits, a batch larger than the training set, features that no encoder fits, or options
+        for a modality that the data do not have.
     """
     inputs = InputConfig() if inputs is None else inputs
     data = opened = open_data(experiment.data.dataset, inputs) if data is None else data
+    check_choice(f"the metric of {data.name}", data.metric, METRICS)
     config, seeds = experiment.data, experiment.seeds.values
     if config.modalities:
         for name in ("encoders", "weights"):
@@ -238,7 +267,8 @@ def build_problem(
     )
     train = np.stack([part.train for part in corruption.splits])
     batch_size = experiment.optimization.batch_size
-    batches = index_batches(train, batch_size=batch_size, seeds=seeds)
+    check_single_label(experiment.optimization, data)
+    batches = training_order(experiment, corruption.train_labels, train, batch_size)
     placement = make_placement(len(seeds), batch_size)
     if isinstance(data, PreparedData):
         if fitted is None:
@@ -265,6 +295,7 @@ def build_problem(
         batches=batches,
         ahead=ahead,
     )
+    _ = problem.class_weights  # Complains of classes that the data do not have.
     problem.network(experiment.model.fusion)  # Complains of features that no encoder fits.
     return problem
 

@@ -1,9 +1,10 @@
 """A whole run: every method of a plan, one after the other."""
 
+import functools
 from pathlib import Path
 from typing import Any
 
-from masam_jax.config import CorruptionConfig, OutputConfig
+from masam_jax.config import CorruptionConfig, Longer, OutputConfig
 from masam_jax.config.errors import RunError
 from masam_jax.methods import BoundMethod
 from masam_jax.training.interrupt import InterruptedRun, InterruptRequest
@@ -50,11 +51,15 @@ def execute(
     """
     loggers = find_loggers(output.loggers)
     with (
-        open_run(output, plan.config) as directory,
+        open_run(output, plan.config, functools.partial(_check_longer, plan)) as directory,
         interrupt or InterruptRequest() as interrupt,
         progress,
     ):
         path, alone = directory.path, plan.baseline is None
+        if more := directory.longer:
+            progress.note(
+                f"{path}: going on with the run of {more.before} {more.unit}, to {more.after}"
+            )
         surroundings.check_data(path, plan.problem.opened.digest())
         places = [path if alone else path / "methods" / m.slug for m in plan.methods]
         finished = [_read_result(place / "result.json") for place in places]
@@ -90,6 +95,28 @@ def execute(
             write_sealed_json(path / "results.json", _results(plan, plan.baseline, results))
         barrier("results")
     return path
+
+
+def _check_longer(plan: Plan, more: Longer) -> None:
+    """Refuses to make a run longer that would have been another from its first step on.
+
+    Raises:
+      RunError: the learning rate, or a method, depends on the length.
+    """
+    start_another = f"start a run of {more.after} {more.unit} with another --output"
+    schedule = plan.problem.experiment.optimization.schedule
+    if schedule != "constant":
+        raise RunError(
+            f"with schedule={schedule} the learning rate fell over the {more.before} {more.unit} of"
+            f" this run; {start_another}"
+        )
+    for task in plan.tasks:
+        before = more.before * (task.steps_per_epoch if more.unit == "epochs" else 1)
+        shorter = task.context._replace(steps=before)
+        if task.method.objective(shorter) != task.objective:
+            raise RunError(
+                f"method {task.method.spec!r} depends on the length of its run; {start_another}"
+            )
 
 
 def _results(plan: Plan, baseline: BoundMethod, results: list[dict[str, Any]]) -> dict[str, Any]:

@@ -28,7 +28,10 @@ class Moving(NamedTuple):
 
 
 class Given(NamedTuple):
-    """What a step is given beside it, of one seed or of all; ``resident`` is shared by all."""
+    """What a step is given beside it, of one seed or of all; ``resident`` is shared by all.
+
+    ``class_weights`` is None where all classes weigh the same.
+    """
 
     batch: Any
     scales: Any
@@ -36,9 +39,10 @@ class Given(NamedTuple):
     step: Any
     stopped: Any
     resident: Any
+    class_weights: Any = None
 
 
-_AXES = Given(0, 0, 0, None, 0, None)
+_AXES = Given(0, 0, 0, None, 0, None, 0)
 Advance = Callable[[Moving, Given], tuple[Moving, Any]]
 
 
@@ -89,7 +93,13 @@ class SeedStep:
         moving = Moving(*(getattr(state, name) for name in Moving._fields))
         number = problem.placement.put(np.int32(step), problem.placement.replicated)
         given = Given(
-            batch, problem.statistics, problem.seed_keys, number, state.stopped, problem.resident
+            batch,
+            problem.statistics,
+            problem.seed_keys,
+            number,
+            state.stopped,
+            problem.resident,
+            problem.class_weights,
         )
         moving, losses = self._advance(moving, given)
         return state._replace(**moving._asdict()), losses
@@ -126,7 +136,7 @@ def _as_step(task: Task, moving: Moving, given: Given) -> StepInputs:
     batch = network_inputs(
         task.problem.experiment.corruption, "train", given.resident, given.scales, given.batch, key
     )
-    return StepInputs(batch, moving.statistics, key, moving.method_state)
+    return StepInputs(batch, moving.statistics, key, moving.method_state, given.class_weights)
 
 
 def _one_step(task: Task) -> Advance:

@@ -14,7 +14,7 @@ import optax
 from masam_jax.core.gradients import multimodal_value_and_grad
 from masam_jax.core.late_fusion import LateFusion
 from masam_jax.core.random_keys import fold_raw, typed_key
-from masam_jax.data import hold_out, index_batches
+from masam_jax.data import hold_out
 from masam_jax.data.batch import Batch
 from masam_jax.methods import BoundMethod, Context, Objective, Outcome, Schedule
 from masam_jax.models import LateFusionNetwork, batch_signals
@@ -22,6 +22,7 @@ from masam_jax.training import key_streams
 from masam_jax.training.batches import TrainingBatches
 from masam_jax.training.dominance import count_dominance
 from masam_jax.training.optimizer import make_optimizer
+from masam_jax.training.own_network import takes_fusion
 from masam_jax.training.problem import Problem
 
 StepGradient = Callable[..., tuple[Any, Any, dict[str, Any]]]
@@ -51,12 +52,14 @@ class StepInputs(NamedTuple):
       statistics: running statistics ``{m: …}`` of the encoders before it.
       key: PRNG key that dropout draws from, at the clean and at the perturbed point.
       state: the objective's.
+      class_weights: of the classes in the losses, float32[C]; None for equal ones.
     """
 
     batch: Batch
     statistics: dict[str, Any]
     key: jax.Array
     state: Any
+    class_weights: jax.Array | None = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -158,8 +161,7 @@ class Task:
         """Element t holds the row indices of step t, int32 ``[S, B]``."""
         if not self.schedule.held_out():
             return self.problem.batches
-        seeds = self.problem.experiment.seeds.values
-        return index_batches(self.training_rows["fit"], batch_size=self.batch_size, seeds=seeds)
+        return self.problem.order(self.training_rows["fit"], self.batch_size)
 
     @functools.cached_property
     def batches(self) -> TrainingBatches:
@@ -243,11 +245,18 @@ class Task:
 
         Raises:
           ValueError: its objective does not take samples that lack a modality, and there are some;
-            or features that are tokens; or too few samples are left to fit.
+            or features that are tokens; or it has a fusion head, and the user's network another; or
+            too few samples are left to fit.
         """
         _ = self.row_batches
         if self.problem.lacks("train") and not self.objective.takes_missing:
             raise ValueError("it does not take samples that lack a modality")
+        own = self.problem.experiment.model.network
+        if own is not None and self.method.fusion is not None and not takes_fusion(own):
+            raise ValueError(
+                f"it has a fusion head of its own, and so has network={own}; with a parameter"
+                " fusion, the function lets methods choose"
+            )
         architecture = self.problem.experiment.model.architecture
         if architecture != "late_fusion" and not self.objective.takes_tokens:
             raise ValueError(
@@ -279,7 +288,9 @@ class Task:
     ) -> tuple[Any, Any, Observed]:
         inputs, present, labels, _ = step.batch
         features = {m: each["features"] for m, each in encoded.items()}
-        further = {"present": present} if present else {}
+        further: dict[str, Any] = {"present": present} if present else {}
+        if step.class_weights is not None:
+            further["weights"] = step.class_weights[labels]
         outcome: Outcome = self.objective.losses(
             self.network, params, features, labels, step.state, **further
         )

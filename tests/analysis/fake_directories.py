@@ -66,6 +66,9 @@ def fake_result(
     metrics = {
         "accuracy": values,
         "macro_f1": [a - 0.001 for a in values],
+        "balanced_accuracy": [a - 0.002 for a in values],
+        "micro_f1": [a - 0.003 for a in values],
+        "weighted_f1": [a - 0.004 for a in values],
         "fusion_loss": [2.0 * (1.0 - a) for a in values],
         "unimodal_accuracy": {
             m: [a - 0.1 * (i + 1) for a in values] for i, m in enumerate(modalities)

@@ -202,11 +202,14 @@ def test_report_shows_what_the_main_table_leaves_out(page):
         "p (Wilcoxon)",
         "Mean unimodal accuracy, %",
         "Fusion loss, nats",
+        "Balanced accuracy, %",
+        "Micro-F1, %",
+        "Weighted F1, %",
         "FLOPs per step",
         "Seconds",
         "of these compiling",
     ]
-    assert masam[4:] == ["2.50×10⁷", "12.3", "4.5"]
+    assert masam[7:] == ["2.50×10⁷", "12.3", "4.5"]
 
 
 def test_report_explains_the_critical_difference(page):

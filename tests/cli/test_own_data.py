@@ -78,9 +78,10 @@ def test_arrays_and_what_was_taken_from_them(masam, tmp_path):
 def test_odd_data_are_trained_on_with_a_warning(masam, tmp_path):
     columns = {**small_columns(), "code": [WORDS.index(w) for w in small_columns()["species"]]}
     write_csv(tmp_path / "trees.csv", columns)
-    words = ("--dataset", "trees.csv:label=species,group=patient", *TINY, "--output", "run")
+    words = ("--dataset", "trees.csv:label=species", *TINY, "--output", "run")
     code, output, _ = masam("train", *words)
     assert code == 0
+    assert "warning: trees: patient: not used; it seems to say whose row it is" in output
     assert "warning: trees: modality 'numbers' tells the class of every row" in output
 
 
@@ -100,6 +101,15 @@ def test_mistakes_are_one_line(masam, tmp_path, words, message):
     assert message in errors
     assert errors.count("\n") == 1
     assert not (tmp_path / "run").exists()
+
+
+def test_a_metric_that_there_is_not_is_told_before_training(masam, tmp_path):
+    lines = "from masam_jax.data import MultimodalData", "def load():"
+    made = '    return MultimodalData({"a": [[1], [2], [3]] * 9}, [0, 1, 2] * 9, metric="f1")'
+    (tmp_path / "data_of_mine.py").write_text("\n".join((*lines, made)))
+    code, _, errors = masam("train", "--dataset", "data_of_mine:load", *TINY, "--output", "run")
+    assert code == 2
+    assert "the metric of data must be one of" in errors
 
 
 def test_the_command_line_starts_from_all_rows():

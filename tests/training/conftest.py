@@ -26,14 +26,19 @@ def small_data():
 
 @pytest.fixture
 def make_problem(small_data):
-    """A function that builds a small problem, on one device unless told otherwise."""
+    """A function that builds a small problem, on one device unless told otherwise.
 
-    def make(seeds=2, *, steps=6, batch_size=8, devices=1, seed_offset=0, **evaluation):
+    ``further`` are fields of the optimization.
+    """
+
+    def make(
+        seeds=2, *, steps=6, batch_size=8, devices=1, seed_offset=0, further=None, **evaluation
+    ):
         intervals = {"log_every": 2, "evaluate_every": 2, "checkpoint_every": 2}
         experiment = Experiment(
             data=DataConfig("synthetic", train_size=16, validation_size=40, test_size=40),
             model=ModelConfig(width=4, depth=1),
-            optimization=OptimizationConfig(steps=steps, batch_size=batch_size),
+            optimization=OptimizationConfig(steps=steps, batch_size=batch_size, **(further or {})),
             seeds=SeedConfig(seeds, seed_offset),
             evaluation=EvaluationConfig(**(intervals | evaluation)),
         )

@@ -62,6 +62,16 @@ def _f1(truth, found):
     return 2 * hits / either if either else NAN
 
 
+def _weighted_f1(truth, found):
+    each = [(_f1(t, f), t.sum()) for t, f in zip(truth.T, found.T, strict=True) if t.sum()]
+    return sum(f1 * n for f1, n in each) / sum(n for _, n in each) if each else NAN
+
+
+def _balanced(truth, found):
+    """Mean recall of the values that occur in truth [n]."""
+    return _mean([np.mean(found[truth == value] == value) for value in np.unique(truth)])
+
+
 def _mean(values):
     kept = [value for value in values if not np.isnan(value)]
     return float(np.mean(kept)) if kept else NAN
@@ -75,13 +85,18 @@ def _defined(labels, probabilities):
         truth = (labels[:, None] == classes).astype(int)
         found = (scores.argmax(1)[:, None] == classes).astype(int) if len(labels) else truth
         accuracy = _mean((truth * found).sum(1))
+        balanced = _balanced(labels, found.argmax(1))
     else:
         truth, found = labels.astype(int), (scores >= 0.5).astype(int)
         accuracy = _mean((truth == found).mean(0)) if len(labels) else NAN
+        balanced = _mean([_balanced(t, f) for t, f in zip(truth.T, found.T, strict=True)])
     columns = range(scores.shape[1])
     auprc = _mean([_average_precision(truth[:, k], scores[:, k]) for k in columns])
     return {
         "accuracy": accuracy,
+        "balanced_accuracy": balanced,
+        "micro_f1": _f1(truth.ravel(), found.ravel()),
+        "weighted_f1": _weighted_f1(truth, found),
         "macro_f1": _mean([_f1(truth[:, k], found[:, k]) for k in columns]),
         "auroc": _mean([_ranking_auroc(truth[:, k], scores[:, k]) for k in columns]),
         "micro_auroc": _ranking_auroc(truth.ravel(), scores.ravel()),
@@ -100,11 +115,22 @@ def _by_scikit_learn(labels, probabilities):
         truth, found = np.eye(scores.shape[1], dtype=int)[labels], scores.argmax(1)
         accuracy = sk.accuracy_score(labels, found)
         macro_f1 = sk.f1_score(labels, found, average="macro")
+        micro_f1 = sk.f1_score(labels, found, average="micro")
+        weighted_f1 = sk.f1_score(labels, found, average="weighted")
+        balanced = _quiet_balanced(labels, found)
     else:
         truth, found = labels.astype(int), (scores >= 0.5).astype(int)
         accuracy = 1 - sk.hamming_loss(truth, found)
         columns = zip(truth.T, found.T, strict=True)
         macro_f1 = _mean([sk.f1_score(*column, zero_division=NAN) for column in columns])
+        micro_f1 = sk.f1_score(truth.ravel(), found.ravel(), zero_division=NAN)
+        weighted_f1 = NAN
+        if truth.any():
+            kept = truth.any(axis=0)
+            weighted_f1 = sk.f1_score(truth[:, kept], found[:, kept], average="weighted")
+            if kept.sum() == 1:  # To scikit-learn a binary question then, of two classes.
+                weighted_f1 = sk.f1_score(truth[:, kept][:, 0], found[:, kept][:, 0])
+        balanced = _mean([_quiet_balanced(t, f) for t, f in zip(truth.T, found.T, strict=True)])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UndefinedMetricWarning)
         columns = list(zip(truth.T, scores.T, strict=True))
@@ -116,13 +142,23 @@ def _by_scikit_learn(labels, probabilities):
         micro_auprc = sk.average_precision_score(*pool, average="micro") if truth.any() else NAN
     return {
         "accuracy": accuracy,
+        "balanced_accuracy": balanced,
         "macro_f1": macro_f1,
+        "micro_f1": micro_f1,
+        "weighted_f1": weighted_f1,
         "auroc": auroc,
         "micro_auroc": micro_auroc,
         "auprc": auprc,
         "micro_auprc": micro_auprc,
         "map": auprc,
     }
+
+
+def _quiet_balanced(labels, found):
+    with warnings.catch_warnings():
+        # Of predictions that are no label.
+        warnings.simplefilter("ignore", UserWarning)
+        return sk.balanced_accuracy_score(labels, found)
 
 
 def assert_agreement(labels, probabilities):
@@ -173,6 +209,9 @@ def test_one_call_of_scikit_learn_says_the_same_of_classes(classes):
     scores, found = probabilities.astype(np.float64), probabilities.argmax(1)
     wanted = {
         "accuracy": sk.accuracy_score(labels, found),
+        "balanced_accuracy": sk.balanced_accuracy_score(labels, found),
+        "micro_f1": sk.f1_score(labels, found, average="micro"),
+        "weighted_f1": sk.f1_score(labels, found, average="weighted"),
         "macro_f1": sk.f1_score(labels, found, average="macro", zero_division=0),
         "auroc": sk.roc_auc_score(labels, scores, multi_class="ovr", average="macro"),
         "micro_auroc": sk.roc_auc_score(labels, scores, multi_class="ovr", average="micro"),
@@ -191,6 +230,11 @@ def test_one_call_of_scikit_learn_says_the_same_of_many_labels(count):
     found = (probabilities >= 0.5).astype(int)
     wanted = {
         "accuracy": 1 - sk.hamming_loss(labels, found),
+        "balanced_accuracy": np.mean(
+            [sk.balanced_accuracy_score(*c) for c in zip(labels.T, found.T, strict=True)]
+        ),
+        "micro_f1": sk.f1_score(labels, found, average="micro"),
+        "weighted_f1": sk.f1_score(labels, found, average="weighted"),
         "macro_f1": sk.f1_score(labels, found, average="macro", zero_division=0),
         "auroc": sk.roc_auc_score(labels, probabilities, average="macro"),
         "micro_auroc": sk.roc_auc_score(labels, probabilities, average="micro"),
@@ -222,7 +266,7 @@ def test_what_is_not_defined_is_nan():
     assert one_class["micro_auroc"] == 0.5
     assert one_class["accuracy"] == one_class["auprc"] == 1.0
     no_positive = all_scores(np.zeros((3, 2)), np.full((3, 2), 0.1))
-    assert no_positive.pop("accuracy") == 1.0
+    assert no_positive.pop("accuracy") == no_positive.pop("balanced_accuracy") == 1.0
     assert np.isnan(list(no_positive.values())).all()
     for labels in (np.zeros(0, np.int64), np.zeros((0, 2))):
         assert np.isnan(list(all_scores(labels, np.zeros((0, 2))).values())).all()

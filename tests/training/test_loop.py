@@ -68,7 +68,10 @@ def test_what_a_run_writes(make_problem, tmp_path):
     assert result["spec"] == "masam:rho=1"
     assert (result["seeds"], result["steps"]) == ([0, 1], 7)
     for split in ("test", "validation"):
-        assert set(result[split]) == {"accuracy", "macro_f1", "fusion_loss", "unimodal_accuracy"}
+        assert set(result[split]) == {
+            *("accuracy", "balanced_accuracy", "macro_f1", "micro_f1", "weighted_f1"),
+            *("fusion_loss", "unimodal_accuracy"),
+        }
         assert len(result[split]["accuracy"]) == 2
     train = _records(tmp_path, "train")
     # Every second step, and the last.

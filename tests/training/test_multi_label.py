@@ -111,7 +111,8 @@ def test_predictions_are_measured_in_the_metric_of_the_data():
     np.testing.assert_array_equal(found.fused, found.probabilities >= 0.5)
     measured = measure(found, LABELS, "auprc")
     assert set(measured) == {
-        *("accuracy", "macro_f1", "fusion_loss", "unimodal_accuracy"),
+        *("accuracy", "balanced_accuracy", "macro_f1", "micro_f1", "weighted_f1"),
+        *("fusion_loss", "unimodal_accuracy"),
         *("auprc", "unimodal_auprc"),
     }
     for seed in range(SEEDS):

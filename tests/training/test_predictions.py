@@ -7,7 +7,7 @@ import sklearn.metrics
 
 from masam_jax.methods import parse_method
 from masam_jax.training import batches
-from masam_jax.training.classification_metrics import macro_f1
+from masam_jax.training.f1_scores import macro_f1
 from masam_jax.training.predictions import Point, Predictions, Predictors, measure
 from masam_jax.training.task import Task
 

@@ -7,6 +7,7 @@ masam train --dataset table.csv:label=species --method masam:rho=12
 from masam_jax.config.data import DataConfig
 from masam_jax.config.experiment import Experiment
 from masam_jax.config.published.settings import PublishedSettings
+from masam_jax.config.training import OptimizationConfig, SeedConfig
 
 _COMPARED = (
     "fusion_only",
@@ -24,4 +25,9 @@ def own_settings(dataset: str) -> PublishedSettings:
       dataset: ``PLACE[:OPTION=VALUE,...]``.
     """
     data = DataConfig(dataset, train_size=None, validation_size=None, test_size=None)
-    return PublishedSettings(experiment=Experiment(data=data), compared=_COMPARED)
+    experiment = Experiment(
+        data=data,
+        optimization=OptimizationConfig(batch_size=32, learning_rate=2e-3),
+        seeds=SeedConfig(seeds=4),
+    )
+    return PublishedSettings(experiment=experiment, compared=_COMPARED)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+from masam_jax.core.user_code import is_function
 from masam_jax.data.own.dataset_toml import recipe_text
 from masam_jax.data.own.folder import locate, read_columns
 from masam_jax.data.own.infer import guess
-from masam_jax.data.own.location import TOML_NAME, is_function
+from masam_jax.data.own.location import TOML_NAME
 from masam_jax.data.own.options import OwnOptions
 
 

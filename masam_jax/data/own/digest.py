@@ -27,7 +27,7 @@ def fingerprint(
       content: modality -> sha256 of the files that it was decoded from, which stand for the decoded
         values: decoders may round otherwise on another machine.
       columns: what it was made of, for the column of parts.
-      recipe: how.
+      recipe: how, for the sizes of parts that are drawn.
     """
     digest = hashlib.sha256()
 
@@ -50,6 +50,9 @@ def fingerprint(
     add("classes", "\n".join(data.class_names).encode())
     if data.groups is not None:
         add("groups", "\n".join(data.groups.tolist()).encode())
+    if recipe is not None:
+        sizes = (recipe.test, recipe.validation, recipe.folds, recipe.fold)
+        add("parts", " ".join(map(str, sizes)).encode())
     if columns is not None and recipe is not None and recipe.split not in (None, RANDOM):
         add("split", "\n".join(map(str, columns[str(recipe.split)].tolist())).encode())
     return digest.hexdigest()

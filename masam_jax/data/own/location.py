@@ -6,6 +6,8 @@ import re
 from collections.abc import Collection
 from pathlib import Path
 
+from masam_jax.core.user_code import is_function
+
 TABLES = (".csv", ".tsv", ".parquet")
 """Endings of tables that are read."""
 TOML_NAME = "dataset.toml"
@@ -13,7 +15,6 @@ TOML_NAME = "dataset.toml"
 _FILES = (*TABLES, ".npz", ".toml")
 # A place may hold colons; what follows the last is options if it looks so.
 _PLACE = re.compile(r"(?P<place>.+?)(?::(?P<options>\s*[A-Za-z_]+\s*=.*|))?", re.DOTALL)
-_FUNCTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
 
 def cut_place(spec: str) -> tuple[str, str | None]:
@@ -27,11 +28,6 @@ def cut_place(spec: str) -> tuple[str, str | None]:
     """
     found = _PLACE.fullmatch(spec.strip())
     return (found["place"], found["options"]) if found else (spec, None)
-
-
-def is_function(place: str) -> bool:
-    """Whether a place is ``package.module:function``."""
-    return _FUNCTION.fullmatch(place) is not None
 
 
 def is_own_data(spec: str, known: Collection[str]) -> bool:

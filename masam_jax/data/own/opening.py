@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+from masam_jax.core.user_code import is_function
 from masam_jax.data.in_memory import MultimodalData
 from masam_jax.data.own.build import build, data_name
 from masam_jax.data.own.dataset_toml import read_recipe, with_columns
 from masam_jax.data.own.digest import fingerprint
 from masam_jax.data.own.folder import locate, read_columns
-from masam_jax.data.own.function import call_function
+from masam_jax.data.own.function import data_of_function
 from masam_jax.data.own.infer import guess
-from masam_jax.data.own.location import is_function
 from masam_jax.data.own.options import OwnOptions
 from masam_jax.data.own.parts import split_function
 from masam_jax.data.own.recipe import Recipe
@@ -57,7 +57,8 @@ def open_own(place: str, options: OwnOptions) -> OwnData:
         written = read_recipe(source.toml).with_options(options)
         recipe, doubts = with_columns(written, columns, source.toml), ()
     data, vocabulary = build(columns, recipe, data_name(path))
-    return OwnData(data, recipe, doubts, vocabulary)
+    notes = tuple(f"{data.name}: {doubt}." for doubt in doubts)
+    return OwnData(dataclasses.replace(data, notes=notes), recipe, doubts, vocabulary)
 
 
 def _of_function(place: str, options: OwnOptions) -> OwnData:
@@ -67,12 +68,11 @@ def _of_function(place: str, options: OwnOptions) -> OwnData:
             f"{place}: {named[0]}= names a column, and a function has none; MultimodalData has"
             " labels, groups, keys and a splitter"
         )
-    data = call_function(place)
-    asked = options != OwnOptions()
-    if data.splitter is None or asked:
-        recipe = Recipe((), {}).with_options(options)
+    data = data_of_function(place)
+    recipe = Recipe((), {}).with_options(options)
+    if data.splitter is None or options != OwnOptions():
         splitter = split_function(data.labels, data.groups, None, recipe, recipe.folds)
         data = dataclasses.replace(data, splitter=splitter)
     if not data.fingerprint:
-        data = dataclasses.replace(data, fingerprint=fingerprint(data))
+        data = dataclasses.replace(data, fingerprint=fingerprint(data, recipe=recipe))
     return OwnData(data)

@@ -37,6 +37,9 @@ def make_vector(columns: Columns, group: Ingredients) -> Samples:
     """
     parts = [_numbers(columns, name).reshape(len(columns), -1) for name in group.columns]
     values = np.concatenate(parts, axis=1)
+    if len(parts) > 1 or columns[group.columns[0]].ndim == 1:
+        # A whole number here and there does not make a column of integers.
+        values = values.astype(np.float32)
     if values.dtype.kind == "f":
         lacking = np.isnan(values)
         present = ~lacking.all(axis=1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import collections
+import csv
 import warnings
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,8 @@ def read_table(path: Path) -> Columns:
     """The columns of a table.
 
     Args:
-      path: ``.csv``, ``.tsv`` or ``.parquet``; the first line of the former names the columns.
+      path: ``.csv``, ``.tsv`` or ``.parquet``; the first line of the former names the columns, with
+        commas, semicolons or tabs between them, whichever there are most of.
 
     Raises:
       ValueError: it is damaged, has no row, or two columns of one name.
@@ -41,7 +44,7 @@ def read_table(path: Path) -> Columns:
             else:
                 frame = pd.read_csv(
                     path,
-                    sep="\t" if path.suffix.lower() == ".tsv" else ",",
+                    sep=_separator(path),
                     na_values=list(_MISSING),
                     keep_default_na=False,
                     index_col=False,
@@ -60,6 +63,19 @@ def read_table(path: Path) -> Columns:
     return Columns(
         str(path), columns_of_frame(frame), path.parent, first_line=0 if is_parquet else 2
     )
+
+
+def _separator(path: Path) -> str:
+    """What is between the names in the first line, no two of which may be the same."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        first = file.readline()
+        separator = max(",;\t", key=first.count)
+        file.seek(0)
+        names = next(csv.reader(file, delimiter=separator), [])
+    twice = [name for name, count in collections.Counter(names).items() if count > 1]
+    if twice:
+        raise ValueError(f"the first line names {twice[0]!r} twice; columns need different names")
+    return separator
 
 
 def columns_of_frame(frame: Any) -> dict[str, np.ndarray]:

@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import orbax.checkpoint as ocp
 
-from masam_jax.config import changed_fields, completed
+from masam_jax.config import added_length, changed_fields, completed
 from masam_jax.config.errors import RunError
 from masam_jax.training.storage.atomic_files import plain, read_json
 from masam_jax.training.storage.digests import DIGESTS_FILE, find_damage, write_digests
@@ -289,8 +289,9 @@ class Checkpoints:
             raise RunError(f"{self._directory}: process 0 could not read the checkpoint")
         content = _progress(path)
         _check_format(path, content)
-        changes = changed_fields(completed(content["config"]), completed(self._config))
-        if changes:
+        saved, own = completed(content["config"]), completed(self._config)
+        changes = changed_fields(saved, own)
+        if changes and added_length(saved, own) is None:
             raise RunError(f"{path} is of another configuration: {'; '.join(changes)}")
         return path, step, content
 

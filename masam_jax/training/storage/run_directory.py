@@ -8,13 +8,13 @@ directory without that file, which counts as empty; a whole run; or, with ``--ov
 import errno
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from masam_jax.config import OutputConfig, changed_fields, completed
+from masam_jax.config import Longer, OutputConfig, added_length, changed_fields, completed
 from masam_jax.config.errors import RunError
 from masam_jax.training.storage.atomic_files import (
     is_unfinished,
@@ -39,11 +39,20 @@ class RunDirectory:
     Attributes:
       path: the directory.
       resumed: whether it holds an earlier session of this run.
+      longer: by what this session makes the run longer; None for nothing.
     """
 
-    def __init__(self, path: Path, resumed: bool, lock: int | None, made: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        resumed: bool,
+        lock: int | None,
+        made: bool = False,
+        longer: Longer | None = None,
+    ) -> None:
         self.path = path
         self.resumed = resumed
+        self.longer = longer
         self._lock = lock
         self._made = made
 
@@ -70,12 +79,21 @@ class RunDirectory:
             self.path.rmdir()
 
 
-def open_run(output: OutputConfig, config: dict[str, Any]) -> RunDirectory:
+def open_run(
+    output: OutputConfig,
+    config: dict[str, Any],
+    check_longer: Callable[[Longer], None] | None = None,
+) -> RunDirectory:
     """Makes a run directory, or goes on in one.
+
+    A run may be made longer, also one that is finished: its results are removed then, and its
+    checkpoints are where training goes on.
 
     Args:
       output: where, and what to do with what is there.
       config: the run's configuration; written to ``config.json``, or compared with it.
+      check_longer: raises ``RunError`` where a longer run would not begin with a shorter one; None
+        where none may be made longer.
 
     Raises:
       RunError: the directory holds a run and neither ``resume`` nor ``overwrite`` is set, holds
@@ -92,15 +110,16 @@ def open_run(output: OutputConfig, config: dict[str, Any]) -> RunDirectory:
         path.mkdir(parents=True, exist_ok=True)
         lock = _take_lock(path)
         try:
-            resumed = _prepare(path, output, config)
-            if not resumed:
+            found = _prepare(path, output, config, check_longer)
+            more = None if found is None else added_length(found, completed(config))
+            if found is None or more is not None:
                 write_json(path / _CONFIG, config)
         except BaseException:
             if lock is not None:
                 os.close(lock)
             raise
     barrier("run directory")
-    return RunDirectory(path, resumed, lock, made)
+    return RunDirectory(path, found is not None, lock, made, more)
 
 
 def check_output(output: OutputConfig) -> bool:
@@ -169,20 +188,33 @@ def is_locked(path: Path) -> bool:
     return False
 
 
-def _prepare(path: Path, output: OutputConfig, config: dict[str, Any]) -> bool:
-    """Whether a run is there to go on with; what stands in the way is refused or removed."""
+def _prepare(
+    path: Path,
+    output: OutputConfig,
+    config: dict[str, Any],
+    check_longer: Callable[[Longer], None] | None,
+) -> dict[str, Any] | None:
+    """The configuration of the run to go on with; what stands in the way is refused or removed."""
     found = _judge(path, output)
     if found is None or output.overwrite or _is_removed(path):
         _empty(path)
-        return False
-    changes = changed_fields(completed(found), config)
-    if changes:
+        return None
+    found = completed(found)
+    changes = changed_fields(found, completed(config))
+    more = added_length(found, completed(config))
+    if changes and (more is None or check_longer is None):
         raise RunError(
             f"{path} is a run of another configuration: {'; '.join(changes)}. Resume with the same"
             " options, or start another run with another --output"
         )
+    if more is not None and check_longer is not None:
+        check_longer(more)
+        # Before the configuration: a session that is killed here is resumed as what it was.
+        for pattern in ("results.json", "result.json", "methods/*/result.json"):
+            for result in path.glob(pattern):
+                result.unlink()
     remove_unfinished(path)
-    return True
+    return found
 
 
 def _judge(path: Path, output: OutputConfig) -> dict[str, Any] | None:

@@ -49,6 +49,16 @@ def test_parquet_says_the_same(tmp_path):
     assert data.digest() == from_csv.digest()
 
 
+def test_semicolons_and_tabs(tmp_path):
+    text = "label;a_0;a_1;of us, all\nx;1;2;3\ny;2;3;4\nx;3;4;5\n"
+    (tmp_path / "a.csv").write_text(text, encoding="utf-8-sig")
+    (tmp_path / "a.tsv").write_text(text.replace(";", "\t"))
+    for name in ("a.csv", "a.tsv"):
+        data = _open(tmp_path / name).data
+        assert data.features["a"].tolist() == [[1, 2], [2, 3], [3, 4]]
+        assert data.modalities == ("a", "numbers")
+
+
 def test_arrays_say_what_they_are(tmp_path):
     arrays = small_arrays()
     has = np.arange(60) % 4 > 0
@@ -67,6 +77,22 @@ def test_arrays_say_what_they_are(tmp_path):
     }
     np.testing.assert_array_equal(data.present["text"], has)
     assert [len(part) for part in data.split(seed=0)] == [40, 8, 12]
+
+
+@pytest.mark.parametrize(
+    "label, names",
+    [
+        (np.eye(3)[np.arange(60) % 3], ("0", "1", "2")),
+        (np.array([b"ash", b"elm", b"oak"])[np.arange(60) % 3], WORDS),
+        (np.arange(60) % 3 + 4.0, ("4", "5", "6")),
+        (np.array(WORDS)[np.arange(60) % 3], WORDS),
+    ],
+)
+def test_classes_however_they_are_written(tmp_path, label, names):
+    np.savez(tmp_path / "mine.npz", **{**small_arrays(), "label": label})
+    data = _open(tmp_path / "mine.npz").data
+    assert data.class_names == names
+    assert data.labels.tolist() == [row % 3 for row in range(60)]
 
 
 def test_grids_and_sequences(tmp_path):
@@ -135,7 +161,11 @@ def test_the_digest_is_of_everything(tmp_path):
         changed = {**columns, name: [value, *columns[name][1:]]}
         found = _open(f"{write_csv(tmp_path / 'a.csv', changed)}:label=species")
         digests.add(found.data.digest())
-    assert len(digests) == 4
+    # As are the parts that are drawn.
+    for more in ("test=0.3", "folds=3", "folds=3,fold=1", "group=patient"):
+        path = write_csv(tmp_path / "a.csv", columns)
+        digests.add(_open(f"{path}:label=species,{more}").data.digest())
+    assert len(digests) == 8
 
 
 def _with(row, **values):
@@ -199,6 +229,18 @@ def test_fractions_are_no_classes(tmp_path):
         _open(f"{path}:label=species")
 
 
+def test_sizes_that_training_asks_for_come_first(tmp_path):
+    arrays = {**small_arrays(), "split": np.array(["train"] * 40 + ["val"] * 8 + ["test"] * 12)}
+    np.savez(tmp_path / "mine.npz", **arrays)
+    sizes = {"train_size": 9, "validation_size": 6, "test_size": 6}
+    split = _open(tmp_path / "mine.npz").data.split(seed=0, **sizes)
+    assert [len(part) for part in split] == [9, 6, 6]
+    assert split.test.min() >= 48
+    drawn = _open(f"{tmp_path / 'mine.npz'}:split=random,folds=4").data
+    assert [len(part) for part in drawn.split(seed=0, **sizes)] == [9, 6, 6]
+    assert [len(part) for part in drawn.split(seed=0)] == [39, 6, 15]
+
+
 def test_folds_of_a_column(tmp_path):
     columns = {**small_columns(), "fold": [0, 1, 2] * 20}
     path = write_csv(tmp_path / "trees.csv", columns)
@@ -213,6 +255,8 @@ def test_folds_of_a_column(tmp_path):
         ("a.csv", b"a,b\n1,2,3\n", "more cells than the first line has names"),
         ("a.csv", b"", "cannot be read as a table"),
         ("a.csv", b"label,b\n", "the table has no row"),
+        ("a.csv", b"label,b,b\n1,2,3\n", "the first line names 'b' twice"),
+        ("a.csv", b"label,b\n\xff,3\n", "cannot be read as a table: .*utf-8"),
         ("a.parquet", b"PAR1", "cannot be read as a table"),
         ("a.txt", b"", "is of no kind that is read"),
         ("nothing.csv", None, "there is no such file or folder"),
