@@ -25,7 +25,7 @@ from masam_jax.config import (
     OutputConfig,
     SeedConfig,
 )
-from masam_jax.diagnosis import Diagnosis, diagnose, plan_diagnosis
+from masam_jax.diagnosis import Diagnosis, execute_diagnosis, plan_diagnosis
 from masam_jax.training.storage.atomic_files import read_json, write_json
 
 
@@ -110,7 +110,7 @@ def run_draw(case: Case, draw: int, seeds: int) -> tuple[Diagnosis, dict[str, An
     place = Path(tempfile.mkdtemp())
     try:
         output = OutputConfig(str(place / "run"), no_plots=True)
-        found = diagnose(plan_diagnosis(experiment), output)
+        found = execute_diagnosis(plan_diagnosis(experiment), output)
         return found, read_json(place / "run" / "diagnosis.json")
     finally:
         shutil.rmtree(place)
