@@ -34,7 +34,7 @@ def test_a_table_of_numbers_needs_its_label_alone(tmp_path):
 
 
 def test_columns_about_rows_are_no_features(tmp_path):
-    columns = {**small_columns(), "fold": [0, 1] * 30, "id": [0, 0] + list(range(58))}
+    columns = {**small_columns(), "fold": [0, 1] * 30, "id": [0, 0, *range(58)]}
     found = _open(f"{write_csv(tmp_path / 'trees.csv', columns)}:label=species")
     assert found.data.modalities == ("face", "sensor")
     assert [doubt.split(", ")[0] for doubt in found.doubts] == [
