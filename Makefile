@@ -8,6 +8,7 @@
 #   make radii   choose the radii of the demo from a grid, likewise
 #   make docs    the documentation as a site, in site/index.html
 #   make screenshots   its pictures of a report, after `make demo`; needs Chromium
+#   make notebooks   run the notebooks, and store what they print and draw
 #   make bench   cost of a step of each method, × late fusion; speed of the input pipeline
 #   make setup   only install what the others need
 #   make clean   remove .venv, builds and caches (runs/ stays)
@@ -25,7 +26,7 @@ docs_stamp := $(VENV)/.installed-docs
 definition := pyproject.toml setup.py
 comma := ,
 
-.PHONY: setup demo tune radii test fast lint docs screenshots bench clean
+.PHONY: setup demo tune radii test fast lint docs screenshots notebooks bench clean
 .DELETE_ON_ERROR:
 
 setup: $(run_stamp) $(dev_stamp) $(docs_stamp)
@@ -70,6 +71,9 @@ docs: $(docs_stamp)
 
 screenshots: $(dev_stamp)
 	$(python) -m experiments.screenshots
+
+notebooks: $(dev_stamp)
+	$(python) -m experiments.notebooks
 
 # The input pipeline is measured too, which the extra `data` is for.
 bench: $(dev_stamp)

@@ -1,7 +1,7 @@
 """MASAM, multimodal adaptive sharpness-aware minimization, in JAX.
 
-The transformation and the zoo's need no package beyond the core's. `train`, `compare`, `tune` and
-`open_dataset` (extras ``train`` and ``analysis``) are imported when first used.
+The transformation and the zoo's need no package beyond the core's. `diagnose`, `compare`, `train`,
+`tune` and `open_dataset` (extras ``train`` and ``analysis``) are imported when first used.
 """
 
 import importlib
@@ -26,6 +26,7 @@ from masam_jax.methods.sam import SamState, sam
 if TYPE_CHECKING:
     from masam_jax.api import MultimodalData as MultimodalData
     from masam_jax.api import compare as compare
+    from masam_jax.api import diagnose as diagnose
     from masam_jax.api import open_dataset as open_dataset
     from masam_jax.api import train as train
     from masam_jax.api import tune as tune
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 # Not among `__all__`: to import all that is there must not need the extras.
-_LAZY = ("MultimodalData", "compare", "open_dataset", "train", "tune")
+_LAZY = ("MultimodalData", "compare", "diagnose", "open_dataset", "train", "tune")
 
 __all__ = [
     "LateFusion",

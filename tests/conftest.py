@@ -31,7 +31,7 @@ hypothesis.settings.load_profile("masam_jax")
 
 def pytest_collection_modifyitems(items):
     """Marks what is fast; the slowest go first, so that no worker is left with one at the end."""
-    slow = {Path(__file__).parent / name for name in SLOW_FILES}
+    slow = {(Path(__file__).parent / name).resolve() for name in SLOW_FILES}
     items.sort(key=lambda item: item.path not in slow)
     for item in items:
         if item.path not in slow:

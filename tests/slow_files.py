@@ -5,6 +5,7 @@ but for the reference's trajectories and the counts of operations.
 """
 
 SLOW_FILES = (
+    "../docs/python.md",
     "analysis/test_contact_sheet.py",
     "analysis/test_plots.py",
     "analysis/test_primary_metric.py",
@@ -59,6 +60,7 @@ SLOW_FILES = (
     "test_pages_in_a_browser.py",
     "test_predict.py",
     "test_published_datasets.py",
+    "test_readme.py",
     "test_site_in_a_browser.py",
     "test_your_data.py",
     "training/storage/test_checkpoints.py",

@@ -56,8 +56,18 @@ def run_plan(plan: Plan, output: OutputConfig, call: list[str], progress: bool) 
     Raises:
       RunError: as `execute`, and so the rest.
     """
+    warn_of(plan, depth=4)
+    execute(plan, output, call, progress_for(progress))
+
+
+def warn_of(plan: Plan, depth: int = 3) -> None:
+    """What is odd about the data becomes a warning.
+
+    Args:
+      plan: what is to be trained.
+      depth: how far up the caller is whose line the warning names: by default, of who calls the
+        function that calls this one.
+    """
     told = [describe_damage(plan.problem.opened), *plan.warnings]
     for text in filter(None, told):
-        # Of the caller of the caller: masam_jax.compare, and who called it.
-        warnings.warn(text, stacklevel=3)
-    execute(plan, output, call, progress_for(progress))
+        warnings.warn(text, stacklevel=depth)

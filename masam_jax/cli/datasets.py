@@ -209,13 +209,13 @@ def _open(
     from masam_jax.data.on_disk import PreparedData
     from masam_jax.data.own.opening import open_own
     from masam_jax.data.prepare import open_builder
-    from masam_jax.data.shipped import load_dataset
+    from masam_jax.data.shipped import SHIPPED
 
     if is_own(dataset.name):
         own = open_own(dataset.name, dataset.options)
         return own.data, own.vocabulary
     if not is_published(dataset.name):
-        return load_dataset(dataset.name, dataset.options), ()
+        return SHIPPED[dataset.name].load(dataset.options), ()
     builder = open_builder(dataset, data_dir)
     if not builder.is_prepared:
         name = write_dataset(dataset)

@@ -8,7 +8,7 @@ from rich.padding import Padding
 from masam_jax.cli.commands import Diagnose
 from masam_jax.cli.printing import print_plain
 from masam_jax.cli.sample_progress import SampleProgress
-from masam_jax.diagnosis import diagnose, plan_diagnosis
+from masam_jax.diagnosis import execute_diagnosis, plan_diagnosis
 from masam_jax.training.interrupt import InterruptRequest
 from masam_jax.training.open_data import describe_damage
 from masam_jax.training.progress_report import ProgressReport
@@ -34,7 +34,7 @@ def execute_diagnose(
         f" {problem.indices('train').shape[1]} training samples, {len(problem.splits)} seeds"
         f" -> {command.output.output}",
     )
-    found = diagnose(plan, command.output, line, ProgressReport(console), interrupt)
+    found = execute_diagnosis(plan, command.output, line, ProgressReport(console), interrupt)
     console.print(Padding(found.verdict, (1, 0)), highlight=False, markup=False)
     for remedy in found.remedies:
         print_plain(console, f"{remedy.name}: {remedy.why}\n  {remedy.command}")

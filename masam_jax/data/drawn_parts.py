@@ -16,35 +16,64 @@ TEST_SHARE, VALIDATION_SHARE = 0.2, 0.1
 def drawn_split(
     labels: np.ndarray,
     groups: np.ndarray | None,
-    given: np.ndarray | None = None,
     *,
     seed: int,
     split_seed: int = 0,
     train_size: int | None = None,
     validation_size: float | None = None,
     test_size: float | None = None,
+) -> Split:
+    """Rows of the three parts, all of them drawn by `draw_parts`.
+
+    Args:
+      labels: classes ``[N]``, or zeros and ones ``[N, K]``, which are not stratified.
+      groups: ``[N]``, whose row it is; None where every row is a group of its own.
+      seed: training seed; read where ``train_size`` is given.
+      split_seed: draws test and validation.
+      train_size: number of training rows; None for all that remain.
+      validation_size: as for `draw_parts`, and so ``test_size``.
+      test_size: likewise.
+
+    Raises:
+      ValueError: too few rows or groups for what is asked.
+    """
+    parts = draw_parts(
+        labels, groups, seed=split_seed, validation_size=validation_size, test_size=test_size
+    )
+    return rows_of_parts(parts, labels, seed=seed, train_size=train_size)
+
+
+def draw_parts(
+    labels: np.ndarray,
+    groups: np.ndarray | None,
+    given: np.ndarray | None = None,
+    *,
+    seed: int,
+    validation_size: float | None = None,
+    test_size: float | None = None,
     folds: int | None = None,
     fold: int = 0,
-) -> Split:
-    """Rows of the three parts, as far as they are given; what is not given is drawn.
+) -> np.ndarray:
+    """The part of each row; what is not given is drawn.
 
-    Test rows, then validation rows are drawn with ``split_seed`` from the rows that are left,
-    stratified by class where rows have one: single rows by `SPLIT_RULE`, whole groups and folds by
-    scikit-learn's splitters, so that a size asks for about so many rows.
+    Test rows, then validation rows are drawn from the rows that are left, stratified by class where
+    rows have one: single rows by `SPLIT_RULE`, whole groups and folds by scikit-learn's splitters,
+    where a size asks for about so many rows.
 
     Args:
       labels: classes ``[N]``, or zeros and ones ``[N, K]``, which are not stratified.
       groups: ``[N]``, whose row it is; None where every row is a group of its own.
       given: ``[N]`` of ``"train"``, ``"validation"``, ``"test"``, and anything else for rows that
         are in no part; None for nothing.
-      seed: training seed; read where ``train_size`` is given.
-      split_seed: draws test and validation.
-      train_size: number of training rows; None for all that remain.
+      seed: draws test and validation.
       validation_size: number of validation rows, or, below 1, their share of all rows;
         `VALIDATION_SHARE` when None. Read where they are not given.
       test_size: likewise; `TEST_SHARE` when None.
       folds: number of folds, of which one is tested on; instead of ``test_size``.
       fold: which one, in ``[0, folds)``.
+
+    Returns:
+      ``[N]``, of ``"train"``, ``"validation"``, ``"test"``, and what else was given.
 
     Raises:
       ValueError: too few rows, groups or classes for what is asked.
@@ -60,20 +89,48 @@ def drawn_split(
             continue
         rows = np.flatnonzero(parts == "train").astype(np.int32)
         if part == "test" and folds is not None:
-            chosen = _fold(strata, groups, rows, folds, fold, split_seed)
+            chosen = _fold(strata, groups, rows, folds, fold, seed)
         else:
             count = _count(part, share if size is None else size, len(labels), len(rows))
-            chosen = _held_out(strata, groups, rows, count, split_seed, stream)
+            chosen = _held_out(strata, groups, rows, count, seed, stream)
         parts[chosen] = part
+    return parts
+
+
+def rows_of_parts(
+    parts: np.ndarray,
+    labels: np.ndarray,
+    *,
+    seed: int,
+    split_seed: int = 0,
+    train_size: int | None = None,
+    validation_size: int | None = None,
+    test_size: int | None = None,
+) -> Split:
+    """The rows of each part, or some of them, as `published_split` draws them.
+
+    Args:
+      parts: what `draw_parts` returned.
+      labels: classes ``[N]``, or zeros and ones ``[N, K]``.
+      seed: draws training rows, where there is a size.
+      split_seed: draws the others.
+      train_size: number of rows; None for all, and so the following.
+      validation_size: likewise.
+      test_size: likewise.
+
+    Raises:
+      ValueError: fewer rows than a size asks for.
+    """
     return published_split(
         parts,
         labels,
-        np.full(len(labels), "") if groups is None else groups,
+        # There are validation rows, so that no group is looked at.
+        np.full(len(labels), ""),
         seed=seed,
         split_seed=split_seed,
         train_size=train_size,
-        validation_size=_whole(validation_size),
-        test_size=_whole(test_size),
+        validation_size=validation_size,
+        test_size=test_size,
     )
 
 
@@ -85,11 +142,6 @@ def _count(part: str, size: float, total: int, left: int) -> int:
             " must remain to train on; smaller parts or more rows are needed."
         )
     return count
-
-
-def _whole(size: float | None) -> int | None:
-    """A number of rows; None for a share."""
-    return int(size) if size is not None and size >= 1 else None
 
 
 def _held_out(

@@ -72,6 +72,7 @@ class MultimodalData:
       groups: ``[N]``, whose row it is (a patient, a speaker): no group is in two parts.
       keys: ``[N]``, names of the rows, all different; their numbers when None.
       fingerprint: sha256 (hex) of everything in the data; `digest` is of the labels alone when "".
+      notes: what was unsure when they were read, a sentence each; training says them.
 
     The arrays are made read-only: every seed and every method sees the same rows.
 
@@ -103,6 +104,7 @@ class MultimodalData:
     groups: np.ndarray | None
     keys: tuple[str, ...] | None
     fingerprint: str
+    notes: tuple[str, ...]
 
     @overload
     def __init__(
@@ -120,6 +122,7 @@ class MultimodalData:
         groups: Any = ...,
         keys: Sequence[Any] | None = ...,
         fingerprint: str = ...,
+        notes: tuple[str, ...] = ...,
     ) -> None: ...
 
     @overload
@@ -138,6 +141,7 @@ class MultimodalData:
         groups: Any = ...,
         keys: Sequence[Any] | None = ...,
         fingerprint: str = ...,
+        notes: tuple[str, ...] = ...,
     ) -> None: ...
 
     def __init__(self, *given: Any, **named: Any) -> None:
@@ -296,6 +300,7 @@ def _fields(
     groups: Any = None,
     keys: Sequence[Any] | None = None,
     fingerprint: str = "",
+    notes: tuple[str, ...] = (),
 ) -> dict[str, Any]:
     """The fields of `MultimodalData`, those of the rows checked."""
     if num_classes is None:
@@ -329,6 +334,7 @@ def _fields(
         "groups": groups,
         "keys": keys,
         "fingerprint": fingerprint,
+        "notes": notes,
     }
 
 

@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from masam_jax.core.specs import unknown
 from masam_jax.data import synthetic
 from masam_jax.data.in_memory import MultimodalData
 from masam_jax.data.mfeat import load_mfeat
@@ -55,20 +54,5 @@ SHIPPED: dict[str, Shipped] = {
 
 
 def dataset_names() -> tuple[str, ...]:
-    """Names that `load_dataset` accepts, sorted."""
+    """Names of the data sets in the package, sorted."""
     return tuple(sorted(SHIPPED))
-
-
-def load_dataset(name: str, options: Any = None) -> MultimodalData:
-    """Load a data set by name; no network is used.
-
-    Args:
-      name: ``"mfeat"`` (`load_mfeat`) or ``"synthetic"`` (`make_synthetic`).
-      options: an instance of its class of options; the defaults when None.
-
-    Raises:
-      ValueError: for an unknown name, with the nearest one.
-    """
-    if name not in SHIPPED:
-        raise ValueError(unknown("dataset", name, dataset_names()))
-    return SHIPPED[name].load(options)

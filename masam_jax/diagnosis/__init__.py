@@ -1,8 +1,8 @@
 """Whether one modality drowns the others, by how much, and what answers it.
 
-from masam_jax.diagnosis import diagnose, plan_diagnosis
+from masam_jax.diagnosis import execute_diagnosis, plan_diagnosis
 
-found = diagnose(plan_diagnosis(experiment), OutputConfig("runs/diagnosis"))
+found = execute_diagnosis(plan_diagnosis(experiment), OutputConfig("runs/diagnosis"))
 print(found.verdict)
 """
 
@@ -10,6 +10,12 @@ from masam_jax.core.extras import needs
 
 with needs("masam_jax.diagnosis", "train", "analysis"):
     from masam_jax.diagnosis.conclusions import Diagnosis, FusionFinding, ModalityFinding
-    from masam_jax.diagnosis.execution import diagnose, plan_diagnosis
+    from masam_jax.diagnosis.execution import execute_diagnosis, plan_diagnosis
 
-__all__ = ["Diagnosis", "FusionFinding", "ModalityFinding", "diagnose", "plan_diagnosis"]
+__all__ = [
+    "Diagnosis",
+    "FusionFinding",
+    "ModalityFinding",
+    "execute_diagnosis",
+    "plan_diagnosis",
+]

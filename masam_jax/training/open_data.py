@@ -8,9 +8,8 @@ from masam_jax.config import InputConfig
 from masam_jax.data import MultimodalData, load_dataset
 from masam_jax.data.builders.build_job import OnSample
 from masam_jax.data.builders.registry import default_data_dir, default_source
-from masam_jax.data.dataset_spec import is_own, is_published, parse_dataset
+from masam_jax.data.dataset_spec import is_published, parse_dataset
 from masam_jax.data.on_disk import PreparedData
-from masam_jax.data.own.opening import open_own
 from masam_jax.data.prepare import open_builder, prepare_dataset
 
 
@@ -25,21 +24,7 @@ def open_data(spec: str, inputs: InputConfig) -> MultimodalData | PreparedData:
       ValueError: an unknown data set or option, a package that is missing, or data that are not
         prepared, or were prepared with other options.
     """
-    dataset = parse_dataset(spec)
-    if is_own(dataset.name):
-        place = dataset.name if inputs.source is None else inputs.source
-        return open_own(place, dataset.options).data
-    if not is_published(dataset.name):
-        return load_dataset(dataset.name, dataset.options)
-    data_dir = data_directory(inputs)
-    builder = open_builder(dataset, data_dir)
-    if not builder.is_prepared:
-        raise ValueError(
-            f"data set {dataset.name!r} is not prepared in {data_dir}, and its files are not in"
-            f" {default_source(dataset.name, data_dir)}: give --source DIR, with the files that"
-            f" masam datasets info {dataset.name} describes."
-        )
-    return PreparedData(builder, data_dir)
+    return load_dataset(spec, data_dir=inputs.data_dir, moved=inputs.source)
 
 
 def data_directory(inputs: InputConfig) -> Path:

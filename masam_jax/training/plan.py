@@ -155,7 +155,7 @@ def _plan(
             problem.opened, np.unique(np.concatenate([part.train for part in problem.splits]))
         )
         if isinstance(problem.opened, MultimodalData) and (data is not None or is_own(dataset)):
-            warnings += suspicions(problem.opened, problem.splits)
+            warnings += problem.opened.notes + suspicions(problem.opened, problem.splits)
         tasks = tuple(Task(problem, method) for method in methods)
         for task in tasks:
             try:

@@ -154,6 +154,19 @@ def test_a_tuning_is_compared():
     assert "<table" in found._repr_html_()
 
 
+def test_a_diagnosis_says_what_it_found(tmp_path):
+    found = masam_jax.diagnose(_data(), steps=4, output=tmp_path / "found", **SMALL)
+    content = json.loads((found.path / "diagnosis.json").read_text())
+    assert found.verdict == content["verdict"]
+    assert list(found.drowned) == content["drowned"]
+    for name, row in found.modalities.iterrows():
+        told = content["modalities"][name]
+        assert row["alone"] == pytest.approx(told["alone"])
+        assert [row["lower"], row["upper"]] == pytest.approx(told["interval"])
+    assert found.verdict in repr(found)
+    assert list(found.remedies.columns) == ["why", "command"]
+
+
 def test_what_is_odd_about_data_is_a_warning():
     data = _data()
     rare = np.zeros(120, bool)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from masam_jax.data import make_split
-from masam_jax.data.drawn_parts import drawn_split
+from masam_jax.data.drawn_parts import draw_parts, drawn_split, rows_of_parts
 
 LABELS = np.arange(90) % 3
 GROUPS = np.array([f"g{row // 6}" for row in range(90)])
@@ -41,7 +41,8 @@ def test_no_group_is_in_two_parts():
 @pytest.mark.parametrize("groups", [None, GROUPS])
 @pytest.mark.parametrize("labels", [LABELS, np.eye(3, dtype=int)[LABELS]])
 def test_folds_cover_all_rows_once(labels, groups):
-    tests = [drawn_split(labels, groups, seed=0, folds=5, fold=fold).test for fold in range(5)]
+    parts = [draw_parts(labels, groups, seed=0, folds=5, fold=fold) for fold in range(5)]
+    tests = [np.flatnonzero(each == "test") for each in parts]
     _disjoint(tests, 90)
     if groups is None and labels.ndim == 1:
         assert all(np.bincount(labels[test]).tolist() == [6, 6, 6] for test in tests)
@@ -49,7 +50,7 @@ def test_folds_cover_all_rows_once(labels, groups):
 
 def test_parts_that_are_given_stay():
     given = np.array(["train", "test", ""] * 30)
-    split = drawn_split(LABELS, None, given, seed=0)
+    split = rows_of_parts(draw_parts(LABELS, None, given, seed=0), LABELS, seed=0)
     np.testing.assert_array_equal(split.test, np.flatnonzero(given == "test"))
     assert len(split.validation) == 9
     assert set(np.concatenate(split[:2]).tolist()) == set(np.flatnonzero(given == "train").tolist())
@@ -67,4 +68,11 @@ def test_parts_that_are_given_stay():
 )
 def test_what_cannot_be_drawn_is_said(options, words):
     with pytest.raises(ValueError, match=words):
-        drawn_split(LABELS, **{"groups": None, "seed": 0, **options})
+        draw_parts(LABELS, **{"groups": None, "seed": 0, **options})
+
+
+def test_a_number_of_rows_is_about_so_many_of_whole_groups():
+    for size in (7, 20, 40):
+        split = drawn_split(LABELS, GROUPS, seed=0, test_size=size, validation_size=6)
+        assert abs(len(split.test) - size) <= 12
+        assert len(set(GROUPS[split.test]) & set(GROUPS[split.train])) == 0

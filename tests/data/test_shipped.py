@@ -23,5 +23,5 @@ def test_unknown_name_gets_the_nearest(name, nearest):
 
 
 def test_unknown_name_far_from_all_gets_the_list():
-    with pytest.raises(ValueError, match="unknown dataset 'qqq' \\(known: mfeat, synthetic"):
+    with pytest.raises(ValueError, match="unknown dataset 'qqq' \\(known: adni, av_digits, "):
         load_dataset("qqq")

@@ -17,7 +17,7 @@ from masam_jax.config import (
     SeedConfig,
 )
 from masam_jax.config.errors import RunError
-from masam_jax.diagnosis import diagnose, plan_diagnosis
+from masam_jax.diagnosis import execute_diagnosis, plan_diagnosis
 from masam_jax.diagnosis.observations import METHODS
 from masam_jax.methods import parse_method
 from masam_jax.training.plan import plan_comparison
@@ -115,7 +115,7 @@ def test_diverged_seeds_are_left_out(tmp_path):
         seeds=SeedConfig(2),
     )
     with jax.numpy_dtype_promotion("standard"):
-        found = diagnose(plan_diagnosis(experiment), OutputConfig(str(tmp_path / "run")))
+        found = execute_diagnosis(plan_diagnosis(experiment), OutputConfig(str(tmp_path / "run")))
     assert (found.seeds, found.diverged) == ((), (0, 1))
     assert found.verdict.startswith("Training diverged with every seed (2).")
     assert [remedy.name for remedy in found.remedies] == ["--learning-rate 1e+29"]

@@ -10,7 +10,7 @@ import numpy as np
 
 from masam_jax.core.specs import unknown
 from masam_jax.data.in_memory import MultimodalData
-from masam_jax.data.own.columns import Columns
+from masam_jax.data.own.columns import Columns, is_one_hot
 from masam_jax.data.own.digest import fingerprint
 from masam_jax.data.own.location import TOML_NAME
 from masam_jax.data.own.media import make_array, make_audio, make_image, make_video
@@ -98,6 +98,8 @@ def data_name(source: Path) -> str:
 def _labels(columns: Columns, recipe: Recipe) -> tuple[np.ndarray, tuple[str, ...]]:
     parts = [columns.require_complete(name, "a label") for name in recipe.label]
     values = parts[0] if len(parts) == 1 else np.stack(parts, axis=1)
+    if len(parts) == 1 and is_one_hot(values):
+        values = values.argmax(axis=1)
     names = recipe.classes if len(parts) == 1 else recipe.label
     if names is not None and len(parts) == 1 and values.dtype.kind in "biu" and values.ndim == 1:
         texts = values.astype(str)

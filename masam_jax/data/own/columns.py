@@ -93,6 +93,13 @@ def first_missing(values: np.ndarray) -> int | None:
     return int(rows[0]) if rows.size else None
 
 
+def is_one_hot(values: np.ndarray) -> bool:
+    """Whether rows ``[N, C]`` are zeros and a single 1."""
+    if values.ndim != 2 or values.shape[1] < 2 or values.dtype.kind not in "biuf":
+        return False
+    return bool(np.isin(values, (0, 1)).all() and (values.sum(axis=1) == 1).all())
+
+
 def is_number(values: np.ndarray) -> bool:
     """Whether a column holds numbers or truth values."""
     return values.dtype.kind in "biuf"

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from masam_jax.core.specs import unknown
-from masam_jax.data.own.columns import Columns, first_missing, is_number, is_text
+from masam_jax.data.own.columns import Columns, first_missing, is_number, is_one_hot, is_text
 from masam_jax.data.own.options import OwnOptions
 from masam_jax.data.own.parts import part_names
 from masam_jax.data.own.recipe import RANDOM, Ingredients, Recipe, label_columns
@@ -89,6 +89,8 @@ def guess(columns: Columns, options: OwnOptions) -> Guess:
     if len(modalities) == 1:
         doubts.append(f"there is one modality alone, {next(iter(modalities))}")
     classes = columns.class_names.get(label[0])
+    if len(label) == 1 and is_one_hot(columns.arrays[label[0]]):
+        doubts.append(f"{label[0]}: every row has a single 1; taken for classes, not for labels")
     recipe = Recipe(label, modalities, split=split, group=group, key=key, classes=classes)
     return Guess(recipe.with_options(options), tuple(doubts))
 

@@ -25,7 +25,9 @@ def read_npz(path: Path) -> Columns:
         with np.load(path, allow_pickle=False) as archive:
             for name in archive.files:
                 try:
-                    arrays[name] = archive[name]
+                    found = archive[name]
+                    is_bytes = found.dtype.kind == "S"
+                    arrays[name] = np.char.decode(found, "utf-8") if is_bytes else found
                 except ValueError as error:
                     if "allow_pickle" not in str(error):
                         raise

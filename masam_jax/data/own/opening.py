@@ -57,7 +57,8 @@ def open_own(place: str, options: OwnOptions) -> OwnData:
         written = read_recipe(source.toml).with_options(options)
         recipe, doubts = with_columns(written, columns, source.toml), ()
     data, vocabulary = build(columns, recipe, data_name(path))
-    return OwnData(data, recipe, doubts, vocabulary)
+    notes = tuple(f"{data.name}: {doubt}." for doubt in doubts)
+    return OwnData(dataclasses.replace(data, notes=notes), recipe, doubts, vocabulary)
 
 
 def _of_function(place: str, options: OwnOptions) -> OwnData:

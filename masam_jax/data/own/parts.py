@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
-from masam_jax.data.drawn_parts import drawn_split
+from masam_jax.data.drawn_parts import draw_parts, rows_of_parts
 from masam_jax.data.in_memory import SplitFunction
 from masam_jax.data.own.columns import Columns, missing
 from masam_jax.data.own.recipe import RANDOM, Recipe
@@ -57,7 +59,29 @@ def split_function(
     recipe: Recipe,
     folds: int | None,
 ) -> SplitFunction:
-    """`drawn_split` of the rows, in which sizes that training asks for come first."""
+    """Draws what is not given, once for all training seeds; sizes of training come first.
+
+    Args:
+      labels: classes ``[N]``, or zeros and ones ``[N, K]``.
+      groups: ``[N]``; None for none.
+      given: part of each row; None for none.
+      recipe: sizes of the parts.
+      folds: number of folds, of which the recipe's is tested on; None for none.
+    """
+    has = set() if given is None else set(given.tolist())
+
+    @functools.cache
+    def drawn(seed: int, validation_size: float | None, test_size: float | None) -> np.ndarray:
+        return draw_parts(
+            labels,
+            groups,
+            given,
+            seed=seed,
+            validation_size=recipe.validation if validation_size is None else validation_size,
+            test_size=recipe.test if test_size is None else test_size,
+            folds=folds if test_size is None else None,
+            fold=recipe.fold or 0,
+        )
 
     def split(
         *,
@@ -67,17 +91,15 @@ def split_function(
         validation_size: int | None = None,
         test_size: int | None = None,
     ) -> Split:
-        return drawn_split(
+        return rows_of_parts(
+            drawn(split_seed, validation_size, test_size),
             labels,
-            groups,
-            given,
             seed=seed,
             split_seed=split_seed,
             train_size=train_size,
-            validation_size=recipe.validation if validation_size is None else validation_size,
-            test_size=recipe.test if test_size is None else test_size,
-            folds=folds if test_size is None else None,
-            fold=recipe.fold or 0,
+            # What was drawn has its size; of what is given some may be taken.
+            validation_size=validation_size if "validation" in has else None,
+            test_size=test_size if "test" in has else None,
         )
 
     return split

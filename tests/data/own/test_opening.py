@@ -79,6 +79,22 @@ def test_arrays_say_what_they_are(tmp_path):
     assert [len(part) for part in data.split(seed=0)] == [40, 8, 12]
 
 
+@pytest.mark.parametrize(
+    "label, names",
+    [
+        (np.eye(3)[np.arange(60) % 3], ("0", "1", "2")),
+        (np.array([b"ash", b"elm", b"oak"])[np.arange(60) % 3], WORDS),
+        (np.arange(60) % 3 + 4.0, ("4", "5", "6")),
+        (np.array(WORDS)[np.arange(60) % 3], WORDS),
+    ],
+)
+def test_classes_however_they_are_written(tmp_path, label, names):
+    np.savez(tmp_path / "mine.npz", **{**small_arrays(), "label": label})
+    data = _open(tmp_path / "mine.npz").data
+    assert data.class_names == names
+    assert data.labels.tolist() == [row % 3 for row in range(60)]
+
+
 def test_grids_and_sequences(tmp_path):
     arrays = {
         "x_mel": np.random.default_rng(0).normal(size=(20, 6, 5)),
@@ -211,6 +227,18 @@ def test_fractions_are_no_classes(tmp_path):
     path = write_csv(tmp_path / "trees.csv", columns)
     with pytest.raises(ValueError, match=r"column 'species': labels .* are no whole numbers"):
         _open(f"{path}:label=species")
+
+
+def test_sizes_that_training_asks_for_come_first(tmp_path):
+    arrays = {**small_arrays(), "split": np.array(["train"] * 40 + ["val"] * 8 + ["test"] * 12)}
+    np.savez(tmp_path / "mine.npz", **arrays)
+    sizes = {"train_size": 9, "validation_size": 6, "test_size": 6}
+    split = _open(tmp_path / "mine.npz").data.split(seed=0, **sizes)
+    assert [len(part) for part in split] == [9, 6, 6]
+    assert split.test.min() >= 48
+    drawn = _open(f"{tmp_path / 'mine.npz'}:split=random,folds=4").data
+    assert [len(part) for part in drawn.split(seed=0, **sizes)] == [9, 6, 6]
+    assert [len(part) for part in drawn.split(seed=0)] == [39, 6, 15]
 
 
 def test_folds_of_a_column(tmp_path):
