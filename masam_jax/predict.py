@@ -33,6 +33,7 @@ with needs("masam_jax.predict", "train"):
     from masam_jax.data.streaming import ReadAhead
     from masam_jax.training.batches import network_inputs
     from masam_jax.training.evaluate import SplitName, Which
+    from masam_jax.training.input_files import open_files
     from masam_jax.training.open_data import open_data
     from masam_jax.training.predictions import Point
     from masam_jax.training.saved_model import SavedModel, open_model
@@ -57,7 +58,9 @@ class Prediction:
       unimodal_by_seed: ``{m: float32 [S, n, C]}``, likewise by each modality's own head.
       multi_label: whether samples have K labels of zero or one, rather than one class.
       rows: int32 ``[n]``, the samples' places in their data set; None for raw arrays.
-      labels: int32 ``[n]`` or ``[n, K]``, the truth of a data set; None for raw arrays.
+      labels: int32 ``[n]`` or ``[n, K]``, the truth of a data set; None where it was not asked for.
+      keys: names of the n samples of a list of files; None where they have none.
+      logits: float32 ``[S, n, C]``, the fusion logits.
     """
 
     classes: tuple[str, ...]
@@ -66,6 +69,8 @@ class Prediction:
     multi_label: bool = False
     rows: np.ndarray | None = None
     labels: np.ndarray | None = None
+    keys: tuple[str, ...] | None = None
+    logits: np.ndarray | None = None
 
     @property
     def probabilities(self) -> np.ndarray:
@@ -190,6 +195,34 @@ class Predictor:
             prediction = self._predict(checked, self._model.experiment.corruption)
         return dataclasses.replace(prediction, rows=chosen.rows, labels=opened.labels[chosen.rows])
 
+    def of_files(
+        self,
+        place: str | os.PathLike[str],
+        label: str | bool = False,
+        inputs: InputConfig | None = None,
+    ) -> Prediction:
+        """Predicts the samples of a list, decoded as the run's own were; ``masam predict``.
+
+        Args:
+          place: a CSV, TSV or Parquet table, an ``.npz`` file or a folder, with the columns that
+            the run's own data had; of a published data set, a column for each modality.
+          label: column of the classes; True for the run's own, False for none.
+          inputs: where prepared data are, and how many threads decode.
+
+        Raises:
+          RunError: there is no such file, it is damaged, lacks a column or a file, or a sample or a
+            class is not as the run's were; the message names file, row and column.
+        """
+        with user_errors():
+            files = open_files(
+                self._model, os.fspath(place), InputConfig() if inputs is None else inputs
+            )
+            labels = None
+            if label is not False:
+                labels = files.labels(None if label is True else label)
+            found = self._predict(files.parts(self._batch_size), CorruptionConfig())
+        return dataclasses.replace(found, labels=labels, keys=files.keys)
+
     def _predict(self, parts: Iterable[tuple[Batch, int]], config: CorruptionConfig) -> Prediction:
         if config not in self._programs:
             self._programs[config] = _compile(self._model, config)
@@ -197,8 +230,11 @@ class Predictor:
         for batch, count in parts:
             each = jax.device_get(program(self._point, self._statistics, jax.device_put(batch)))
             found.append(jax.tree.map(lambda x, n=count: x[:, :n], each))
-        fused, unimodal = jax.tree.map(lambda *arrays: np.concatenate(arrays, axis=1), *found)
-        return Prediction(self.classes, fused, unimodal, self._model.facts.multi_label)
+        fused, unimodal, logits = jax.tree.map(
+            lambda *arrays: np.concatenate(arrays, axis=1), *found
+        )
+        multi_label = self._model.facts.multi_label
+        return Prediction(self.classes, fused, unimodal, multi_label, logits=logits)
 
 
 def load_predictor(
@@ -257,7 +293,7 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def _compile(model: SavedModel, config: CorruptionConfig) -> Callable[..., Any]:
-    """``(point, statistics, batch) -> (fused, {m: own})``, each ``[S, B, C]``."""
+    """``(point, statistics, batch) -> (fused, {m: own}, logits)``, each ``[S, B, C]``."""
     scale = jax.nn.sigmoid if model.facts.multi_label else jax.nn.softmax
 
     def one(point: Point, scales: Any, batch: Batch) -> Any:
@@ -266,6 +302,7 @@ def _compile(model: SavedModel, config: CorruptionConfig) -> Callable[..., Any]:
         network = model.network.with_statistics(point.statistics)
         features = {m: network.encode(point.params, m, inputs[m]) for m in network.modalities}
         logits = model.objective.predict(network, point.params, features, point.method_state)
-        return jax.tree.map(lambda z: scale(z.astype(jnp.float32)), logits)
+        logits = jax.tree.map(lambda z: z.astype(jnp.float32), logits)
+        return (*jax.tree.map(scale, logits), logits[0])
 
     return jax.jit(jax.vmap(one, in_axes=(0, 0, None)))

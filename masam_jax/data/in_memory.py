@@ -12,6 +12,7 @@ import numpy as np
 from masam_jax.core.specs import unknown
 from masam_jax.data.drawn_parts import drawn_split
 from masam_jax.data.modality import Modality, check_modality
+from masam_jax.data.own.recipe import Recipe
 from masam_jax.data.raw_features import (
     check_names,
     check_tree,
@@ -73,6 +74,7 @@ class MultimodalData:
       keys: ``[N]``, names of the rows, all different; their numbers when None.
       fingerprint: sha256 (hex) of everything in the data; `digest` is of the labels alone when "".
       notes: what was unsure when they were read, a sentence each; training says them.
+      recipe: how other rows of a table become samples like these; None where they are no table's.
 
     The arrays are made read-only: every seed and every method sees the same rows.
 
@@ -105,6 +107,7 @@ class MultimodalData:
     keys: tuple[str, ...] | None
     fingerprint: str
     notes: tuple[str, ...]
+    recipe: Recipe | None
 
     @overload
     def __init__(
@@ -123,6 +126,7 @@ class MultimodalData:
         keys: Sequence[Any] | None = ...,
         fingerprint: str = ...,
         notes: tuple[str, ...] = ...,
+        recipe: Recipe | None = ...,
     ) -> None: ...
 
     @overload
@@ -142,6 +146,7 @@ class MultimodalData:
         keys: Sequence[Any] | None = ...,
         fingerprint: str = ...,
         notes: tuple[str, ...] = ...,
+        recipe: Recipe | None = ...,
     ) -> None: ...
 
     def __init__(self, *given: Any, **named: Any) -> None:
@@ -301,6 +306,7 @@ def _fields(
     keys: Sequence[Any] | None = None,
     fingerprint: str = "",
     notes: tuple[str, ...] = (),
+    recipe: Recipe | None = None,
 ) -> dict[str, Any]:
     """The fields of `MultimodalData`, those of the rows checked."""
     if num_classes is None:
@@ -335,6 +341,7 @@ def _fields(
         "keys": keys,
         "fingerprint": fingerprint,
         "notes": notes,
+        "recipe": recipe,
     }
 
 

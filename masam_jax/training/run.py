@@ -6,6 +6,7 @@ from typing import Any
 
 from masam_jax.config import CorruptionConfig, Longer, OutputConfig
 from masam_jax.config.errors import RunError
+from masam_jax.data import MultimodalData
 from masam_jax.methods import BoundMethod
 from masam_jax.training.interrupt import InterruptedRun, InterruptRequest
 from masam_jax.training.linear_probes import LinearProbes
@@ -21,6 +22,7 @@ from masam_jax.training.storage.data_facts import write_facts
 from masam_jax.training.storage.environment import write_environment
 from masam_jax.training.storage.loggers import find_loggers
 from masam_jax.training.storage.processes import barrier, is_primary
+from masam_jax.training.storage.recipe_file import save_recipe
 from masam_jax.training.storage.run_directory import FORMAT, open_run
 from masam_jax.training.storage.sealed_files import read_sealed_json, write_sealed_json
 
@@ -135,6 +137,8 @@ def _write_surroundings(path: Path, problem: Problem, command: list[str]) -> Non
     """What all methods share: environment, data, splits, statistics, corruption."""
     write_environment(path, command)
     write_facts(path, problem.opened)
+    if isinstance(problem.opened, MultimodalData):
+        save_recipe(path, problem.opened.recipe)
     surroundings.write_splits(path, problem.describe_splits())
     surroundings.write_statistics(path, problem.host_statistics)
     surroundings.write_fitted(path, problem.fitted)

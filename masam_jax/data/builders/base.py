@@ -19,6 +19,7 @@ from masam_jax.data.builders.lost_modalities import lost_modalities
 from masam_jax.data.builders.parallel import Encode, EncodedCache, encode_in_order
 from masam_jax.data.builders.quiet_tfds import quiet_tfds
 from masam_jax.data.builders.source import Listing, Record, check_places
+from masam_jax.data.builders.stored_images import as_read
 from masam_jax.data.builders.tfds import tfds
 from masam_jax.data.constant_inputs import constant_parts
 from masam_jax.data.damaged_media import DamagedMedia
@@ -134,6 +135,23 @@ class PublishedBuilder(tfds.core.GeneratorBasedBuilder):
           draws: for random augmentation; None for none, as at test time.
         """
 
+    def source_of_files(self, cells: Mapping[str, str], folder: Path) -> dict[str, Any]:
+        """What `encode` reads of a sample that is in no list: `Record.source`.
+
+        Args:
+          cells: modality -> path, or text.
+          folder: what relative paths are relative to.
+
+        Raises:
+          ValueError: samples of this data set are no files.
+        """
+        del cells, folder
+        kinds = ", ".join(f"{m} {list(spec.shape)}" for m, spec in self.modalities.items())
+        raise ValueError(
+            f"{self.name}: its samples are no files that a table could name; an .npz file of arrays"
+            f" x_MODALITY is read: {kinds}, a row a sample"
+        )
+
     def lacks(self, found: Mapping[str, Any]) -> tuple[str, ...]:
         """Modalities that a sample lacks, by what `encode` returned; see `has_missing`."""
         del found
@@ -185,6 +203,14 @@ class PublishedBuilder(tfds.core.GeneratorBasedBuilder):
             validation_size=validation_size,
             test_size=test_size,
         )
+
+    def stored(self, record: Record) -> dict[str, Any]:
+        """What `decode` is given of a record: as if it had been stored, and read back.
+
+        Raises:
+          DamagedMedia: a file of it is missing or damaged.
+        """
+        return as_read(self.encode(record), self.stored_features())
 
     @property
     def num_classes(self) -> int:

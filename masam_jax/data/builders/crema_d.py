@@ -193,6 +193,10 @@ Without the lists, choose the option split="actor"."""
         rule = f"the lists {names} ({draw}'s draw), {found}, which are {whose} (6698 and 744)"
         return Listing(tuple(records), {"rule": rule, **digests})
 
+    def source_of_files(self, cells: Mapping[str, str], folder: Path) -> dict[str, Any]:
+        """A clip's ``.wav`` file, and its video or the folder of its frames."""
+        return {name: folder / Path(cells[name]).expanduser() for name in ("audio", "video")}
+
     def encode(self, record: Record) -> dict[str, Any]:
         """The waveform at 22,050 Hz in 16 bits, and a frame of each second."""
         waveform, rate = audio_clip.read_wave(record.source["audio"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import io
 from collections.abc import Mapping
@@ -224,6 +225,19 @@ class Food101(PublishedBuilder):
         provenance = {file.relative_to(source).as_posix(): file_digest(file) for file in files}
         return Listing(tuple(records), {"rule": rule, **provenance}, warnings)
 
+    def source_of_files(self, cells: Mapping[str, str], folder: Path) -> dict[str, Any]:
+        """An image, and BERT's features of its title, or the title with ``text=tokens``.
+
+        Raises:
+          ValueError: with ``text=tokens``: the data are not prepared, or without a vocabulary.
+        """
+        image = folder / Path(cells["image"]).expanduser()
+        if self.options.text == "bert":
+            features = folder / Path(cells["text"]).expanduser()
+            return {"image": image, "tokens": (0,), "features": features}
+        tokens = tuple(self._tokenizer(cells["text"]))
+        return {"image": image, "tokens": tokens, "features": None}
+
     def encode(self, record: Record) -> dict[str, Any]:
         """The image as JPEG in RGB, tokens and features."""
         tokens, path = np.array(record.source["tokens"], np.int32), record.source["features"]
@@ -268,11 +282,15 @@ class Food101(PublishedBuilder):
         Raises:
           ValueError: the data were prepared from numbers alone.
         """
+        return pad_tokens(np.array(self._tokenizer(title)), self.options.length)
+
+    @functools.cached_property
+    def _tokenizer(self) -> Tokenizer:
+        """With the vocabulary of the prepared data."""
         stored = self._metadata()["vocabulary"]
         if not stored["tokens"]:
             raise ValueError("the data were prepared from tokens, without a vocabulary.")
-        tokenizer = Tokenizer(stored["tokens"], pieces=stored["pieces"])
-        return pad_tokens(np.array(tokenizer(title)), self.options.length)
+        return Tokenizer(stored["tokens"], pieces=stored["pieces"])
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
         generators = super()._split_generators(dl_manager)

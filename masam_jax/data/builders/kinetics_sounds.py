@@ -228,6 +228,11 @@ or its own tables, at the top or in annotations/:
         warnings = _missing_classes(records, clips, self.CLASS_NAMES)
         return Listing(tuple(records), {"rule": rule, **digests}, warnings)
 
+    def source_of_files(self, cells: Mapping[str, str], folder: Path) -> dict[str, Any]:
+        """A clip or the folder of its frames, and its sound: the clip again, or a ``.wav``."""
+        clip, sound = (folder / Path(cells[name]).expanduser() for name in ("video", "audio"))
+        return {"clip": clip, "sound": sound}
+
     def encode(self, record: Record) -> dict[str, Any]:
         """The waveform at 22,050 Hz in 16 bits, and a frame of each second."""
         clip, sound = record.source["clip"], record.source["sound"]

@@ -24,6 +24,24 @@ def image_decoders(features: Mapping[str, Any]) -> dict[str, PillowDecoder]:
     }
 
 
+def as_read(stored: Mapping[str, Any], features: Mapping[str, Any]) -> dict[str, Any]:
+    """What a builder's ``encode`` returned, as a reader with `image_decoders` reads it back.
+
+    Args:
+      stored: arrays, numbers, text, ``bytes`` or a list of ``bytes``.
+      features: what the builder's ``stored_features`` returns.
+    """
+    found: dict[str, Any] = {}
+    for name, value in stored.items():
+        if isinstance(value, bytes):
+            found[name] = decode_image(value, features[name].shape[-1])
+        elif isinstance(value, list):
+            found[name] = StoredImages(value, features[name].feature.shape[-1])
+        else:
+            found[name] = value.encode() if isinstance(value, str) else np.asarray(value)
+    return found
+
+
 class PillowDecoder(tfds.decode.Decoder):
     """Decodes a stored image, or a sequence of them.
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 
 from masam_jax.core.specs import unknown
 from masam_jax.data.in_memory import MultimodalData
-from masam_jax.data.own.columns import Columns, is_one_hot
+from masam_jax.data.own.columns import Columns
 from masam_jax.data.own.digest import fingerprint
+from masam_jax.data.own.labels import read_labels
 from masam_jax.data.own.location import TOML_NAME
 from masam_jax.data.own.media import make_array, make_audio, make_image, make_video
 from masam_jax.data.own.parts import make_splitter
@@ -25,7 +26,6 @@ from masam_jax.data.own.samples import (
     make_vector,
 )
 from masam_jax.data.own.texts import make_text
-from masam_jax.data.raw_labels import named_labels
 
 MAKERS: dict[str, Callable[[Columns, Ingredients], Samples]] = {
     "array": make_array,
@@ -58,14 +58,15 @@ def build(columns: Columns, recipe: Recipe, name: str) -> tuple[MultimodalData, 
       ValueError: a column is missing, or does not hold what the recipe says; the message names the
         file, the row and the column.
     """
-    labels, class_names = _labels(columns, recipe)
+    labels, class_names = read_labels(columns, recipe.label, recipe.classes)
+    _check_classes(columns, recipe, labels, class_names)
     groups = None
     if recipe.group is not None:
         groups = np.array(list(map(str, columns.require_complete(recipe.group, "a group"))))
     keys = None
     if recipe.key is not None:
         keys = [str(key) for key in columns.require_complete(recipe.key, "a name").tolist()]
-    samples = {m: _samples(columns, m, group) for m, group in recipe.modalities.items()}
+    samples = {m: make_samples(columns, m, group) for m, group in recipe.modalities.items()}
     splitter = make_splitter(columns, recipe, labels, groups)
     vocabularies = [each.vocabulary for each in samples.values() if each.vocabulary]
     try:
@@ -80,6 +81,7 @@ def build(columns: Columns, recipe: Recipe, name: str) -> tuple[MultimodalData, 
             class_names=class_names,
             groups=groups,
             keys=keys,
+            recipe=_settled(recipe, samples, class_names),
         )
     except ValueError as error:
         raise ValueError(f"{columns.source}: {error}") from error
@@ -95,29 +97,33 @@ def data_name(source: Path) -> str:
     return source.stem if source.suffix and not source.is_dir() else source.name
 
 
-def _labels(columns: Columns, recipe: Recipe) -> tuple[np.ndarray, tuple[str, ...]]:
-    parts = [columns.require_complete(name, "a label") for name in recipe.label]
-    values = parts[0] if len(parts) == 1 else np.stack(parts, axis=1)
-    if len(parts) == 1 and is_one_hot(values):
-        values = values.argmax(axis=1)
-    names = recipe.classes if len(parts) == 1 else recipe.label
-    if names is not None and len(parts) == 1 and values.dtype.kind in "biu" and values.ndim == 1:
-        texts = values.astype(str)
-        # Classes that are numbers need not begin at 0.
-        values = texts if set(texts.tolist()) <= set(names) else values
-    try:
-        labels, class_names = named_labels(values, names)
-    except ValueError as error:
-        raise ValueError(f"{columns.source}, column {recipe.label[0]!r}: {error}") from error
+def _settled(
+    recipe: Recipe, samples: Mapping[str, Samples], class_names: tuple[str, ...]
+) -> Recipe:
+    """The recipe by which other rows become samples like these."""
+    groups = {
+        m: dataclasses.replace(group, settings={**group.settings, **samples[m].settled})
+        for m, group in recipe.modalities.items()
+    }
+    return dataclasses.replace(recipe, modalities=groups, classes=class_names)
+
+
+def _check_classes(
+    columns: Columns, recipe: Recipe, labels: np.ndarray, class_names: tuple[str, ...]
+) -> None:
     if labels.ndim == 1 and len(np.unique(labels)) < 2:
         raise ValueError(
             f"{columns.source}, column {recipe.label[0]!r}: all {len(labels):,} rows are of the"
             f" class {class_names[int(labels[0])]!r}; at least 2 classes are needed"
         )
-    return labels, class_names
 
 
-def _samples(columns: Columns, modality: str, group: Ingredients) -> Samples:
+def make_samples(columns: Columns, modality: str, group: Ingredients) -> Samples:
+    """All samples of one modality, as its columns' kind has it.
+
+    Raises:
+      ValueError: an unknown kind, or a column is missing or does not hold what the kind needs.
+    """
     if group.kind not in MAKERS:
         raise ValueError(f"modality {modality!r}: {unknown('kind', group.kind, MAKERS)}")
     numbers = columns[group.columns[0]].dtype.kind in "biuf"

@@ -45,10 +45,11 @@ class Columns:
             raise ValueError(f"{self.source}: {unknown('column', name, self.arrays)}")
         return self.arrays[name]
 
-    def at(self, row: int, column: str) -> str:
-        """Where a value is, for messages."""
+    def at(self, row: int, column: str | None = None) -> str:
+        """Where a value, or a row, is, for messages."""
         where = f"line {self.first_line + row}" if self.first_line else f"row {row}"
-        return f"{self.source}, {where}, column {column!r}"
+        of_column = "" if column is None else f", column {column!r}"
+        return f"{self.source}, {where}{of_column}"
 
     def require_complete(self, name: str, what: str) -> np.ndarray:
         """A column in which no row is without a value.

@@ -15,7 +15,8 @@ from masam_jax.data.own.options import OwnOptions
 from masam_jax.data.own.parts import part_names
 from masam_jax.data.own.recipe import RANDOM, Ingredients, Recipe, label_columns
 
-_LABELS = ("label", "labels", "y", "target", "class")
+LABELS = ("label", "labels", "y", "target", "class")
+"""Names of columns that are taken for the label."""
 _SPLITS = ("split", "part", "partition", "subset", "fold")
 _GROUPS = ("group", "groups")
 _PROBABLY_GROUPS = ("patient", "subject", "speaker", "participant", "user", "session", "site")
@@ -98,11 +99,11 @@ def _label(columns: Columns, options: OwnOptions) -> tuple[str, ...]:
             if name not in columns.arrays:
                 raise ValueError(f"{columns.source}: {unknown('column', name, columns.arrays)}")
         return label
-    found = _first(columns, _LABELS, ())
+    found = _first(columns, LABELS, ())
     if found is None:
         listed = ", ".join(list(columns.arrays)[:12])
         raise ValueError(
-            f"{columns.source}: no column is called {', '.join(_LABELS)}: say which has the"
+            f"{columns.source}: no column is called {', '.join(LABELS)}: say which has the"
             f" classes, as in PATH:label=COLUMN (columns: {listed}"
             f"{', …' if len(columns.arrays) > 12 else ''})"
         )

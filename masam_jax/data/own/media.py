@@ -48,7 +48,8 @@ def make_image(columns: Columns, group: Ingredients) -> Samples:
                 pixels = np.asarray(image.convert("RGB"))
         return resize(pixels, size)
 
-    return _decoded(columns, group, decode, Modality("image", (size, size, 3), np.uint8))
+    found = _decoded(columns, group, decode, Modality("image", (size, size, 3), np.uint8))
+    return found._replace(settled={"size": size})
 
 
 def make_audio(columns: Columns, group: Ingredients) -> Samples:
@@ -84,7 +85,8 @@ def make_audio(columns: Columns, group: Ingredients) -> Samples:
 
     shape = (bands, 1 + (samples - frame) // hop, 1)
     spec = Modality("spectrogram", shape, np.float32, Normalization("scalar"))
-    return _decoded(columns, group, decode, spec)
+    found = _decoded(columns, group, decode, spec)
+    return found._replace(settled={"rate": rate, "seconds": seconds})
 
 
 def make_video(columns: Columns, group: Ingredients) -> Samples:
@@ -99,7 +101,8 @@ def make_video(columns: Columns, group: Ingredients) -> Samples:
         return prepare_frames(found, frames, size, None)
 
     spec = Modality("frames", (frames, size, size, 3), np.uint8)
-    return _decoded(columns, group, decode, spec)
+    found = _decoded(columns, group, decode, spec)
+    return found._replace(settled={"frames": frames, "size": size})
 
 
 def make_array(columns: Columns, group: Ingredients) -> Samples:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from masam_jax.core.specs import unknown
 from masam_jax.data.modality import Kind, Modality, Normalization
-from masam_jax.data.own.columns import Columns, is_number, missing
+from masam_jax.data.own.columns import Columns, as_objects, is_number, missing
 from masam_jax.data.own.recipe import Ingredients
 
 
@@ -20,6 +22,7 @@ class Samples(NamedTuple):
       present: bool ``[N]``, the rows that have it; values of the others are zeros.
       vocabulary: words of tokens, by number; empty where they are not known.
       content: sha256 (hex) of the files that they were read from; empty for none.
+      settled: settings of the kind by which other rows become samples like these.
     """
 
     features: Any
@@ -27,6 +30,7 @@ class Samples(NamedTuple):
     present: np.ndarray
     vocabulary: tuple[str, ...] = ()
     content: str = ""
+    settled: Mapping[str, Any] = {}
 
 
 def make_vector(columns: Columns, group: Ingredients) -> Samples:
@@ -62,19 +66,29 @@ def make_category(columns: Columns, group: Ingredients) -> Samples:
     """Words as zeros and a one for each column, in the order of the words; side by side.
 
     A row without a word has zeros in that column; one without any lacks the modality.
+
+    Raises:
+      ValueError: a word is not among the ``words`` of its column that are known, where they are.
     """
-    parts, present = [], np.zeros(len(columns), np.bool_)
+    parts, present, settled = [], np.zeros(len(columns), np.bool_), {}
     for name in group.columns:
         values = columns[name]
         has = ~missing(values)
-        words, numbers = np.unique([str(value) for value in values[has]], return_inverse=True)
-        found = np.zeros((len(values), len(words)), np.float32)
-        found[np.flatnonzero(has), numbers] = 1
-        parts.append(found)
+        rows = np.flatnonzero(has).tolist()
+        found = [str(values[row]) for row in rows]
+        words = [str(word) for word in group.settings.get("words", {}).get(name, np.unique(found))]
+        numbers = {word: number for number, word in enumerate(words)}
+        features = np.zeros((len(values), len(words)), np.float32)
+        for row, word in zip(rows, found, strict=True):
+            if word not in numbers:
+                raise ValueError(f"{columns.at(row, name)}: {unknown('category', word, words)}")
+            features[row, numbers[word]] = 1
+        parts.append(features)
         present |= has
-    features = np.concatenate(parts, axis=1)
-    spec = Modality("vector", features.shape[1:], np.float32, Normalization("none"))
-    return Samples(features, spec, present)
+        settled[name] = words
+    joined = np.concatenate(parts, axis=1)
+    spec = Modality("vector", joined.shape[1:], np.float32, Normalization("none"))
+    return Samples(joined, spec, present, settled={"words": settled})
 
 
 def make_grid(columns: Columns, group: Ingredients) -> Samples:
@@ -98,8 +112,10 @@ def make_sequence(columns: Columns, group: Ingredients) -> Samples:
     """``[N, T, D]``, with a mask or whole; or lists of any length, filled up with zeros."""
     (name,) = group.columns
     values = columns[name]
-    if values.dtype == np.object_:
-        return padded(columns, name, values, group.settings.get("length"))
+    length = group.settings.get("length")
+    is_of_another = "mask" not in group.settings and length not in (None, *values.shape[1:2])
+    if values.dtype == np.object_ or is_of_another:
+        return padded(columns, name, as_objects(values), length)
     values = _numbers(columns, name).astype(np.float32)
     if values.ndim == 2:
         values = values[..., np.newaxis]
@@ -172,7 +188,8 @@ def padded(columns: Columns, name: str, values: np.ndarray, length: int | None) 
     for row, each in rows.items():
         kept = each[:steps]
         found[row, : len(kept)], mask[row, : len(kept)] = kept, True
-    return Samples({"values": found, "mask": mask}, Modality("sequence", found.shape[1:]), present)
+    spec = Modality("sequence", found.shape[1:])
+    return Samples({"values": found, "mask": mask}, spec, present, settled={"length": steps})
 
 
 def _mask(columns: Columns, group: Ingredients, shape: tuple[int, ...]) -> np.ndarray:

@@ -19,7 +19,8 @@ def make_text(columns: Columns, group: Ingredients) -> Samples:
     """Words as tokens, cut as uncased BERT cuts them, the most frequent of all texts known.
 
     Labels are not looked at. Texts are cut after ``length`` tokens, by default as many as 95 % of
-    the texts have, at most 64; words beyond the ``vocabulary`` most frequent, 5000, are unknown.
+    the texts have, at most 64; words beyond the ``vocabulary`` most frequent, 5000, are unknown, as
+    are those that are not among its ``words``, where they are given.
 
     Raises:
       ValueError: a value is no text.
@@ -39,7 +40,9 @@ def make_text(columns: Columns, group: Ingredients) -> Samples:
     texts = [str(value) for value in values[present]]
     if not texts:
         raise ValueError(f"{columns.source}, column {name!r}: no row has a text")
-    vocabulary = count_words(texts, int(group.settings.get("vocabulary", _VOCABULARY)))
+    known = group.settings.get("words")
+    size = int(group.settings.get("vocabulary", _VOCABULARY))
+    vocabulary = count_words(texts, size) if known is None else tuple(known)
     tokenize = Tokenizer(vocabulary, pieces=False)
     found = [np.array(tokenize(text)) for text in texts]
     usual = int(np.percentile([len(tokens) for tokens in found], _PERCENTILE, method="higher"))
@@ -50,4 +53,5 @@ def make_text(columns: Columns, group: Ingredients) -> Samples:
         cut = pad_tokens(each, length)
         tokens[row], mask[row] = cut["tokens"], cut["mask"]
     spec = Modality("tokens", (length,), np.int32, Normalization("none"), len(vocabulary))
-    return Samples({"tokens": tokens, "mask": mask}, spec, present, vocabulary)
+    settled = {"length": length, "words": list(vocabulary)}
+    return Samples({"tokens": tokens, "mask": mask}, spec, present, vocabulary, settled=settled)
