@@ -3,10 +3,12 @@
 import pytest
 
 from tests.analysis.demo_report import write_demo_report
+from tests.diagnosis.made_up_page import write_made_up_page
 
 # A page's name, and what writes it into a folder and returns its path. One line adds a page.
 PAGES = {
     "report": write_demo_report,
+    "diagnosis": write_made_up_page,
 }
 
 

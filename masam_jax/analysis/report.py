@@ -6,21 +6,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from masam_jax.analysis.class_scores import ClassCounts, read_class_counts
 from masam_jax.analysis.class_tables import matrix, pair_cells, score_cells
 from masam_jax.analysis.conclusion import headline
 from masam_jax.analysis.formatting import mean_percent, number
+from masam_jax.analysis.html_pages import drawing, load_template
 from masam_jax.analysis.method_words import method_summary, option_words
 from masam_jax.analysis.plots import make_plots, write_plot
 from masam_jax.analysis.records import Directory, MethodRecord, read_directory
 from masam_jax.analysis.rows import Rows, is_emphasized, shown_cells
 from masam_jax.analysis.sort_keys import sort_key
-from masam_jax.analysis.style import DPI, Plot
+from masam_jax.analysis.style import Plot
 from masam_jax.analysis.table_files import tables_by_modality
 from masam_jax.analysis.tables import comparison_table, cost_reference
-from masam_jax.analysis.themed_svg import theme_css, themed_svg
+from masam_jax.analysis.themed_svg import theme_css
 from masam_jax.training.classification_metrics import phrase, title
 from masam_jax.training.storage.atomic_files import write_text
 
@@ -44,7 +43,7 @@ def write_report(directory: str | Path) -> Path:
     plots = make_plots(record)
     for plot in plots:
         write_plot(plot, record.path / "plots")
-    page = _template().render(_page(record, plots))
+    page = load_template("report.html.j2").render(_page(record, plots))
     path = record.path / "report.html"
     write_text(path, page)
     return path
@@ -82,17 +81,6 @@ def _printed(value: Any) -> str:
     return "none" if value == {} else str(value)
 
 
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("masam_jax.analysis", "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("report.html.j2")
-
-
 def _page(record: Directory, plots: list[Plot]) -> dict[str, Any]:
     """What the template shows."""
     rows = comparison_table(record.results)
@@ -120,7 +108,7 @@ def _page(record: Directory, plots: list[Plot]) -> dict[str, Any]:
         "diverged": [row.title for row in rows if row.score.mean is None],
         "light": theme_css(dark=False),
         "dark": theme_css(dark=True),
-        "plots": [_drawing(plot, f"p{i}") for i, plot in enumerate(plots)],
+        "plots": [drawing(plot, f"p{i}") for i, plot in enumerate(plots)],
         "labels": [
             (m.title, m.result["spec"], method_summary(m.result["spec"])) for m in record.methods
         ],
@@ -197,17 +185,6 @@ def _row(line: Iterable[str]) -> dict[str, Any]:
 def _cells(texts: Iterable[str]) -> list[tuple[str, float | None]]:
     """What a reader sees, and the number to sort by."""
     return [(text, sort_key(text)) for text in texts]
-
-
-def _drawing(plot: Plot, prefix: str) -> dict[str, Any]:
-    return {
-        "id": plot.name,
-        "title": plot.title,
-        "caption": plot.caption,
-        "width": round(plot.figure.get_size_inches()[0] * DPI),
-        "svg": themed_svg(plot.figure, prefix),
-        "folded": plot.folded,
-    }
 
 
 def _classes(title: str, spec: str, counts: ClassCounts) -> dict[str, Any]:

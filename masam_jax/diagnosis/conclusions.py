@@ -16,7 +16,7 @@ SHARE_MARGIN = 0.1
 """A modality dominates whose share of the right answers is so much larger than an equal one, and
 whose interval lies above that."""
 LEVEL = 0.95
-"""Coverage of the intervals; of those of all modalities together."""
+"""Of an interval; of those of several modalities, that no difference lies above its interval."""
 
 Interval = tuple[float, float] | None
 
@@ -50,7 +50,7 @@ class ModalityFinding:
       alone: accuracy of a linear probe on its encoder trained alone.
       joint_probe: of one on its encoder trained jointly by the fusion loss.
       difference: the second less the first.
-      interval: of the difference; the intervals of all modalities hold together.
+      interval: of the difference; that no modality's lies above its own, holds with `LEVEL`.
       supervised_probe: of a probe on its encoder trained jointly with unimodal losses.
       head_alone: accuracy of its own head, trained alone.
       is_informative: whether it says something of the class by itself.
@@ -171,6 +171,16 @@ class Diagnosis:
         return tuple(m for m, each in self.modalities.items() if each.is_informative)
 
     @property
+    def suspects(self) -> tuple[str, ...]:
+        """Modalities that may be drowned, which the seeds cannot tell; the likeliest first."""
+        found = [
+            m
+            for m, each in self.modalities.items()
+            if each.is_informative and not each.is_drowned and each.difference < -MARGIN
+        ]
+        return tuple(sorted(found, key=lambda m: self.modalities[m].difference))
+
+    @property
     def fusion_is_worse(self) -> bool:
         """Whether joint training ends below its best modality, or the average of all, alone."""
         fusion = self.fusion
@@ -271,13 +281,18 @@ def _dominant(modalities: dict[str, ModalityFinding]) -> str | None:
 
 
 def _difference(values: np.ndarray, baseline: np.ndarray, comparisons: int = 1) -> Difference:
-    """Paired by seed; the interval is one of so many that hold together (Bonferroni)."""
+    """Paired by seed; with its interval.
+
+    To be drowned is a claim of one side: of several comparisons, the upper ends hold together
+    (Bonferroni), and so do the lower ones.
+    """
     if not values.size:
         return Difference(float("nan"), None)
     test: PairedTest = paired_test(list(values), list(baseline))
     if test.mean_difference is None:
         return Difference(float("nan"), None)
-    return Difference(test.mean_difference, test.interval(1 - (1 - LEVEL) / comparisons))
+    outside = (1 - LEVEL) * (1 if comparisons == 1 else 2 / comparisons)
+    return Difference(test.mean_difference, test.interval(1 - outside))
 
 
 def _mean(values: np.ndarray) -> float:

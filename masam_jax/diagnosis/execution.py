@@ -14,6 +14,7 @@ from masam_jax.data.builders.build_job import OnSample
 from masam_jax.data.on_disk import Data
 from masam_jax.diagnosis.conclusions import Diagnosis, conclude
 from masam_jax.diagnosis.observations import JOINT, METHODS, observe
+from masam_jax.diagnosis.page import write_page
 from masam_jax.diagnosis.remedies import remedies_of
 from masam_jax.diagnosis.verdict import verdict_of
 from masam_jax.methods import parse_method
@@ -91,8 +92,11 @@ def execute_diagnosis(
     with user_errors():
         record = read_directory(path)
     tasks = {task.method.spec: task for task in plan.tasks}
-    found = conclude(observe(plan.problem, tasks, record))
+    observed = observe(plan.problem, tasks, record)
+    found = conclude(observed)
     found = dataclasses.replace(found, remedies=remedies_of(found, plan.problem.experiment))
     found = dataclasses.replace(found, verdict=verdict_of(found))
-    write_json(path / DIAGNOSIS_FILE, plain(found.as_json()))
+    write_json(path / DIAGNOSIS_FILE, plain({**found.as_json(), "by_seed": observed.by_seed()}))
+    if not output.no_plots:
+        write_page(found, observed, record)
     return found

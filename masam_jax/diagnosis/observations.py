@@ -87,6 +87,11 @@ class Observations:
         """Names of the modalities, sorted."""
         return tuple(self.alone)
 
+    def by_seed(self) -> dict[str, Any]:
+        """Every array, by its name."""
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {name: each for name, each in values.items() if isinstance(each, dict | np.ndarray)}
+
 
 def observe(problem: Problem, tasks: Mapping[str, Task], record: Directory) -> Observations:
     """Everything that a diagnosis concludes from.

@@ -50,7 +50,8 @@ def remedies_of(found: Diagnosis, experiment: Experiment) -> tuple[Remedy, ...]:
         methods |= _OF_DROWNED
     if found.fusion_is_worse:
         methods = _of_worse(found) | methods
-    remedies = [
+    remedies = _of_silent(found, experiment) if found.fusion_is_worse else []
+    remedies += [
         Remedy(spec, why, _command("compare", dict.fromkeys((JOINT, spec)), experiment))
         for spec, why in methods.items()
     ]
@@ -68,6 +69,16 @@ def _of_worse(found: Diagnosis) -> dict[str, str]:
         alone = f"{ALONE}:predict={fusion.best}"
         methods = {alone: f"{fusion.best} by itself, without the others"} | methods
     return methods
+
+
+def _of_silent(found: Diagnosis, experiment: Experiment) -> list[Remedy]:
+    """The rest of the modalities, where some say nothing and there are two others at least."""
+    rest = found.informative
+    if len(rest) < 2 or len(rest) == len(found.modalities):
+        return []
+    without = _changed(experiment, "data", modalities=rest)
+    name, why = f"--modalities {' '.join(rest)}", "the others say nothing alone"
+    return [Remedy(name, why, _command("diagnose", (), without))]
 
 
 def _of_nothing_learned(experiment: Experiment) -> list[Remedy]:

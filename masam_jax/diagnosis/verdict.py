@@ -30,7 +30,8 @@ def _fusion(found: Diagnosis) -> str:
     if interval is None:
         worth = "One seed cannot say whether fusion is worth it"
     elif interval[1] < 0:
-        worth = "Fusion is worse than its best modality"
+        little = "" if found.fusion_is_worse else " a little"
+        worth = f"Fusion is{little} worse than its best modality"
     elif interval[0] <= 0:
         worth = "Fusion is no better than its best modality, as far as the seeds can tell"
     elif fusion.over_mean_interval is not None and fusion.over_mean_interval[1] < 0:
@@ -63,18 +64,22 @@ def _drowned(found: Diagnosis) -> str:
             return f"Whether one is drowned needs more seeds than one{aside}."
         m = min(found.informative, key=lambda name: found.modalities[name].difference)
         each = found.modalities[m]
+        if found.suspects:
+            return (
+                f"No modality is drowned for certain, but {m} may be, which more seeds would tell:"
+                f" after joint training a linear probe on its encoder gets {_less(each)}"
+                f"{_dominance(found)}{aside}."
+            )
         return (
-            f"No modality is drowned: after joint training a linear probe on no encoder is worse,"
-            f" for certain, by more than {_round(MARGIN)} points (the lowest difference is"
-            f" {m}'s, {_signed(each.difference)} points{_ends(each.interval)})"
-            f"{_dominance(found)}{aside}."
+            f"No modality is drowned: after joint training a linear probe on any encoder is as good"
+            f" as after training alone, or less than {number(100 * MARGIN, 0)} points worse (at"
+            f" worst {_signed(each.difference)}, of {m}){_dominance(found)}{aside}."
         )
-    worst = sorted(found.drowned, key=lambda name: found.modalities[name].difference)
+    worst = _worst_first(found)
     each = found.modalities[worst[0]]
-    others = f" (most of all {worst[0]})" if len(worst) > 1 else ""
-    is_ = "is" if len(worst) == 1 else "are"
+    are = "is drowned" if len(worst) == 1 else f"are drowned, {worst[0]} most of all"
     return (
-        f"{listed(worst)} {is_} drowned{others}: a linear probe on its encoder gets"
+        f"{listed(worst)} {are}: a linear probe on the encoder of {worst[0]} gets"
         f" {_percent(each.joint_probe)} after joint training and {_percent(each.alone)} after"
         f" training alone, {_less(each)}{_dominance(found)}{aside}."
     )
@@ -93,9 +98,10 @@ def _dominance(found: Diagnosis) -> str:
     if found.dominant is None:
         return "; no modality dominates"
     each = found.modalities[found.dominant]
+    share, logits = _percent(min(each.answer_share, 1), 0), _percent(each.logit_share, 0)
     return (
-        f"; {found.dominant} dominates, with {_percent(each.answer_share, 0)} of what is right"
-        f" beyond guessing and {_percent(each.logit_share, 0)} of the logits"
+        f"; {found.dominant} dominates, with {share} of what is right beyond guessing and {logits}"
+        " of the logits"
     )
 
 
@@ -104,17 +110,23 @@ def _help(found: Diagnosis) -> str:
     if found.diverged:
         diverged = f" ({len(found.diverged)} seeds diverged, and are left out)"
     if not found.is_anything_wrong:
-        return f"Nothing is wrong here{diverged}."
-    names = [remedy.name for remedy in found.remedies]
-    gain = -found.fusion.over_supervised
-    interval = found.fusion.over_supervised_interval
-    start = "What may help"
-    if interval is not None and interval[1] < 0:
-        start = (
-            f"Unimodal losses alone give {_percent(found.fusion.supervised)},"
-            f" {_round(gain)} points more; what else may help"
-        )
-    return f"{start}: {listed(names)}{diverged}."
+        certainly = "certainly " if found.suspects else ""
+        return f"Nothing is {certainly}wrong here{diverged}."
+    names = listed([remedy.name for remedy in found.remedies])
+    if found.diverged:
+        return f"What may help: {names}{diverged}."
+    restored = ""
+    if found.drowned:
+        m = _worst_first(found)[0]
+        restored = f"the probe of {m} is at {_percent(found.modalities[m].supervised_probe)}, and "
+    return (
+        f"With unimodal losses {restored}the prediction is at {_percent(found.fusion.supervised)};"
+        f" what answers it: {names}."
+    )
+
+
+def _worst_first(found: Diagnosis) -> list[str]:
+    return sorted(found.drowned, key=lambda name: found.modalities[name].difference)
 
 
 def listed(names: Sequence[str]) -> str:

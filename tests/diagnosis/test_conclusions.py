@@ -28,7 +28,7 @@ def test_intervals_are_students_and_hold_for_all_modalities_together():
     for m, each in found.modalities.items():
         paired = observed.probe_joint[m] - observed.probe_alone[m]
         assert each.difference == pytest.approx(paired.mean(), abs=1e-12)
-        assert each.interval == pytest.approx(_interval(paired, 1 - 0.05 / 3))
+        assert each.interval == pytest.approx(_interval(paired, 1 - 2 * 0.05 / 3))
     fusion = found.fusion
     paired = observed.joint - observed.alone["a"]
     assert fusion.interval == pytest.approx(_interval(paired, 0.95))
@@ -46,6 +46,7 @@ def test_intervals_are_students_and_hold_for_all_modalities_together():
 def test_drowned_is_worse_by_more_than_the_margin_for_certain(probe, drowned):
     found = conclude(observations(probe_joint={"a": spread(0.8), "b": probe}))
     assert found.drowned == drowned
+    assert found.suspects == (("b",) if probe.std() > 0.1 else ())
     assert found.is_anything_wrong == bool(drowned)
 
 

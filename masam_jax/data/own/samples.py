@@ -63,25 +63,32 @@ def make_vector(columns: Columns, group: Ingredients) -> Samples:
 
 
 def make_category(columns: Columns, group: Ingredients) -> Samples:
-    """Words as vectors of one 1 and zeros, in the order of the words.
+    """Words as zeros and a one for each column, in the order of the words; side by side.
+
+    A row without a word has zeros in that column; one without any lacks the modality.
 
     Raises:
-      ValueError: a word is not among the ``words`` that are known, where they are.
+      ValueError: a word is not among the ``words`` of its column that are known, where they are.
     """
-    (name,) = group.columns
-    values = columns[name]
-    present = ~missing(values)
-    rows = np.flatnonzero(present).tolist()
-    found = [str(values[row]) for row in rows]
-    words = [str(word) for word in group.settings.get("words", np.unique(found))]
-    numbers = {word: number for number, word in enumerate(words)}
-    features = np.zeros((len(values), len(words)), np.float32)
-    for row, word in zip(rows, found, strict=True):
-        if word not in numbers:
-            raise ValueError(f"{columns.at(row, name)}: {unknown('category', word, words)}")
-        features[row, numbers[word]] = 1
-    spec = Modality("vector", (len(words),), np.float32, Normalization("none"))
-    return Samples(features, spec, present, settled={"words": words})
+    parts, present, settled = [], np.zeros(len(columns), np.bool_), {}
+    for name in group.columns:
+        values = columns[name]
+        has = ~missing(values)
+        rows = np.flatnonzero(has).tolist()
+        found = [str(values[row]) for row in rows]
+        words = [str(word) for word in group.settings.get("words", {}).get(name, np.unique(found))]
+        numbers = {word: number for number, word in enumerate(words)}
+        features = np.zeros((len(values), len(words)), np.float32)
+        for row, word in zip(rows, found, strict=True):
+            if word not in numbers:
+                raise ValueError(f"{columns.at(row, name)}: {unknown('category', word, words)}")
+            features[row, numbers[word]] = 1
+        parts.append(features)
+        present |= has
+        settled[name] = words
+    joined = np.concatenate(parts, axis=1)
+    spec = Modality("vector", joined.shape[1:], np.float32, Normalization("none"))
+    return Samples(joined, spec, present, settled={"words": settled})
 
 
 def make_grid(columns: Columns, group: Ingredients) -> Samples:
