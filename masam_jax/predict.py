@@ -33,7 +33,7 @@ with needs("masam_jax.predict", "train"):
     from masam_jax.data.streaming import ReadAhead
     from masam_jax.training.batches import network_inputs
     from masam_jax.training.evaluate import SplitName, Which
-    from masam_jax.training.input_files import open_files
+    from masam_jax.training.input_files import InputFiles, open_files
     from masam_jax.training.open_data import open_data
     from masam_jax.training.predictions import Point
     from masam_jax.training.saved_model import SavedModel, open_model
@@ -197,7 +197,7 @@ class Predictor:
 
     def of_files(
         self,
-        place: str | os.PathLike[str],
+        place: str | os.PathLike[str] | InputFiles,
         label: str | bool = False,
         inputs: InputConfig | None = None,
     ) -> Prediction:
@@ -205,7 +205,8 @@ class Predictor:
 
         Args:
           place: a CSV, TSV or Parquet table, an ``.npz`` file or a folder, with the columns that
-            the run's own data had; of a published data set, a column for each modality.
+            the run's own data had; of a published data set, a column for each modality. Or what
+            `open_files` opened for a method of the same comparison.
           label: column of the classes; True for the run's own, False for none.
           inputs: where prepared data are, and how many threads decode.
 
@@ -213,9 +214,12 @@ class Predictor:
           RunError: there is no such file, it is damaged, lacks a column or a file, or a sample or a
             class is not as the run's were; the message names file, row and column.
         """
+        inputs = InputConfig() if inputs is None else inputs
         with user_errors():
-            files = open_files(
-                self._model, os.fspath(place), InputConfig() if inputs is None else inputs
+            files = (
+                place
+                if isinstance(place, InputFiles)
+                else open_files(self._model, os.fspath(place), inputs)
             )
             labels = None
             if label is not False:

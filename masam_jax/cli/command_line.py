@@ -19,7 +19,7 @@ from typing import IO, Any, cast
 
 from rich.console import Console
 
-from masam_jax.cli.commands import Command, Diagnose, Evaluate, Run, Runs, Tune
+from masam_jax.cli.commands import Command, Diagnose, Evaluate, PredictFiles, Run, Runs, Tune
 from masam_jax.cli.config_file import write_file
 from masam_jax.cli.dataset_commands import DatasetCommand, PrepareDataset
 from masam_jax.cli.datasets import execute_datasets
@@ -170,6 +170,10 @@ def _execute(
         from masam_jax.cli.evaluate import execute_evaluate
 
         execute_evaluate(command, console)
+    elif isinstance(command, PredictFiles):
+        from masam_jax.cli.predict import execute_predict
+
+        execute_predict(command, console)
     elif isinstance(command, Tune):
         from masam_jax.cli.tune import execute_tune
 

@@ -185,7 +185,43 @@ class Evaluate:
     """Where the last checkpoint is damaged, evaluate the last whole one."""
     predictions: str | None = None
     """CSV file for the predictions of every seed and sample."""
-    inputs: InputConfig = dataclasses.field(default_factory=InputConfig)
+    inputs: str | None = None
+    """Table, .npz or folder of new samples, in the place of a split; their classes are in it."""
+    label: str | None = None
+    """Column of the classes of --inputs; the one that the run's data had, or label, when None."""
+    reading: InputConfig = dataclasses.field(default_factory=InputConfig)
+
+    def __post_init__(self) -> None:
+        if self.label is not None and self.inputs is None:
+            raise ValueError("label names a column of --inputs; the run's own data have a label")
+
+
+@dataclasses.dataclass(frozen=True)
+class PredictFiles:
+    """Predict new samples: rows of a table, paths of media, arrays.
+
+    They are read as the run read its own. Without --output, the first ones are shown.
+    """
+
+    run: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="RUN")]]
+    """Run directory: of masam train, of masam compare, or one method's inside a comparison."""
+    inputs: str | None = None
+    """Table, .npz or folder, with the columns that the run's data had; no label is needed."""
+    output: str | None = None
+    """CSV file for the predictions: name, class, and the probability of each, over all seeds."""
+    method: str | None = None
+    """Method of a comparison, as NAME[:OPTION=VALUE,...]."""
+    checkpoint: Literal["last", "best"] | None = None
+    """Parameters after the last step, or best by validation score; None as the run reported."""
+    fall_back: bool = False
+    """Where the last checkpoint is damaged, predict by the last whole one."""
+    reading: InputConfig = dataclasses.field(default_factory=InputConfig)
+
+    def __post_init__(self) -> None:
+        if self.inputs is None:
+            raise ValueError(
+                "inputs is missing; a table, an .npz file or a folder of new samples is needed"
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -227,7 +263,7 @@ def default_command(kind: type, settings: PublishedSettings) -> Run:
     )
 
 
-Command = Run | Evaluate | Runs
+Command = Run | Evaluate | PredictFiles | Runs
 # By the word that asks for them.
 COMMANDS: dict[str, type[Command]] = {
     "train": Train,
@@ -235,5 +271,6 @@ COMMANDS: dict[str, type[Command]] = {
     "diagnose": Diagnose,
     "tune": Tune,
     "evaluate": Evaluate,
+    "predict": PredictFiles,
     "runs": Runs,
 }

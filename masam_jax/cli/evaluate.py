@@ -10,6 +10,7 @@ from rich.text import Text
 from masam_jax.analysis import formatting, summarize
 from masam_jax.analysis.rows import FURTHER_METRICS
 from masam_jax.cli.commands import Evaluate
+from masam_jax.cli.evaluate_files import evaluate_files
 from masam_jax.cli.sample_progress import SampleProgress
 from masam_jax.training.classification_metrics import title
 from masam_jax.training.evaluate import Evaluation, evaluate_run
@@ -26,17 +27,9 @@ def execute_evaluate(command: Evaluate, console: Console) -> None:
     """
     if command.predictions is not None:
         check_file(Path(command.predictions))
-    run = Path(command.run)
-    with SampleProgress(console, f"preparing the data of {run}") as preparing:
-        evaluations = evaluate_run(
-            run,
-            command.split,
-            command.checkpoint,
-            command.inputs,
-            fall_back=command.fall_back,
-            report=preparing.update,
-        )
-    table = Table(title=Text(f"{command.run}: {command.split} split"), title_justify="left")
+    evaluations = _evaluated(command, console)
+    samples = f"{command.split} split" if command.inputs is None else command.inputs
+    table = Table(title=Text(f"{command.run}: {samples}"), title_justify="left")
     columns = {"accuracy": "Accuracy, %", "macro_f1": "Macro-F1, %"}
     for metric in {evaluation.metric for evaluation in evaluations}:
         columns = {metric: f"{title(metric)}, %", **columns}
@@ -56,6 +49,28 @@ def execute_evaluate(command: Evaluate, console: Console) -> None:
     if command.predictions is not None:
         write_predictions(Path(command.predictions), evaluations)
         console.print(f"written: {command.predictions}", highlight=False, markup=False)
+
+
+def _evaluated(command: Evaluate, console: Console) -> list[Evaluation]:
+    run = Path(command.run)
+    if command.inputs is not None:
+        return evaluate_files(
+            run,
+            command.inputs,
+            command.label,
+            command.checkpoint,
+            command.reading,
+            fall_back=command.fall_back,
+        )
+    with SampleProgress(console, f"preparing the data of {run}") as preparing:
+        return evaluate_run(
+            run,
+            command.split,
+            command.checkpoint,
+            command.reading,
+            fall_back=command.fall_back,
+            report=preparing.update,
+        )
 
 
 def _further_table(evaluations: Sequence[Evaluation]) -> Table:

@@ -66,11 +66,22 @@ SCREENS: dict[tuple[str, ...], Screen] = {
         "masam compare --methods @PATH; docs/methods.md",
     ),
     ("evaluate",): Screen(
-        ("run", "split", "checkpoint", "fall_back", "predictions", "data_dir", "source"),
-        ("evaluate runs/mine --split train --predictions out.csv",),
-        "masam runs, compare; docs/runs.md",
+        ("run", "split", "inputs", "label", "checkpoint", "fall_back", "predictions"),
+        (
+            "evaluate runs/mine --split train --predictions out.csv",
+            "evaluate runs/mine --inputs new.csv --label species",
+        ),
+        "masam predict, runs; docs/runs.md, docs/inference.md",
     ),
-    ("runs",): Screen(("directory",), ("runs runs/2026",), "masam evaluate; docs/runs.md"),
+    ("predict",): Screen(
+        ("run", "inputs", "output", "method", "checkpoint", "fall_back"),
+        (
+            "predict runs/mine --inputs new.csv --output out.csv",
+            "predict runs/all --method masam:rho=12 --inputs new.csv",
+        ),
+        "masam evaluate --inputs, runs; docs/inference.md",
+    ),
+    ("runs",): Screen(("directory",), ("runs runs/2026",), "masam evaluate, predict; docs/runs.md"),
     ("datasets", "list"): Screen(
         ("data_dir",), ("datasets list",), "masam datasets info; docs/datasets.md"
     ),

@@ -35,7 +35,7 @@ from masam_jax.methods import get_method, method_names
 # The word before those of `DATASET_COMMANDS`.
 DATASETS = "datasets"
 
-_DESCRIPTION = "MASAM for multimodal learning: diagnose, train, compare, tune, evaluate."
+_DESCRIPTION = "MASAM for multimodal learning: diagnose, train, compare, tune, evaluate, predict."
 # The commands that are told methods.
 _WITH_METHODS = (Train, Compare, Tune)
 _METHOD_GRAMMAR = "A method is NAME[:OPTION=VALUE,...], as in masam:rho=12,select=all."

@@ -85,6 +85,15 @@ class SavedModel:
             return Point(average.params, average.statistics, parts["method_state"])
         return Point(*parts.values())
 
+    def step(self, fall_back: bool = False) -> int:
+        """The step of the checkpoint that `point` takes.
+
+        Raises:
+          RunError: as `point`.
+        """
+        with Checkpoints(self.place / "checkpoints", self.config, read_only=True) as checkpoints:
+            return checkpoints.restored_step(fall_back)
+
     def _init(self, key: jax.Array) -> Point:
         network, objective, key = self.network, self.objective, typed_key(key)
         params = network.init(key)

@@ -167,6 +167,14 @@ class Checkpoints:
         counters = {field.name: content[field.name] for field in dataclasses.fields(RunProgress)}
         return state, RunProgress(**counters)
 
+    def restored_step(self, fall_back: bool = False) -> int:
+        """The step of the checkpoint that `restore` would take.
+
+        Raises:
+          RunError: as `restore`.
+        """
+        return self._choose(fall_back)[1]
+
     def restore_parts(self, like: dict[str, Any], fall_back: bool = False) -> dict[str, Any]:
         """Some fields of the last checkpoint's state; nothing else is loaded.
 
