@@ -25,7 +25,7 @@ from masam_jax.config import (
     OutputConfig,
     SeedConfig,
 )
-from masam_jax.diagnosis import Diagnosis, diagnose, plan_diagnosis
+from masam_jax.diagnosis import Diagnosis, execute_diagnosis, plan_diagnosis
 from masam_jax.training.storage.atomic_files import read_json, write_json
 
 
@@ -110,7 +110,7 @@ def run_draw(case: Case, draw: int, seeds: int) -> tuple[Diagnosis, dict[str, An
     place = Path(tempfile.mkdtemp())
     try:
         output = OutputConfig(str(place / "run"), no_plots=True)
-        found = diagnose(plan_diagnosis(experiment), output)
+        found = execute_diagnosis(plan_diagnosis(experiment), output)
         return found, read_json(place / "run" / "diagnosis.json")
     finally:
         shutil.rmtree(place)
@@ -132,7 +132,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--output", type=Path, default=Path("runs/diagnosis_cases"))
     parser.add_argument("--draws", type=int, default=20)
-    parser.add_argument("--seeds", type=int, default=8)
+    parser.add_argument("--seeds", type=int, default=16)
     parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
     asked = parser.parse_args(arguments)
     asked.output.mkdir(parents=True, exist_ok=True)
