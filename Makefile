@@ -1,6 +1,6 @@
 # Needs Python 3.11 or newer, make and git; everything else goes into .venv, once.
 #
-#   make demo    compare the methods on real data: tables, plots and a report in runs/demo
+#   make demo    real data: is a modality drowned (runs/demo-diagnosis), and what helps (runs/demo)
 #   make test    the whole test suite
 #   make fast    the same without its slow files: two minutes, once compiled programs are kept
 #   make lint    formatter, linter and type checker
@@ -31,9 +31,11 @@ comma := ,
 
 setup: $(run_stamp) $(dev_stamp) $(docs_stamp)
 
-# The methods, seeds and settings are the defaults of `masam compare`. An interrupted demo goes on
-# where it was; a finished one prints its tables again.
+# A short diagnosis, then methods, seeds and settings that are the defaults of `masam compare`. What
+# was interrupted goes on where it was; what is finished prints its tables again.
 demo: $(run_stamp)
+	$(python) -m masam_jax diagnose --seeds 8 --steps 200 --output runs/demo-diagnosis \
+		$(if $(wildcard runs/demo-diagnosis/config.json),--resume)
 	$(python) -m masam_jax compare --output runs/demo \
 		$(if $(wildcard runs/demo/config.json),--resume)
 

@@ -150,7 +150,7 @@ def test_comparing_needs_the_packages_of_train_and_analysis_alone():
     others = extras["tune"] | extras["data"] | extras["weights"]
     brought_by_them = {"array_record", "importlib_resources", "pillow"}  # of Grain, Matplotlib
     blocked = sorted(others - extras["train"] - extras["analysis"] - brought_by_them)
-    assert {"optuna", "sqlalchemy", "pandas", "safetensors"} <= set(blocked)
+    assert {"optuna", "sqlalchemy", "pyarrow", "safetensors"} <= set(blocked)
     program = (
         f"import sys\nfor name in {blocked}: sys.modules[name] = None\n"
         "import masam_jax.cli.command_line, masam_jax.api.method_list, masam_jax.cli.train"

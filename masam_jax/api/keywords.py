@@ -40,8 +40,9 @@ def run_settings(function: str, data: str | Data, keywords: Mapping[str, Any]) -
     Args:
       function: its name, for errors.
       data: the data set, or what ``--dataset`` takes.
-      keywords: values of options, by the names of their flags with ``_`` for ``-``. What is not
-        named is as the command line has it for these data.
+      keywords: values of options, by the names of their flags with ``_`` for ``-``; of those that
+        take several words a list, one word, or a dict for ``NAME=VALUE``. What is not named is as
+        the command line has it for these data.
 
     Raises:
       TypeError: a keyword that is no option, with the nearest one.
@@ -64,7 +65,9 @@ def run_settings(function: str, data: str | Data, keywords: Mapping[str, Any]) -
         rest["epochs"] = None
     for name, section in sections.items():
         known = {field.name for field in dataclasses.fields(section)} - {"dataset"}
-        named = {key: _plain(rest.pop(key)) for key in list(rest) if key in known}
+        named = {
+            key: _plain(rest.pop(key), getattr(section, key)) for key in list(rest) if key in known
+        }
         sections[name] = dataclasses.replace(section, **named)
     if rest:
         every = [f.name for section in sections.values() for f in dataclasses.fields(section)]
@@ -75,9 +78,13 @@ def run_settings(function: str, data: str | Data, keywords: Mapping[str, Any]) -
     return RunSettings(Experiment(**sections), inputs, words, published, given)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, default: Any) -> Any:
     if inspect.isfunction(value):  # A network of one's own.
         return f"{value.__module__}:{value.__qualname__}"
+    if isinstance(default, tuple) and isinstance(value, str):  # One word of several.
+        return (value,)
+    if isinstance(default, tuple) and isinstance(value, Mapping):
+        return tuple(f"{name}={each}" for name, each in value.items())
     return tuple(value) if isinstance(value, list) else value
 
 

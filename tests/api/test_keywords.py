@@ -60,3 +60,21 @@ def test_every_option_is_a_keyword():
         if values.get("epochs", 0) is None:
             del values["epochs"]
         assert run_settings("train", "mfeat", values).experiment == experiment
+
+
+@pytest.mark.parametrize(
+    "name, given, words",
+    [
+        ("modalities", "pix,mor", ("mor", "pix")),
+        ("modalities", ["pix", "mor"], ("mor", "pix")),
+        ("freeze", "pix", ("pix",)),
+        ("class_weights", "balanced", ("balanced",)),
+        ("class_weights", {"0": 2, "7": 0.5}, ("0=2", "7=0.5")),
+        ("learning_rate_factor", {"pix": 0.1}, ("pix=0.1",)),
+        ("encoders", {"pix": "mlp"}, ("pix=mlp",)),
+    ],
+)
+def test_several_words_may_be_one_or_a_dict(name, given, words):
+    experiment = run_settings("train", "mfeat", {name: given}).experiment
+    sections = (experiment.data, experiment.optimization, experiment.model)
+    assert [getattr(each, name) for each in sections if hasattr(each, name)] == [words]

@@ -8,9 +8,11 @@ import pytest
 
 from masam_jax.cli import command_line as cli
 from masam_jax.cli.words import parse
+from masam_jax.config.errors import RunError
 from masam_jax.config.published import own_settings
 from masam_jax.methods import parse_method
 from masam_jax.methods.masam import RELATIVE
+from masam_jax.predict import load_predictor
 from tests.data.own.media_files import write_media
 from tests.data.own.small_files import WORDS, small_arrays, small_columns, write_csv
 
@@ -56,6 +58,8 @@ def test_a_table_is_trained_on_evaluated_resumed_and_refused(masam, tmp_path, mo
     monkeypatch.chdir(tmp_path)
     assert masam(*train, "--resume")[0] == 0
 
+    assert load_predictor("run").of_dataset().classes == WORDS
+
     table.rename(tmp_path / "moved.csv")
     assert masam("evaluate", "run")[2].endswith("there is no such file or folder\n")
     assert masam("evaluate", "run", "--source", "moved.csv")[0] == 0
@@ -65,6 +69,51 @@ def test_a_table_is_trained_on_evaluated_resumed_and_refused(masam, tmp_path, mo
         assert code == 2
         assert "the data changed since this run" in errors
         assert errors.count("\n") == 1
+    with pytest.raises(RunError, match="the data changed since this run"):
+        load_predictor("run").of_dataset()
+
+
+def _parquet(place, arrays):
+    pandas = pytest.importorskip("pandas")
+    columns = {name: list(values) for name, values in arrays.items()}
+    pandas.DataFrame(columns).to_parquet(place / "mine.parquet")
+    return "mine.parquet"
+
+
+def _hugging_face(place, arrays):
+    datasets = pytest.importorskip("datasets")
+    whole = datasets.Dataset.from_dict({name: list(v) for name, v in arrays.items()})
+    whole.save_to_disk(str(place / "mine"))
+    return "mine"
+
+
+def _npz(place, arrays):
+    np.savez(place / "mine.npz", **arrays)
+    return "mine.npz"
+
+
+def _function(place, arrays):
+    _npz(place, arrays)
+    (place / "made_by_me.py").write_text(
+        "import numpy as np\n"
+        "from masam_jax.data import MultimodalData\n"
+        "def load():\n"
+        "    found = np.load('mine.npz')\n"
+        "    return MultimodalData({m: found[m] for m in 'ab'}, found['label'], name='mine')\n"
+    )
+    return "made_by_me:load"
+
+
+@pytest.mark.parametrize("write", [_parquet, _hugging_face, _npz, _function])
+def test_every_form_trains_and_is_evaluated(masam, tmp_path, write):
+    draws = np.random.default_rng(0)
+    arrays = {name: draws.normal(size=(40, 3)).astype(np.float32) for name in "ab"}
+    place = write(tmp_path, {**arrays, "label": np.array(WORDS)[np.arange(40) % 3]})
+    assert masam("train", "--dataset", place, *TINY, "--output", "run")[0] == 0
+    assert masam("evaluate", "run", "--predictions", "p.csv")[0] == 0
+    facts = json.loads((tmp_path / "run" / "data.json").read_text())
+    assert (facts["name"], facts["classes"]) == ("mine", list(WORDS))
+    assert list(facts["modalities"]) == ["a", "b"]
 
 
 def test_arrays_and_what_was_taken_from_them(masam, tmp_path):
@@ -135,7 +184,7 @@ def test_info_and_verify(masam, tmp_path):
 
 def test_describe_writes_what_train_then_reads(masam, tmp_path):
     folder = tmp_path / "clips"
-    write_media(folder)
+    write_media(folder, kinds=("photo",))
     code, output, errors = masam("datasets", "describe", "clips", "--label", "species")
     assert (code, errors) == (0, "")
     assert "written: clips/dataset.toml" in output
@@ -143,9 +192,7 @@ def test_describe_writes_what_train_then_reads(masam, tmp_path):
     assert masam("datasets", "describe", "clips", "--label", "species")[0] == 2
     small = (folder / "dataset.toml").read_text()
     small = small.replace('column = "photo"', 'column = "photo"\nsize = 8')
-    (folder / "dataset.toml").write_text(
-        small.replace('column = "sound"', 'column = "sound"\nrate = 8000\nseconds = 0.2')
-    )
+    (folder / "dataset.toml").write_text(small)
     tiny = ("--steps", "4", "--seeds", "1", "--batch-size", "4", "--width", "4", "--no-plots")
     assert masam("train", "--dataset", "clips", *tiny, "--output", "run")[0] == 0
     assert masam("evaluate", "run")[0] == 0

@@ -32,6 +32,8 @@ def test_rows_of_a_class_take_turns():
             size = np.count_nonzero(label == LABELS)
             epochs = rows[: len(rows) // size * size].reshape(-1, size)
             assert (np.sort(epochs, axis=1) == 3 * np.flatnonzero(label == LABELS)).all()
+            if size == 7:
+                assert not (epochs == epochs[0]).all()
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 5])

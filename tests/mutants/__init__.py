@@ -1,6 +1,6 @@
 """Places in the library, each with what breaks it and with the tests that are to notice."""
 
-from tests.mutants import core, models, objectives, phases, transformations
+from tests.mutants import core, models, objectives, phases, training, transformations
 from tests.mutants.mutant import Mutant
 
 MUTANTS: tuple[Mutant, ...] = (
@@ -9,4 +9,5 @@ MUTANTS: tuple[Mutant, ...] = (
     *transformations.MUTANTS,
     *objectives.MUTANTS,
     *phases.MUTANTS,
+    *training.MUTANTS,
 )

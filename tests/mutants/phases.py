@@ -79,7 +79,7 @@ MUTANTS = (
         ),
         (
             "earlier layers are not trained by themselves",
-            "plain - jnp.mean(previous) - ",
+            "plain - mean(previous) - ",
             "plain - ",
         ),
         (

@@ -19,7 +19,8 @@ def suspicions(data: MultimodalData, splits: Sequence[Split]) -> tuple[str, ...]
     """A sentence on each thing that may spoil a result.
 
     A modality, or a feature of it, that tells the class of every row; a modality whose rows are all
-    alike; rows that are in two parts, every value of every modality the same.
+    alike; rows that are in two parts, every value of every modality the same; classes that are
+    judged and not trained on.
 
     Args:
       data: the data.
@@ -39,6 +40,7 @@ def suspicions(data: MultimodalData, splits: Sequence[Split]) -> tuple[str, ...]
     if splits:
         whole = np.unique(np.stack(list(codes.values()), axis=1), axis=0, return_inverse=True)[1]
         found += _across(data, whole.reshape(-1), splits[0])
+        found += _untrained(data, splits)
     return tuple(found)
 
 
@@ -79,6 +81,24 @@ def _tells(values: np.ndarray, labels: np.ndarray) -> bool:
     if len(different) != classes or len(labels) < 2 * classes:
         return False
     return len(np.unique(numbers.reshape(-1) * (labels.max() + 1) + labels)) == classes
+
+
+def _untrained(data: MultimodalData, splits: Sequence[Split]) -> list[str]:
+    """Classes without a training sample, of any seed, that validation or test samples have."""
+    if data.multi_label:
+        return []
+    lacking: set[int] = set()
+    for split in splits:
+        judged = np.concatenate([split.validation, split.test])
+        lacking |= set(data.labels[judged].tolist()) - set(data.labels[split.train].tolist())
+    if not lacking:
+        return []
+    names = ", ".join(repr(data.class_names[number]) for number in sorted(lacking)[:_ROWS_NAMED])
+    more = ", …" if len(lacking) > _ROWS_NAMED else ""
+    return [
+        f"{data.name}: {len(lacking)} of {data.num_classes} classes have no training sample, and"
+        f" are to be predicted ({names}{more})."
+    ]
 
 
 def _across(data: MultimodalData, whole: np.ndarray, split: Split) -> list[str]:

@@ -31,6 +31,8 @@ SETTINGS: dict[str, dict[str, type]] = {
 }
 """Kind of columns -> what else it may be told, and of what type."""
 
+# Kinds of which several columns are side by side.
+_SEVERAL = ("category", "vector")
 _TEXTS = ("table", "split", "group", "key")
 _SIZES = ("test", "validation", "folds", "fold")
 _KNOWN = ("table", "label", "classes", "split", "group", "key", "parts", "modalities")
@@ -91,7 +93,7 @@ def with_columns(recipe: Recipe, columns: Columns, path: Path) -> Recipe:
                 known = unknown("column", pattern, columns.arrays)
                 raise ValueError(f"{path}: modality {modality!r}: {known}")
             found += [name for name in names if name not in found]
-        if group.kind != "vector" and len(found) > 1:
+        if group.kind not in _SEVERAL and len(found) > 1:
             raise ValueError(
                 f"{path}: modality {modality!r}: {len(found)} columns; of kind {group.kind!r} there"
                 " is one"

@@ -74,13 +74,9 @@ def guess(columns: Columns, options: OwnOptions) -> Guess:
         doubts += [f"{name}: not used; features begin with x_" for name in _others(rest, with_x)]
         rest = with_x
     doubts += [f"{name}: not used; it {why}" for name, why in columns.left_out.items()]
-    if group is None:
-        near = [name for name in rest if _is_probably_group(columns, name)]
-        doubts += [
-            f"{name}: not used; it seems to say whose row it is, and group={name} splits by it"
-            for name in near
-        ]
-        rest = [name for name in rest if name not in near]
+    about_rows = {name: why for name in rest if (why := _about_rows(columns, name))}
+    doubts += [f"{name}: not used; {why}" for name, why in about_rows.items()]
+    rest = [name for name in rest if name not in about_rows]
     modalities = _modalities(columns, rest, doubts)
     if not modalities:
         raise ValueError(
@@ -137,10 +133,17 @@ def _key(columns: Columns, label: Sequence[str]) -> str | None:
     return found
 
 
-def _is_probably_group(columns: Columns, name: str) -> bool:
-    values = columns.arrays[name]
-    words = set(re.split(r"[_\-. ]", name.lower()))
-    return values.ndim == 1 and bool(words & set(_PROBABLY_GROUPS))
+def _about_rows(columns: Columns, name: str) -> str:
+    """Why a column says something of a row itself, and is no feature; empty for a feature."""
+    if columns.arrays[name].ndim > 1:
+        return ""
+    if name.lower() in _SPLITS:
+        return f"it seems to number folds, and split={name},fold=0 tests on the first"
+    if name.lower() in _KEYS:
+        return "it seems to name rows, but not each by another name"
+    if set(re.split(r"[_\-. ]", name.lower())) & set(_PROBABLY_GROUPS):
+        return f"it seems to say whose row it is, and group={name} splits by it"
+    return ""
 
 
 def _others(names: Sequence[str], used: Sequence[str]) -> list[str]:
@@ -151,7 +154,7 @@ def _modalities(
     columns: Columns, names: Sequence[str], doubts: list[str]
 ) -> dict[str, Ingredients]:
     found: dict[str, Ingredients] = {}
-    numbers = []
+    numbers, categories = [], []
     for name in names:
         lowered = name.lower()
         if lowered.startswith((_PRESENT, _MASK)) or lowered in _NOT_FEATURES:
@@ -161,8 +164,13 @@ def _modalities(
             numbers.append(name)
             continue
         each = _ingredients(columns, name, doubts)
-        if each is not None:
+        if each is not None and each.kind == "category":
+            categories.append(name)
+        elif each is not None:
             found[_modality_name(name, found)] = each
+    if categories:
+        name = categories[0] if len(categories) == 1 else "categories"
+        found[_modality_name(name, found)] = Ingredients("category", tuple(categories))
     for name, group in _grouped(numbers).items():
         found[_modality_name(name, found)] = Ingredients("vector", tuple(group))
     return found

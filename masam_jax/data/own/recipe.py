@@ -18,7 +18,7 @@ class Ingredients:
 
     Attributes:
       kind: a name of ``masam_jax.data.own.kinds``.
-      columns: several of numbers are one vector; of all other kinds there is one.
+      columns: several of numbers, or of words, are one vector; of other kinds there is one.
       settings: of the kind, such as the size of images.
     """
 

@@ -59,14 +59,21 @@ def make_vector(columns: Columns, group: Ingredients) -> Samples:
 
 
 def make_category(columns: Columns, group: Ingredients) -> Samples:
-    """Words as vectors of one 1 and zeros, in the order of the words."""
-    (name,) = group.columns
-    values = columns[name]
-    present = ~missing(values)
-    words, numbers = np.unique([str(value) for value in values[present]], return_inverse=True)
-    features = np.zeros((len(values), len(words)), np.float32)
-    features[np.flatnonzero(present), numbers] = 1
-    spec = Modality("vector", (len(words),), np.float32, Normalization("none"))
+    """Words as zeros and a one for each column, in the order of the words; side by side.
+
+    A row without a word has zeros in that column; one without any lacks the modality.
+    """
+    parts, present = [], np.zeros(len(columns), np.bool_)
+    for name in group.columns:
+        values = columns[name]
+        has = ~missing(values)
+        words, numbers = np.unique([str(value) for value in values[has]], return_inverse=True)
+        found = np.zeros((len(values), len(words)), np.float32)
+        found[np.flatnonzero(has), numbers] = 1
+        parts.append(found)
+        present |= has
+    features = np.concatenate(parts, axis=1)
+    spec = Modality("vector", features.shape[1:], np.float32, Normalization("none"))
     return Samples(features, spec, present)
 
 

@@ -27,6 +27,15 @@ def test_what_is_odd_is_said(features, words):
     assert words is None or words in found[0]
 
 
+def test_classes_that_are_judged_alone_are_said():
+    labels = np.array(["oak", "elm", "ash"] * 10)
+    data = MultimodalData({"a": np.random.default_rng(0).normal(size=(30, 2))}, labels, name="mine")
+    rows = np.arange(30)
+    split = Split(rows[labels != "elm"], rows[:0], rows[labels == "elm"])
+    (found,) = suspicions(data, [split])
+    assert "1 of 3 classes have no training sample, and are to be predicted ('elm')" in found
+
+
 def test_rows_that_lack_a_modality_are_not_compared():
     features = {"a": NOISE, "b": np.where(LABELS[:, None], 0.0, NOISE)}
     data = MultimodalData(features, LABELS, present={"b": LABELS == 0})

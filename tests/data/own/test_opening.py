@@ -33,10 +33,15 @@ def test_a_table_of_numbers_needs_its_label_alone(tmp_path):
     assert found.doubts == ()
 
 
-def test_a_column_that_may_be_a_group_is_no_feature(tmp_path):
-    found = _open(f"{write_csv(tmp_path / 'trees.csv', small_columns())}:label=species")
+def test_columns_about_rows_are_no_features(tmp_path):
+    columns = {**small_columns(), "fold": [0, 1] * 30, "id": [0, 0, *range(58)]}
+    found = _open(f"{write_csv(tmp_path / 'trees.csv', columns)}:label=species")
     assert found.data.modalities == ("face", "sensor")
-    assert "patient: not used; it seems to say whose row it is" in found.doubts[0]
+    assert [doubt.split(", ")[0] for doubt in found.doubts] == [
+        "patient: not used; it seems to say whose row it is",
+        "fold: not used; it seems to number folds",
+        "id: not used; it seems to name rows",
+    ]
 
 
 def test_parquet_says_the_same(tmp_path):
@@ -120,9 +125,11 @@ def test_words_are_categories_or_texts(tmp_path):
     columns["colour"] = ["red", "green"] * 12
     columns["note"] = [f"a tree of {word}, number {n}" for n, word in enumerate(columns["species"])]
     columns["note"][3] = ""
+    columns["side"] = ["north", "south", "east", ""] * 6
     found = _open(f"{write_csv(tmp_path / 'trees.csv', columns)}:label=species")
     data = found.data
-    assert data.features["colour"][:2].tolist() == [[0, 1], [1, 0]]
+    assert data.features["categories"][0].tolist() == [0, 1, 0, 1, 0]
+    assert data.features["categories"][3].tolist() == [1, 0, 0, 0, 0]
     assert data.modality_specs["note"].kind == "tokens"
     assert data.present["note"].tolist() == [row != 3 for row in range(24)]
     assert found.vocabulary[data.features["note"]["tokens"][0, 1]] == "a"
