@@ -12,6 +12,8 @@ from masam_jax.diagnosis.observations import Observations
 
 MARGIN = 0.02
 """Differences of accuracy that matter, a fraction: smaller ones are not reported."""
+DROWNED_MARGIN = 0.03
+"""Of a drowned modality's encoder the probe is so much worse, or more; a fraction."""
 SHARE_MARGIN = 0.1
 """A modality dominates whose share of the right answers is so much larger than an equal one, and
 whose interval lies above that."""
@@ -54,7 +56,8 @@ class ModalityFinding:
       supervised_probe: of a probe on its encoder trained jointly with unimodal losses.
       head_alone: accuracy of its own head, trained alone.
       is_informative: whether it says something of the class by itself.
-      is_drowned: whether it is informative, and the interval lies below ``-MARGIN``.
+      is_drowned: whether the difference is below ``-DROWNED_MARGIN``, and the interval below 0, of
+        an informative modality that does not dominate.
       logit_share: of the logits of the joint network.
       answer_share: of what it gets right beyond guessing; NaN where that is next to nothing.
       answer_share_interval: of that share.
@@ -176,7 +179,10 @@ class Diagnosis:
         found = [
             m
             for m, each in self.modalities.items()
-            if each.is_informative and not each.is_drowned and each.difference < -MARGIN
+            if each.is_informative
+            and not each.is_drowned
+            and m != self.dominant
+            and each.difference < -DROWNED_MARGIN
         ]
         return tuple(sorted(found, key=lambda m: self.modalities[m].difference))
 
@@ -206,10 +212,13 @@ def conclude(observed: Observations) -> Diagnosis:
       observed: what was measured.
     """
     modalities = {m: _modality(observed, m) for m in observed.modalities}
+    dominant = _dominant(modalities)
+    if dominant is not None:
+        modalities[dominant] = dataclasses.replace(modalities[dominant], is_drowned=False)
     return Diagnosis(
         verdict="",
         drowned=tuple(m for m, each in modalities.items() if each.is_drowned),
-        dominant=_dominant(modalities),
+        dominant=dominant,
         modalities=modalities,
         fusion=_fusion(observed),
         remedies=(),
@@ -237,7 +246,7 @@ def _modality(observed: Observations, m: str) -> ModalityFinding:
         supervised_probe=_mean(observed.probe_supervised[m]),
         head_alone=_mean(observed.alone[m]),
         is_informative=is_informative,
-        is_drowned=is_informative and difference.is_below(-MARGIN),
+        is_drowned=is_informative and difference.is_below() and difference.mean < -DROWNED_MARGIN,
         logit_share=_mean(observed.logit_share[m]),
         answer_share=share.mean,
         answer_share_interval=share.interval,

@@ -13,7 +13,7 @@ from masam_jax.analysis.records import Directory
 from masam_jax.analysis.sort_keys import sort_key
 from masam_jax.analysis.style import Plot
 from masam_jax.analysis.themed_svg import theme_css
-from masam_jax.diagnosis.conclusions import MARGIN, Diagnosis, Interval
+from masam_jax.diagnosis.conclusions import DROWNED_MARGIN, Diagnosis, Interval
 from masam_jax.diagnosis.course import course_plots
 from masam_jax.diagnosis.observations import WATCHED, Observations
 from masam_jax.diagnosis.plots import drowned_plot, fusion_plot, overfitting_plot, shares_plot
@@ -36,7 +36,7 @@ def write_page(found: Diagnosis, observed: Observations, record: Directory) -> P
             "sections": _sections(found, observed, record),
             "table": _table(found),
             "facts": _facts(found, record),
-            "margin": number(100 * MARGIN, 0),
+            "margin": number(100 * DROWNED_MARGIN, 0),
             "light": theme_css(dark=False),
             "dark": theme_css(dark=True),
         }

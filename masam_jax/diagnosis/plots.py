@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from masam_jax.analysis.formatting import number
 from masam_jax.analysis.palette import BASELINE, COLOURS, HIGHLIGHT, INK, MUTED
 from masam_jax.analysis.style import WIDTH, Plot, panel_title, style_axes, take_literally, wrapped
-from masam_jax.diagnosis.conclusions import MARGIN, Diagnosis
+from masam_jax.diagnosis.conclusions import DROWNED_MARGIN, Diagnosis
 from masam_jax.diagnosis.observations import Observations
 
 _DROWNED = COLOURS[1]
@@ -57,14 +57,14 @@ def drowned_plot(found: Diagnosis) -> Plot:
             ax.plot([100 * low, 100 * high], [row, row], color=colour, lw=2)
         ax.plot([100 * each.difference], [row], "o", color=colour, markersize=6)
     ax.axvline(0, color=MUTED, lw=1)
-    ax.axvline(-100 * MARGIN, color=MUTED, lw=1, ls=":")
+    ax.axvline(-100 * DROWNED_MARGIN, color=MUTED, lw=1, ls=":")
     ax.margins(x=0.08)
     ax.set_xlabel("probe after joint training − after training alone, points", fontsize=9)
     caption = (
         "Accuracy of a linear probe on each encoder, trained jointly by the fusion loss, less that"
         " of one on the encoder trained alone, in percentage points; bars: 95 % intervals."
-        f" A bar left of the dotted line, −{number(100 * MARGIN, 0)} points, is a drowned"
-        " modality (orange). Grey: a modality that says nothing alone."
+        f" Drowned (orange): a dot left of the dotted line, at −{number(100 * DROWNED_MARGIN, 0)}"
+        " points, whose bar ends below 0. Grey: a modality that says nothing alone."
     )
     return Plot("drowned", "What joint training costs each encoder", caption, figure)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from masam_jax.analysis.formatting import number
-from masam_jax.diagnosis.conclusions import MARGIN, Diagnosis, Interval, ModalityFinding
+from masam_jax.diagnosis.conclusions import DROWNED_MARGIN, Diagnosis, Interval, ModalityFinding
 
 # Names of one sentence; of more, their number is said.
 _MOST_NAMES = 4
@@ -62,7 +62,8 @@ def _drowned(found: Diagnosis) -> str:
     if not found.drowned:
         if len(found.seeds) < 2:
             return f"Whether one is drowned needs more seeds than one{aside}."
-        m = min(found.informative, key=lambda name: found.modalities[name].difference)
+        rest = [m for m in found.informative if m != found.dominant] or found.informative
+        m = min(rest, key=lambda name: found.modalities[name].difference)
         each = found.modalities[m]
         if found.suspects:
             return (
@@ -70,10 +71,11 @@ def _drowned(found: Diagnosis) -> str:
                 f" after joint training a linear probe on its encoder gets {_less(each)}"
                 f"{_dominance(found)}{aside}."
             )
+        margin = number(100 * DROWNED_MARGIN, 0)
         return (
-            f"No modality is drowned: after joint training a linear probe on any encoder is as good"
-            f" as after training alone, or less than {number(100 * MARGIN, 0)} points worse (at"
-            f" worst {_signed(each.difference)}, of {m}){_dominance(found)}{aside}."
+            "No modality is drowned: after joint training a linear probe on any encoder is as good"
+            f" as after training alone, or less than {margin} points worse (at worst"
+            f" {_signed(each.difference)}, of {m}){_dominance(found)}{aside}."
         )
     worst = _worst_first(found)
     each = found.modalities[worst[0]]

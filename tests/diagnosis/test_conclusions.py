@@ -40,7 +40,7 @@ def test_intervals_are_students_and_hold_for_all_modalities_together():
 
 @pytest.mark.parametrize(
     "probe, drowned",
-    [(spread(0.7), ("b",)), (spread(0.785), ()), (spread(0.7, 0.3, 4), ()), (spread(0.95), ())],
+    [(spread(0.7), ("b",)), (spread(0.775), ()), (spread(0.7, 0.3, 4), ()), (spread(0.95), ())],
     ids=["worse", "within the margin", "uncertain", "better"],
 )
 def test_drowned_is_worse_by_more_than_the_margin_for_certain(probe, drowned):
@@ -48,6 +48,14 @@ def test_drowned_is_worse_by_more_than_the_margin_for_certain(probe, drowned):
     assert found.drowned == drowned
     assert found.suspects == (("b",) if probe.std() > 0.1 else ())
     assert found.is_anything_wrong == bool(drowned)
+
+
+def test_what_dominates_is_not_drowned():
+    shares = {"a": spread(0.8), "b": spread(0.2)}
+    found = conclude(
+        observations(probe_joint={"a": spread(0.7), "b": spread(0.7)}, answer_share=shares)
+    )
+    assert (found.dominant, found.drowned, found.suspects) == ("a", ("b",), ())
 
 
 def test_what_says_nothing_alone_is_not_drowned():
