@@ -18,11 +18,10 @@ from masam_jax.data.dataset_spec import IN_MEMORY, is_own, is_published, parse_d
 from masam_jax.data.own.columns import Columns
 from masam_jax.data.own.folder import locate, read_columns
 from masam_jax.data.own.infer import LABELS
-from masam_jax.data.own.labels import read_labels
+from masam_jax.data.own.labels import new_labels
 from masam_jax.data.own.new_rows import new_rows, recipe_of_arrays
 from masam_jax.data.own.recipe import Recipe
 from masam_jax.data.raw_inputs import check_inputs, slices
-from masam_jax.data.raw_labels import as_labels
 from masam_jax.training.published_files import published_files
 from masam_jax.training.saved_model import SavedModel
 from masam_jax.training.storage.recipe_file import saved_recipe
@@ -68,17 +67,7 @@ class InputFiles:
                 f"{self.columns.source}: {unknown('column', absent[0], self.columns.arrays)};"
                 ' name the one that has the classes: --label COLUMN, label="COLUMN" in Python'
             )
-        found, _ = read_labels(self.columns, names, facts.classes)
-        try:
-            labels = as_labels(found, len(facts.classes))
-        except ValueError as error:
-            raise ValueError(f"{self.columns.source}, column {names[0]!r}: {error}") from error
-        if (labels.ndim > 1) != facts.multi_label:
-            wanted = f"{len(facts.classes)} labels" if facts.multi_label else "one class"
-            raise ValueError(
-                f"{self.columns.source}, column {names[0]!r}: a row of the run has {wanted}"
-            )
-        return labels.astype(np.int32)
+        return new_labels(self.columns, names, facts.classes, facts.multi_label)
 
 
 def open_files(model: SavedModel, place: str, inputs: InputConfig) -> InputFiles:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
 
-from masam_jax.data.own.columns import Columns, is_one_hot
-from masam_jax.data.raw_labels import named_labels
+from masam_jax.data.own.columns import Columns, as_objects, is_one_hot
+from masam_jax.data.raw_labels import as_labels, named_labels
 
 
 def read_labels(
@@ -36,3 +37,51 @@ def read_labels(
         return named_labels(values, names)
     except ValueError as error:
         raise ValueError(f"{columns.source}, column {label[0]!r}: {error}") from error
+
+
+def new_labels(
+    columns: Columns, label: Sequence[str], classes: Sequence[str], multi_label: bool
+) -> np.ndarray:
+    """int32 ``[n]`` or ``[n, K]``: labels of new rows; names of classes come before numbers.
+
+    Args:
+      columns: of the rows.
+      label: the column of the classes; several are labels of zero or one.
+      classes: all that there are, in their order.
+      multi_label: whether a row has K labels of zero or one.
+
+    Raises:
+      ValueError: a column is missing, a row has no label, or a class is none of ``classes``.
+    """
+    name = label[0]
+    if len(label) == 1:
+        columns = _named(columns, name, classes)
+    try:
+        if multi_label and len(label) == 1:
+            found = columns.require_complete(name, "a label")
+        else:
+            found, _ = read_labels(columns, label, classes)
+        labels = as_labels(found, len(classes))
+    except ValueError as error:
+        said = str(error)
+        at = "" if said.startswith(columns.source) else f"{columns.source}, column {name!r}: "
+        raise ValueError(f"{at}{said}") from error
+    if (labels.ndim > 1) != multi_label:
+        wanted = f"{len(classes)} labels" if multi_label else "one class"
+        raise ValueError(f"{columns.source}, column {name!r}: a row of the run has {wanted}")
+    return labels.astype(np.int32)
+
+
+def _named(columns: Columns, name: str, classes: Sequence[str]) -> Columns:
+    """The same, with names for the numbers of classes, where the file or the run has names."""
+    values = columns[name]
+    if values.dtype.kind not in "iu" or values.ndim > 1:
+        return columns
+    own = columns.class_names.get(name)
+    if own is not None and values.min() >= 0 and values.max() < len(own):
+        texts = [own[value] for value in values.tolist()]
+    elif all(each.removeprefix("-").isdecimal() for each in classes):
+        texts = [str(value) for value in values.tolist()]
+    else:
+        return columns
+    return dataclasses.replace(columns, arrays={**columns.arrays, name: as_objects(texts)})
