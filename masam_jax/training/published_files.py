@@ -20,7 +20,7 @@ from masam_jax.data.own.columns import Columns, missing
 from masam_jax.data.prepare import open_builder
 from masam_jax.data.raw_inputs import check_inputs, slices
 from masam_jax.training.open_data import data_directory
-from masam_jax.training.storage.surroundings import read_fitted
+from masam_jax.training.storage.surroundings import read_fitted, read_kept
 
 
 def published_files(
@@ -47,7 +47,7 @@ def published_files(
         empty; the message names file, row and column. While it goes on: a file is damaged.
     """
     builder = open_builder(dataset, data_directory(inputs))
-    builder.fitted = read_fitted(root)
+    builder.fitted, builder.kept = read_fitted(root), read_kept(root)
     records = [
         _record(columns, row, tuple(builder.modalities), builder.source_of_files)
         for row in range(len(columns))

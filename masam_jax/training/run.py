@@ -139,6 +139,8 @@ def _write_surroundings(path: Path, problem: Problem, command: list[str]) -> Non
     write_facts(path, problem.opened)
     if isinstance(problem.opened, MultimodalData):
         save_recipe(path, problem.opened.recipe)
+    else:
+        surroundings.write_kept(path, problem.opened.builder.kept_for_files())
     surroundings.write_splits(path, problem.describe_splits())
     surroundings.write_statistics(path, problem.host_statistics)
     surroundings.write_fitted(path, problem.fitted)

@@ -81,6 +81,8 @@ class PublishedBuilder(tfds.core.GeneratorBasedBuilder):
 
     fitted: Any = None
     """What `fit` found in the training samples; `decode` may need it."""
+    kept: Any = None
+    """What `kept_for_files` returned when a run was trained; `source_of_files` may need it."""
 
     def __init__(self, *, data_dir: Any, options: Any = None, file_format: Any = None) -> None:
         del file_format
@@ -134,6 +136,10 @@ class PublishedBuilder(tfds.core.GeneratorBasedBuilder):
             such), text as bytes.
           draws: for random augmentation; None for none, as at test time.
         """
+
+    def kept_for_files(self) -> Any:
+        """What `source_of_files` needs of the prepared data, plain values; None mostly."""
+        return None
 
     def source_of_files(self, cells: Mapping[str, str], folder: Path) -> dict[str, Any]:
         """What `encode` reads of a sample that is in no list: `Record.source`.

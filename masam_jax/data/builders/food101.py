@@ -225,11 +225,15 @@ class Food101(PublishedBuilder):
         provenance = {file.relative_to(source).as_posix(): file_digest(file) for file in files}
         return Listing(tuple(records), {"rule": rule, **provenance}, warnings)
 
+    def kept_for_files(self) -> Any:
+        """The vocabulary, where titles are tokens."""
+        return self._metadata()["vocabulary"] if self.options.text == "tokens" else None
+
     def source_of_files(self, cells: Mapping[str, str], folder: Path) -> dict[str, Any]:
         """An image, and BERT's features of its title, or the title with ``text=tokens``.
 
         Raises:
-          ValueError: with ``text=tokens``: the data are not prepared, or without a vocabulary.
+          ValueError: with ``text=tokens``: the data were prepared without a vocabulary.
         """
         image = folder / Path(cells["image"]).expanduser()
         if self.options.text == "bert":
@@ -286,8 +290,8 @@ class Food101(PublishedBuilder):
 
     @functools.cached_property
     def _tokenizer(self) -> Tokenizer:
-        """With the vocabulary of the prepared data."""
-        stored = self._metadata()["vocabulary"]
+        """With the vocabulary that a run kept, or else that of the prepared data."""
+        stored = self._metadata()["vocabulary"] if self.kept is None else self.kept
         if not stored["tokens"]:
             raise ValueError("the data were prepared from tokens, without a vocabulary.")
         return Tokenizer(stored["tokens"], pieces=stored["pieces"])

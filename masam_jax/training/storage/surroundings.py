@@ -20,6 +20,7 @@ from masam_jax.training.storage.sealed_files import (
 )
 
 _SPLITS, _STATISTICS, _FITTED = "splits.json", "statistics.npz", "fitted.json"
+_KEPT = "kept.json"
 _FLOAT = np.dtype(np.float32)
 
 
@@ -136,6 +137,21 @@ def read_fitted(root: Path) -> Any:
     """
     path = root / _FITTED
     return read_sealed_json(path, ("fitted",))["fitted"] if path.is_file() else None
+
+
+def write_kept(root: Path, kept: Any) -> None:
+    """Writes ``kept.json``: what reading files that are in no list needs of the prepared data."""
+    write_sealed_json(root / _KEPT, {"kept": kept})
+
+
+def read_kept(root: Path) -> Any:
+    """What `write_kept` wrote; None for nothing.
+
+    Raises:
+      RunError: the file is damaged.
+    """
+    path = root / _KEPT
+    return read_sealed_json(path, ("kept",))["kept"] if path.is_file() else None
 
 
 def write_corruption(
