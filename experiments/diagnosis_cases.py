@@ -52,8 +52,8 @@ def _is_drowned(found: Diagnosis) -> bool:
     return found.drowned == ("m1",) and found.modalities["m1"].difference < 0
 
 
-def _dominates(found: Diagnosis) -> bool:
-    return found.dominant == "m0" and not found.drowned
+def _drowns_nobody(found: Diagnosis) -> bool:
+    return not found.drowned and found.dominant in ("m0", None)
 
 
 def _is_silent(found: Diagnosis) -> bool:
@@ -81,7 +81,7 @@ def _competes(found: Diagnosis) -> bool:
 
 CASES: dict[str, Case] = {
     "drowned": Case("dominance=8/1,shared=1", "m1 is drowned", _is_drowned, width=8),
-    "dominant": Case("dominance=8/1", "m0 dominates, and drowns nobody", _dominates),
+    "ahead": Case("dominance=8/1", "m0 is ahead, and drowns nobody", _drowns_nobody),
     "balanced": Case("dominance=1/1", "nothing is wrong, and nobody dominates", _is_silent),
     "redundant": Case("dominance=1/1,shared=1", "nothing is wrong", _is_quiet),
     "noise": Case("dominance=2/0", "m1 says nothing; nobody is drowned", _is_noise),

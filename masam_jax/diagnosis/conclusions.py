@@ -14,9 +14,9 @@ MARGIN = 0.02
 """Differences of accuracy that matter, a fraction: smaller ones are not reported."""
 DROWNED_MARGIN = 0.03
 """Of a drowned modality's encoder the probe is so much worse, or more; a fraction."""
-SHARE_MARGIN = 0.1
-"""A modality dominates whose share of the right answers is so much larger than an equal one, and
-whose interval lies above that."""
+SHARE_RATIO = 1.3
+"""A modality dominates whose share of the right answers is so many times an equal one, or more,
+and whose interval lies above that. Of two that are drawn alike, one has up to 1.2 times it."""
 LEVEL = 0.95
 """Of an interval; of those of several modalities, that no difference lies above its interval."""
 
@@ -286,7 +286,7 @@ def _dominant(modalities: dict[str, ModalityFinding]) -> str | None:
     share, interval = modalities[largest].answer_share, modalities[largest].answer_share_interval
     equal = 1 / len(modalities)
     is_certain = interval is not None and interval[0] > equal
-    return largest if is_certain and share > equal + SHARE_MARGIN else None
+    return largest if is_certain and share >= equal * SHARE_RATIO else None
 
 
 def _difference(values: np.ndarray, baseline: np.ndarray, comparisons: int = 1) -> Difference:
