@@ -17,6 +17,7 @@ SLOW_FILES = (
     "cli/test_datasets.py",
     "cli/test_own_data.py",
     "cli/test_predict.py",
+    "cli/test_regression.py",
     "cli/test_signal_watch.py",
     "core/test_flops.py",
     "core/test_masam_reference.py",

@@ -170,6 +170,8 @@ def _label(
 def _classes(example: ShownSample, class_names: Sequence[str]) -> str:
     if np.ndim(example.label) == 0:
         return class_names[int(example.label)].replace("_", " ")
+    if np.issubdtype(np.asarray(example.label).dtype, np.floating):
+        return ", ".join(f"{value:.6g}" for value in example.label.tolist())
     found = [class_names[place] for place in np.flatnonzero(example.label).tolist()]
     words = ", ".join(found).replace("_", " ") or "no label"
     return f"{len(found)} of {len(class_names)}: {words}" if len(found) > 1 else words

@@ -116,15 +116,20 @@ def print_description(console: Console, found: Description) -> None:
 
 
 def class_table(description: Description, found: Verification) -> Table:
-    """Samples of each class in each part; of several labels, the share that has each."""
+    """Samples of each class in each part; the share that has each label; the mean of a target."""
     table = Table()
-    table.add_column("Label" if description.multi_label else "Class")
+    regression = description.is_regression
+    table.add_column("Mean of" if regression else "Label" if description.multi_label else "Class")
     for part in found.counts:
         table.add_column(part, justify="right")
     for place, name in enumerate(description.class_names):
         cells = []
         for part, counts in found.counts.items():
-            count, size = int(counts[place]), len(found.parts[part])
+            size = len(found.parts[part])
+            if regression:
+                cells.append(_number(counts[place] / size))
+                continue
+            count = int(counts[place])
             share = f" ({100 * count / size:.1f} %)" if description.multi_label else ""
             cells.append(f"{count:,}{share}")
         _add(table, name, *cells)
@@ -162,6 +167,8 @@ def statistics_table(found: Verification) -> Table:
 def _count_classes(found: Description) -> str:
     count = len(found.class_names)
     singular, plural = ("label", "labels") if found.multi_label else ("class", "classes")
+    if found.is_regression:
+        singular, plural = "target", "targets"
     return f"{count} {singular if count == 1 else plural}"
 
 

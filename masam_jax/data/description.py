@@ -78,6 +78,7 @@ class Description:
       modalities: what their samples look like.
       class_names: names of the C classes, or of the K labels.
       multi_label: whether a sample has K labels of zero or one, rather than one class.
+      is_regression: whether a sample has K numbers for targets.
       metric: the published metric.
       options: its options.
       homepage: where the data are; empty where they ship with the package, as in the following.
@@ -107,6 +108,7 @@ class Description:
     prepared: PreparedCopy | None = None
     trouble: str = ""
     whence: str = "It ships with the package; nothing has to be prepared."
+    is_regression: bool = False
 
 
 def describe_dataset(dataset: DatasetSpec, data_dir: Path) -> Description:
@@ -225,6 +227,7 @@ def _own(dataset: DatasetSpec) -> Description:
         metric=data.metric,
         options=option_facts(dataset.options),
         whence="It is read from there at every start; nothing has to be prepared.",
+        is_regression=data.is_regression,
     )
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, Protocol, get_args, overload
+from typing import Any, Protocol, get_args, overload
 
 import numpy as np
 
 from masam_jax.core.specs import check_choice, unknown
 from masam_jax.data.drawn_parts import drawn_split
 from masam_jax.data.modality import Modality, check_modality
-from masam_jax.data.own.recipe import Recipe
+from masam_jax.data.own.recipe import LearningTask, Recipe
 from masam_jax.data.raw_features import (
     check_names,
     check_tree,
@@ -26,7 +26,6 @@ from masam_jax.data.raw_labels import as_labels, named_labels
 from masam_jax.data.raw_targets import as_targets
 from masam_jax.data.splits import Split, make_split, strata_of
 
-LearningTask = Literal["classification", "regression"]
 # Modalities that a line names.
 _MOST_SHOWN = 8
 

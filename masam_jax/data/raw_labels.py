@@ -154,6 +154,7 @@ def _integers(array: np.ndarray) -> np.ndarray:
         row = int(np.argmin(is_class))
         raise ValueError(
             f"labels have dtype {array.dtype}, and some are no whole numbers, {array[row]:g} in row"
-            f" {row} for one; leave rows without a label out."
+            f" {row} for one; leave rows without a label out, or say task=regression where they are"
+            " numbers to estimate."
         )
     return array.astype(np.int64)

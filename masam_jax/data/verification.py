@@ -140,10 +140,10 @@ def verify_data(
 
 
 def class_counts(labels: np.ndarray, num_classes: int) -> np.ndarray:
-    """Samples of each class ``[C]``, or with each label ``[K]``.
+    """Samples of each class ``[C]``, or with each label ``[K]``; of targets, their sums.
 
     Args:
-      labels: classes ``[N]``, or zeros and ones ``[N, K]``.
+      labels: classes ``[N]``, zeros and ones ``[N, K]``, or targets.
       num_classes: C or K.
     """
     if labels.ndim == 2:

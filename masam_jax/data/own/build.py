@@ -12,7 +12,7 @@ from masam_jax.core.specs import unknown
 from masam_jax.data.in_memory import MultimodalData
 from masam_jax.data.own.columns import Columns
 from masam_jax.data.own.digest import fingerprint
-from masam_jax.data.own.labels import read_labels
+from masam_jax.data.own.labels import read_labels, read_targets
 from masam_jax.data.own.location import TOML_NAME
 from masam_jax.data.own.media import make_array, make_audio, make_image, make_video
 from masam_jax.data.own.parts import make_splitter
@@ -58,8 +58,11 @@ def build(columns: Columns, recipe: Recipe, name: str) -> tuple[MultimodalData, 
       ValueError: a column is missing, or does not hold what the recipe says; the message names the
         file, the row and the column.
     """
-    labels, class_names = read_labels(columns, recipe.label, recipe.classes)
-    _check_classes(columns, recipe, labels, class_names)
+    if recipe.task == "regression":
+        labels, class_names = read_targets(columns, recipe.label)
+    else:
+        labels, class_names = read_labels(columns, recipe.label, recipe.classes)
+        _check_classes(columns, recipe, labels, class_names)
     groups = None
     if recipe.group is not None:
         groups = np.array(list(map(str, columns.require_complete(recipe.group, "a group"))))
@@ -82,6 +85,7 @@ def build(columns: Columns, recipe: Recipe, name: str) -> tuple[MultimodalData, 
             groups=groups,
             keys=keys,
             recipe=_settled(recipe, samples, class_names),
+            task=recipe.task,
         )
     except ValueError as error:
         raise ValueError(f"{columns.source}: {error}") from error

@@ -9,12 +9,12 @@ import re
 import tomllib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from masam_jax.core.specs import unknown
 from masam_jax.data.own.columns import Columns
 from masam_jax.data.own.options import OwnOptions
-from masam_jax.data.own.recipe import Ingredients, Recipe
+from masam_jax.data.own.recipe import Ingredients, LearningTask, Recipe
 
 SETTINGS: dict[str, dict[str, type]] = {
     "array": {"length": int},
@@ -35,7 +35,7 @@ SETTINGS: dict[str, dict[str, type]] = {
 _SEVERAL = ("category", "vector")
 _TEXTS = ("table", "split", "group", "key")
 _SIZES = ("test", "validation", "folds", "fold")
-_KNOWN = ("table", "label", "classes", "split", "group", "key", "parts", "modalities")
+_KNOWN = ("table", "label", "task", "classes", "split", "group", "key", "parts", "modalities")
 
 
 def read_recipe(path: Path) -> Recipe:
@@ -56,6 +56,11 @@ def read_recipe(path: Path) -> Recipe:
     for name in ("label", "modalities"):
         if not content.get(name):
             raise ValueError(f"{path}: {name} is missing")
+    task = content.get("task", "classification")
+    if task not in get_args(LearningTask):
+        raise ValueError(
+            f"{path}: task is {task!r}; {' or '.join(get_args(LearningTask))} is needed"
+        )
     parts = content.get("parts", {})
     _check_type(path, "parts", parts, dict)
     _check_names(path, "entry of [parts]", parts, _SIZES)
@@ -68,6 +73,7 @@ def read_recipe(path: Path) -> Recipe:
         label=_texts(path, "label", content["label"]),
         modalities={m: _ingredients(path, m, each) for m, each in content["modalities"].items()},
         classes=_texts(path, "classes", content["classes"]) if "classes" in content else None,
+        task=task,
         **{name: content[name] for name in _TEXTS if name in content},
         **{name: getattr(sizes, name) for name in _SIZES},
     )
@@ -112,6 +118,8 @@ def recipe_text(recipe: Recipe, columns: Columns, doubts: Sequence[str]) -> str:
         lines.append(f"table = {_toml(recipe.table)}")
     label = recipe.label[0] if len(recipe.label) == 1 else list(recipe.label)
     lines.append(f"label = {_toml(label)}")
+    if recipe.task != "classification":
+        lines.append(f"task = {_toml(recipe.task)}")
     if recipe.classes is not None:
         lines.append(f"classes = {_toml(list(recipe.classes))}")
     for name in ("split", "group", "key"):

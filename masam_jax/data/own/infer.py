@@ -86,7 +86,8 @@ def guess(columns: Columns, options: OwnOptions) -> Guess:
     if len(modalities) == 1:
         doubts.append(f"there is one modality alone, {next(iter(modalities))}")
     classes = columns.class_names.get(label[0])
-    if len(label) == 1 and is_one_hot(columns.arrays[label[0]]):
+    one_hot = len(label) == 1 and is_one_hot(columns.arrays[label[0]])
+    if one_hot and options.task != "regression":
         doubts.append(f"{label[0]}: every row has a single 1; taken for classes, not for labels")
     recipe = Recipe(label, modalities, split=split, group=group, key=key, classes=classes)
     return Guess(recipe.with_options(options), tuple(doubts))

@@ -68,6 +68,8 @@ def _of_function(place: str, options: OwnOptions) -> OwnData:
             f"{place}: {named[0]}= names a column, and a function has none; MultimodalData has"
             " labels, groups, keys and a splitter"
         )
+    if options.task is not None:
+        raise ValueError(f"{place}: task={options.task} is said by its MultimodalData(task=...)")
     data = data_of_function(place)
     recipe = Recipe((), {}).with_options(options)
     if data.splitter is None or options != OwnOptions():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Literal
 
 from masam_jax.core.specs import Options, option
 
@@ -13,6 +14,7 @@ class OwnOptions(Options):
 
     Attributes:
       label: column of the classes; several with / between them are labels of zero or one.
+      task: regression where label has numbers to estimate; classification where nothing is given.
       split: column that names the part of each row; random draws parts although there is one.
       group: column that says whose row it is, such as a patient; no group is in two parts.
       key: column that names the rows.
@@ -23,6 +25,7 @@ class OwnOptions(Options):
     """
 
     label: str | None = None
+    task: Literal["classification", "regression"] | None = None
     split: str | None = None
     group: str | None = None
     key: str | None = None

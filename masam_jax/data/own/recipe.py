@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from masam_jax.data.own.options import OwnOptions
+
+LearningTask = Literal["classification", "regression"]
 
 RANDOM = "random"
 """In the place of a split column: parts are drawn although there is one."""
@@ -32,7 +34,7 @@ class Recipe:
     """How a `MultimodalData` is made of columns.
 
     Attributes:
-      label: column of the classes; several are labels of zero or one.
+      label: column of the classes; several are labels of zero or one, or the targets.
       modalities: modality -> its columns.
       table: file that the columns are read from, beside ``dataset.toml``; empty for that itself.
       split: column that names the part of each row; None where parts are drawn.
@@ -43,6 +45,7 @@ class Recipe:
       validation: likewise.
       folds: likewise.
       fold: likewise.
+      task: ``classification``, or ``regression``.
     """
 
     label: tuple[str, ...]
@@ -56,6 +59,7 @@ class Recipe:
     validation: float | None = None
     folds: int | None = None
     fold: int | None = None
+    task: LearningTask = "classification"
 
     def with_options(self, options: OwnOptions) -> Recipe:
         """The same, where the options do not say otherwise."""
@@ -72,6 +76,8 @@ class Recipe:
             found = dataclasses.replace(found, test=None)
         if label is not None and label_columns(label) != self.label:
             found = dataclasses.replace(found, label=label_columns(label), classes=None)
+        if found.task == "regression":
+            found = dataclasses.replace(found, classes=None)
         taken = {*found.label, found.split, found.group, found.key}
         kept = {
             name: dataclasses.replace(each, columns=columns)

@@ -12,8 +12,9 @@ def in_words(found: OwnData) -> str:
     if found.recipe is None:
         return "A function made them."
     recipe = found.recipe
+    kind = "Targets" if recipe.task == "regression" else "Classes"
     lines = [
-        f"Classes are in {_listed(recipe.label)}.",
+        f"{kind} are in {_listed(recipe.label)}.",
         f"Parts: {_parts(recipe)}.",
     ]
     if recipe.group is not None:
