@@ -279,7 +279,12 @@ def test_files_that_are_none(tmp_path, name, content, words):
 @pytest.mark.parametrize(
     "change, words",
     [
-        ({"x_text": np.ones((59, 4))}, None),
+        (
+            {"x_text": np.ones((59, 4))},
+            r"a.npz: array 'x_text' has shape \(59, 4\); 60 rows are needed, as 'label' has",
+        ),
+        ({"present_text": np.ones(59)}, "array 'present_text' has shape"),
+        ({"seed": np.int64(3)}, None),
         ({"label": np.array([{}] * 60, dtype=object)}, "array 'label' holds Python's objects"),
         ({"x_text": np.full((60, 4), np.nan)}, None),
         ({"x_picture": np.where(np.arange(3) > 1, np.nan, np.ones((60, 8, 8, 3)))}, "64 values"),
@@ -289,11 +294,17 @@ def test_files_that_are_none(tmp_path, name, content, words):
 def test_faults_of_arrays(tmp_path, change, words):
     np.savez(tmp_path / "a.npz", **{**small_arrays(), **change})
     if words is None:
-        # What has other rows is left out, and said; what is NaN alone is missing.
+        # What is of no rows is left out, and said; what is NaN alone is missing.
         found = _open(tmp_path / "a.npz")
         assert found.doubts or not found.data.present["text"].any()
         return
     with pytest.raises(ValueError, match=words):
+        _open(tmp_path / "a.npz")
+
+
+def test_a_modality_without_x_is_refused_as_well_where_rows_differ(tmp_path):
+    np.savez(tmp_path / "a.npz", sound=np.ones((59, 4)), face=np.eye(60), y=np.arange(60) % 2)
+    with pytest.raises(ValueError, match=r"array 'sound' has shape \(59, 4\); 60 rows"):
         _open(tmp_path / "a.npz")
 
 
