@@ -135,6 +135,18 @@ def test_words_are_categories_or_texts(tmp_path):
     assert found.vocabulary[data.features["note"]["tokens"][0, 1]] == "a"
 
 
+def test_names_of_rows_are_no_words_and_may_be_keys(tmp_path):
+    columns = {**small_columns(), "tree": [f"t{row}" for row in range(60)]}
+    path = write_csv(tmp_path / "a.csv", columns)
+    said = "tree: not used; its words look like names of rows; key=tree keeps them with"
+    assert any(doubt.startswith(said) for doubt in _open(f"{path}:label=species").doubts)
+    assert _open(f"{path}:label=species,key=tree").data.keys[:2] == ("t0", "t1")
+    # Others that are there twice cannot be.
+    columns["tree"][1] = "t0"
+    doubts = _open(f"{write_csv(path, columns)}:label=species").doubts
+    assert any(doubt.endswith("names of rows") for doubt in doubts)
+
+
 def test_rows_of_nan_alone_lack_the_modality(tmp_path):
     columns = small_columns(12)
     for name in ("face_x", "face_y"):
@@ -217,6 +229,11 @@ def _with(row, **values):
             {**small_columns(), "fold": [0, 1, 2] * 20},
             "label=species,split=fold,fold=3",
             "has 3 folds",
+        ),
+        (
+            _with(4, sensor_2="oops"),
+            "label=species",
+            "line 6, column 'sensor_2': 'oops' is no number, and 59 of 60 values are",
         ),
         ({"species": ["a", "b"]}, "label=species", "no column is left to learn from"),
     ],
