@@ -26,6 +26,8 @@ from masam_jax.training.run import execute
 from masam_jax.training.storage.atomic_files import plain, write_json
 
 DIAGNOSIS_FILE = "diagnosis.json"
+# Intervals of fewer are said to be of little worth.
+_FEW_SEEDS = 4
 
 
 def plan_diagnosis(
@@ -64,6 +66,10 @@ def plan_diagnosis(
         raise RunError(
             f"{plan.problem.data.name} has one modality, {modalities[0]}; a diagnosis needs two"
         )
+    count = experiment.seeds.seeds
+    if count < _FEW_SEEDS:
+        told = f"intervals of {count} seed{'s' if count > 1 else ''} say little; take 8 or more"
+        plan = dataclasses.replace(plan, warnings=(*plan.warnings, told))
     return plan
 
 

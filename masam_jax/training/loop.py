@@ -190,7 +190,9 @@ class _Course:
                 if last or step % self._evaluation.log_every == 0:
                     self._log_training(step, losses, state.opt_state)
                 if last or step % self._task.evaluate_every == 0:
+                    begin = time.perf_counter()
                     state = self._evaluate(step, state)
+                    clock.evaluated(time.perf_counter() - begin)
                     finished = self._all_stopped(state)
                 finished = finished or last
                 stopping = self._interrupt.signal_number is not None
@@ -297,9 +299,17 @@ class _Clock:
         self._done = done
         self._start = time.perf_counter()
         self._compile = 0.0
+        self._has_evaluated = False
 
     def compiled(self) -> None:
+        """The first step was taken, which is compiling for the most part."""
         self._compile = time.perf_counter() - self._start
+
+    def evaluated(self, seconds: float) -> None:
+        """An evaluation took so long; the first one is compiling, too."""
+        if not self._has_evaluated:
+            self._compile += seconds
+        self._has_evaluated = True
 
     def progress(self, step: int) -> RunProgress:
         return dataclasses.replace(

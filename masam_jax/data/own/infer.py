@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from pathlib import PurePath
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +13,7 @@ from masam_jax.data.own.columns import Columns, first_missing, is_number, is_one
 from masam_jax.data.own.options import OwnOptions
 from masam_jax.data.own.parts import part_names
 from masam_jax.data.own.recipe import RANDOM, Ingredients, Recipe, label_columns
+from masam_jax.data.own.words import kind_of_text
 
 LABELS = ("label", "labels", "y", "target", "class")
 """Names of columns that are taken for the label."""
@@ -23,17 +23,8 @@ _PROBABLY_GROUPS = ("patient", "subject", "speaker", "participant", "user", "ses
 _KEYS = ("key", "id")
 _NOT_FEATURES = ("unnamed: 0", "index", "row")
 _PRESENT, _MASK, _FEATURES = "present_", "mask_", "x_"
-# What a file's ending says of its kind.
-_MEDIA = {
-    "image": (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm"),
-    "audio": (".wav", ".flac", ".ogg", ".mp3", ".m4a", ".aac"),
-    "video": (".mp4", ".mkv", ".avi", ".mov", ".webm", ".flv", ".mpg"),
-    "array": (".npy",),
-}
 _SOUND = re.compile(r"audio|mel|sound|spec|speech|voice", re.IGNORECASE)
 _NUMBERED = re.compile(r"(?P<name>.*?[^\W\d])[_\-. ]?\d+")
-# Different words in a column that is a category, not a text.
-_MOST_CATEGORIES = 20
 # Of modality names, what `MultimodalData` keeps for itself.
 _RESERVED = "other"
 
@@ -212,7 +203,7 @@ def _ingredients(columns: Columns, name: str, doubts: list[str]) -> Ingredients 
     if is_number(values):
         return _of_array(columns, name, values, doubts)
     if is_text(values):
-        return _of_text(name, values, doubts)
+        return kind_of_text(columns, name, values, doubts)
     first = next((value for value in values if value is not None), None)
     if isinstance(first, bytes):
         return Ingredients("image" if _is_image(first) else "audio", (name,))
@@ -249,29 +240,6 @@ def _of_array(columns: Columns, name: str, values: np.ndarray, doubts: list[str]
         return Ingredients(kind, (name,))
     kind = {3: "sequence", 4: "image", 5: "frames"}.get(values.ndim, "vector")
     return Ingredients(kind, (name,), settings if kind == "sequence" else {})
-
-
-def _of_text(name: str, values: np.ndarray, doubts: list[str]) -> Ingredients | None:
-    words = [str(value) for value in values if value]
-    if not words:
-        doubts.append(f"{name}: not used; it is empty")
-        return None
-    endings = {PurePath(word).suffix.lower() for word in words}
-    for kind, known in _MEDIA.items():
-        if endings <= set(known):
-            return Ingredients(kind, (name,))
-    different = len(set(words))
-    with_spaces = sum(" " in word.strip() for word in words)
-    if different == 1:
-        doubts.append(f"{name}: not used; it is {words[0]!r} in every row")
-        return None
-    if with_spaces < len(words) / 2:
-        if different <= _MOST_CATEGORIES and different < len(words):
-            doubts.append(f"{name}: {different} different words, taken for a category, not a text")
-            return Ingredients("category", (name,))
-        doubts.append(f"{name}: not used; its words look like names of rows")
-        return None
-    return Ingredients("text", (name,))
 
 
 def _is_image(content: bytes) -> bool:

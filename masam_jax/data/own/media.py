@@ -116,7 +116,7 @@ def make_array(columns: Columns, group: Ingredients) -> Samples:
             raw = _content(path)
             arrays[row] = parse_npy(raw)
         except (DamagedMedia, OSError, ValueError) as error:
-            raise _bad(columns, row, name, error) from error
+            raise _bad(columns, row, name, error, path) from error
         content.update(hashlib.sha256(raw).digest())
     first = next((array for array in arrays if array is not None), None)
     if first is None:
@@ -180,7 +180,7 @@ def _decoded(
             features[row] = decode(value, content)
         # Each decoder has its own kinds of error.
         except Exception as error:
-            raise _bad(columns, row, name, error) from error
+            raise _bad(columns, row, name, error, value) from error
         return hashlib.sha256(np.asarray(value).tobytes() if content is None else content).digest()
 
     with ThreadPoolExecutor(_THREADS) as threads:
@@ -189,8 +189,11 @@ def _decoded(
     return Samples(features, spec, present, content=content)
 
 
-def _bad(columns: Columns, row: int, name: str, error: Exception) -> ValueError:
+def _bad(columns: Columns, row: int, name: str, error: Exception, value: Any) -> ValueError:
+    """The decoder's error as that of a row, and of its file, which it names once."""
     words = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+    if isinstance(value, Path) and str(value) not in words:
+        words = f"{value}: {words}"
     return ValueError(f"{columns.at(row, name)}: {words}")
 
 

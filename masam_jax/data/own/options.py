@@ -38,9 +38,16 @@ class OwnOptions(Options):
         """Checks every option, and those that exclude each other.
 
         Raises:
-          ValueError: a value is not accepted, or both ``test`` and ``folds`` are given.
+          ValueError: a value is not accepted, a number of rows is no whole number, or both ``test``
+            and ``folds`` are given.
         """
         super().__post_init__()
+        for name in ("test", "validation"):
+            size = getattr(self, name)
+            if size is not None and size > 1 and size != int(size):
+                raise ValueError(
+                    f"{name}={size:g}: a share below 1, or a whole number of rows, is accepted"
+                )
         if self.test is not None and self.folds is not None:
             raise ValueError(
                 f"test={self.test:g} and folds={self.folds} exclude each other; leave one of them"

@@ -42,11 +42,18 @@ def opened_image(content: bytes) -> Iterator[Image]:
       ValueError: it has more than 64 million pixels, or one side is 50 times the other.
       Exception: of many kinds, where it is damaged; each of Pillow's decoders has its own.
     """
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     Image.init()
     formats = [name for name in _FORMATS if name in Image.OPEN]
-    with Image.open(io.BytesIO(content), formats=formats) as image:
+    try:
+        opened = Image.open(io.BytesIO(content), formats=formats)
+    except UnidentifiedImageError:
+        # Pillow's words name the stream.
+        raise UnidentifiedImageError(
+            f"cannot identify it as an image; {', '.join(formats)} are read"
+        ) from None
+    with opened as image:
         width, height = image.size
         if width * height > _MOST_PIXELS or max(width, height) > _MOST_RATIO * min(width, height):
             raise ValueError(

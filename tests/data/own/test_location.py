@@ -46,6 +46,8 @@ def test_a_run_pins_the_path(tmp_path, monkeypatch):
         ("test=0.2,folds=5", "test=0.2 and folds=5 exclude each other"),
         ("folds=5,fold=5", "fold=5 is out of range"),
         ("test=-1", "test=-1.0 is out of range"),
+        ("test=1.5", "test=1.5: a share below 1, or a whole number of rows, is accepted"),
+        ("validation=20.5", "validation=20.5: a share"),
         ("lable=y", "did you mean 'label'"),
         ("label=", "not of the form option=value"),
     ],

@@ -135,6 +135,18 @@ def test_words_are_categories_or_texts(tmp_path):
     assert found.vocabulary[data.features["note"]["tokens"][0, 1]] == "a"
 
 
+def test_names_of_rows_are_no_words_and_may_be_keys(tmp_path):
+    columns = {**small_columns(), "tree": [f"t{row}" for row in range(60)]}
+    path = write_csv(tmp_path / "a.csv", columns)
+    said = "tree: not used; its words look like names of rows; key=tree keeps them with"
+    assert any(doubt.startswith(said) for doubt in _open(f"{path}:label=species").doubts)
+    assert _open(f"{path}:label=species,key=tree").data.keys[:2] == ("t0", "t1")
+    # Others that are there twice cannot be.
+    columns["tree"][1] = "t0"
+    doubts = _open(f"{write_csv(path, columns)}:label=species").doubts
+    assert any(doubt.endswith("names of rows") for doubt in doubts)
+
+
 def test_rows_of_nan_alone_lack_the_modality(tmp_path):
     columns = small_columns(12)
     for name in ("face_x", "face_y"):
@@ -218,6 +230,11 @@ def _with(row, **values):
             "label=species,split=fold,fold=3",
             "has 3 folds",
         ),
+        (
+            _with(4, sensor_2="oops"),
+            "label=species",
+            "line 6, column 'sensor_2': 'oops' is no number, and 59 of 60 values are",
+        ),
         ({"species": ["a", "b"]}, "label=species", "no column is left to learn from"),
     ],
 )
@@ -279,7 +296,12 @@ def test_files_that_are_none(tmp_path, name, content, words):
 @pytest.mark.parametrize(
     "change, words",
     [
-        ({"x_text": np.ones((59, 4))}, None),
+        (
+            {"x_text": np.ones((59, 4))},
+            r"a.npz: array 'x_text' has shape \(59, 4\); 60 rows are needed, as 'label' has",
+        ),
+        ({"present_text": np.ones(59)}, "array 'present_text' has shape"),
+        ({"seed": np.int64(3)}, None),
         ({"label": np.array([{}] * 60, dtype=object)}, "array 'label' holds Python's objects"),
         ({"x_text": np.full((60, 4), np.nan)}, None),
         ({"x_picture": np.where(np.arange(3) > 1, np.nan, np.ones((60, 8, 8, 3)))}, "64 values"),
@@ -289,11 +311,17 @@ def test_files_that_are_none(tmp_path, name, content, words):
 def test_faults_of_arrays(tmp_path, change, words):
     np.savez(tmp_path / "a.npz", **{**small_arrays(), **change})
     if words is None:
-        # What has other rows is left out, and said; what is NaN alone is missing.
+        # What is of no rows is left out, and said; what is NaN alone is missing.
         found = _open(tmp_path / "a.npz")
         assert found.doubts or not found.data.present["text"].any()
         return
     with pytest.raises(ValueError, match=words):
+        _open(tmp_path / "a.npz")
+
+
+def test_a_modality_without_x_is_refused_as_well_where_rows_differ(tmp_path):
+    np.savez(tmp_path / "a.npz", sound=np.ones((59, 4)), face=np.eye(60), y=np.arange(60) % 2)
+    with pytest.raises(ValueError, match=r"array 'sound' has shape \(59, 4\); 60 rows"):
         _open(tmp_path / "a.npz")
 
 
