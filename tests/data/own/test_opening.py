@@ -319,6 +319,48 @@ def test_faults_of_arrays(tmp_path, change, words):
         _open(tmp_path / "a.npz")
 
 
+class Trap:
+    """Leaves a file behind when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (str(self.path), "w")
+
+
+def _objects(*rows):
+    found = np.empty(len(rows), object)
+    found[:] = rows
+    return found
+
+
+@pytest.mark.parametrize(
+    "rows, words",
+    [
+        (
+            [np.ones((5, 3)), np.ones((5, 3)), np.ones((4, 3))],
+            r"array 'x_audio' holds rows of different shapes: row 0 has \(5, 3\), and row 2"
+            r" \(4, 3\); pad them to one length, \[N, T, D\], and give mask_audio \[N, T\]",
+        ),
+        ([[1, 2], [3]], r"row 0 has \(2,\), and row 1 \(1,\); pad them"),
+        ([np.ones(3, np.float32), np.ones(3)], r"numpy\.stack\(values\) makes numbers"),
+        (["ash", None], r"numpy\.array\(values, dtype=str\) makes text"),
+    ],
+)
+def test_objects_are_refused_with_what_to_do(tmp_path, rows, words):
+    np.savez(tmp_path / "a.npz", x_audio=_objects(*rows), y=np.arange(len(rows)))
+    with pytest.raises(ValueError, match=words):
+        _open(tmp_path / "a.npz")
+
+
+def test_objects_run_no_code(tmp_path):
+    np.savez(tmp_path / "a.npz", x_audio=_objects([1.0], Trap(tmp_path / "trapped")))
+    with pytest.raises(ValueError, match="holds Python's objects"):
+        _open(tmp_path / "a.npz")
+    assert not (tmp_path / "trapped").exists()
+
+
 def test_a_modality_without_x_is_refused_as_well_where_rows_differ(tmp_path):
     np.savez(tmp_path / "a.npz", sound=np.ones((59, 4)), face=np.eye(60), y=np.arange(60) % 2)
     with pytest.raises(ValueError, match=r"array 'sound' has shape \(59, 4\); 60 rows"):
