@@ -50,11 +50,15 @@ def make_vector(columns: Columns, group: Ingredients) -> Samples:
         if (lacking[present]).any():
             row = int(np.flatnonzero(lacking.any(axis=1) & present)[0])
             widths = np.repeat(np.arange(len(parts)), [part.shape[1] for part in parts])
-            name = group.columns[int(widths[np.flatnonzero(lacking[row])[0]])]
+            first = int(np.flatnonzero(lacking[row])[0])
+            name = group.columns[int(widths[first])]
+            feature = first - int(np.flatnonzero(widths == widths[first])[0])
+            of_array = f", feature {feature}" if columns[name].ndim > 1 else ""
             count = int(np.count_nonzero(lacking[present]))
             raise ValueError(
-                f"{columns.at(row, name)}: the value is missing, as are {count} in all; fill them"
-                " in (a row that lacks all columns of a modality is a sample without it)"
+                f"{columns.at(row, name)}{of_array}: the value is missing, as are {count} in"
+                " all; fill them in (a row that lacks all columns of a modality is a sample without"
+                " it)"
             )
         values = np.where(lacking, 0, values).astype(np.float32)
     else:
@@ -234,9 +238,11 @@ def _without_nan(columns: Columns, name: str, values: np.ndarray) -> tuple[np.nd
     present = ~lacking.all(axis=1)
     if lacking[present].any():
         row = int(np.flatnonzero(lacking.any(axis=1) & present)[0])
+        first = np.unravel_index(int(np.argmax(lacking[row])), values.shape[1:])
         raise ValueError(
-            f"{columns.at(row, name)}: {int(lacking[row].sum())} values are NaN; fill them in (a"
-            " row of NaN alone is a sample without the modality)"
+            f"{columns.at(row, name)}: {int(lacking[row].sum())} values are NaN, the first at"
+            f" {list(map(int, first))}; fill them in (a row of NaN alone is a sample without"
+            " the modality)"
         )
     shape = (-1, *[1] * (values.ndim - 1))
     return present, np.where(present.reshape(shape), values, 0).astype(values.dtype)

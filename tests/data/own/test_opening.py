@@ -304,7 +304,14 @@ def test_files_that_are_none(tmp_path, name, content, words):
         ({"seed": np.int64(3)}, None),
         ({"label": np.array([{}] * 60, dtype=object)}, "array 'label' holds Python's objects"),
         ({"x_text": np.full((60, 4), np.nan)}, None),
-        ({"x_picture": np.where(np.arange(3) > 1, np.nan, np.ones((60, 8, 8, 3)))}, "64 values"),
+        (
+            {"x_picture": np.where(np.arange(3) > 1, np.nan, np.ones((60, 8, 8, 3)))},
+            r"row 0, .*'x_picture': 64 values are NaN, the first at \[0, 0, 2\]",
+        ),
+        (
+            {"x_text": np.where(np.arange(240).reshape(60, 4) == 22, np.nan, 1)},
+            r"row 5, .*'x_text', feature 2: the value is missing, as are 1 in all",
+        ),
         ({"present_text": np.arange(60)}, "'present_text': truth values are needed"),
     ],
 )
