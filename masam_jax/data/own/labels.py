@@ -36,7 +36,7 @@ def read_labels(
     try:
         return named_labels(values, names)
     except ValueError as error:
-        raise ValueError(f"{columns.source}, column {label[0]!r}: {error}") from error
+        raise ValueError(f"{columns.named(label[0])}: {error}") from error
 
 
 def new_labels(
@@ -64,11 +64,11 @@ def new_labels(
         labels = as_labels(found, len(classes))
     except ValueError as error:
         said = str(error)
-        at = "" if said.startswith(columns.source) else f"{columns.source}, column {name!r}: "
+        at = "" if said.startswith(columns.source) else f"{columns.named(name)}: "
         raise ValueError(f"{at}{said}") from error
     if (labels.ndim > 1) != multi_label:
         wanted = f"{len(classes)} labels" if multi_label else "one class"
-        raise ValueError(f"{columns.source}, column {name!r}: a row of the run has {wanted}")
+        raise ValueError(f"{columns.named(name)}: a row of the run has {wanted}")
     return labels.astype(np.int32)
 
 

@@ -68,7 +68,7 @@ def read_npz(path: Path) -> Columns:
     if names is not None and names.ndim == 1:
         texts = tuple(str(name) for name in names.tolist())
         classes = {name: texts for name in _LABELS if name in kept}
-    return Columns(str(path), kept, path.parent, classes, left_out=odd)
+    return Columns(str(path), kept, path.parent, classes, left_out=odd, noun="array")
 
 
 def _damaged(path: Path, error: Exception) -> ValueError:

@@ -374,6 +374,16 @@ def test_a_modality_without_x_is_refused_as_well_where_rows_differ(tmp_path):
         _open(tmp_path / "a.npz")
 
 
+def test_without_a_label_arrays_are_said_not_columns(tmp_path):
+    np.savez(tmp_path / "a.npz", x_sound=np.eye(6), kind=np.arange(6) % 2)
+    words = r"no array is called label, .*y, .*PATH:label=ARRAY \(arrays: x_sound, kind\)"
+    with pytest.raises(ValueError, match=words):
+        _open(tmp_path / "a.npz")
+    with pytest.raises(ValueError, match="unknown array 'knid'; did you mean 'kind'"):
+        _open(f"{tmp_path / 'a.npz'}:label=knid")
+    assert _open(f"{tmp_path / 'a.npz'}:label=kind").data.modalities == ("sound",)
+
+
 MODULE = """
 import numpy as np
 from masam_jax.data import MultimodalData
