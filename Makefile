@@ -10,6 +10,7 @@
 #   make screenshots   its pictures of a report, after `make demo`; needs Chromium
 #   make notebooks   run the notebooks, and store what they print and draw
 #   make bench   cost of a step of each method, × late fusion; speed of the input pipeline
+#   make help    this list
 #   make setup   only install what the others need
 #   make clean   remove .venv, builds and caches (runs/ stays)
 
@@ -26,10 +27,13 @@ docs_stamp := $(VENV)/.installed-docs
 definition := pyproject.toml setup.py
 comma := ,
 
-.PHONY: setup demo tune radii test fast lint docs screenshots notebooks bench clean
+.PHONY: help setup demo tune radii test fast lint docs screenshots notebooks bench clean
 .DELETE_ON_ERROR:
 
 setup: $(run_stamp) $(dev_stamp) $(docs_stamp)
+
+help:
+	@sed -n 's/^#   make/  make/p' Makefile
 
 # A short diagnosis, then methods, seeds and settings that are the defaults of `masam compare`. What
 # was interrupted goes on where it was; what is finished prints its tables again.

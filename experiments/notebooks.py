@@ -13,7 +13,7 @@ import nbformat
 from nbclient import NotebookClient
 
 FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
-_PLACES = re.compile(r"/[\w./-]*/(?:masam_jax-|tmp)\w+")
+_PLACES = re.compile(r"/[\w./-]*/(?:(?:masam_jax-|tmp)\w+|ipykernel_\d+/\d+\.py)")
 
 
 def execute(notebook: nbformat.NotebookNode, folder: Path = FOLDER) -> None:

@@ -35,7 +35,7 @@ with needs("masam_jax.predict", "train"):
     from masam_jax.training.evaluate import SplitName, Which
     from masam_jax.training.input_files import InputFiles, open_files
     from masam_jax.training.open_data import open_data
-    from masam_jax.training.predictions import Point
+    from masam_jax.training.predictions import Point, scale_of
     from masam_jax.training.saved_model import SavedModel, open_model
     from masam_jax.training.split_samples import split_rows, split_samples
     from masam_jax.training.storage.surroundings import (
@@ -44,6 +44,7 @@ with needs("masam_jax.predict", "train"):
         read_fitted,
         read_statistics,
     )
+    from masam_jax.training.target_scale import TargetScale, read_target_scale
 
 __all__ = ["Prediction", "Predictor", "RunError", "load_predictor"]
 
@@ -53,14 +54,17 @@ class Prediction:
     """What the networks of a run say of n samples; NumPy arrays.
 
     Attributes:
-      classes: names of the C classes, or of the K labels.
-      by_seed: float32 ``[S, n, C]``, softmax of each seed's fusion logits; sigmoid of K labels.
+      classes: names of the C classes, or of the K labels or targets.
+      by_seed: float32 ``[S, n, C]``, softmax of each seed's fusion logits; sigmoid of K labels. Of
+        regression, estimates float64 ``[S, n, K]`` in the targets' units.
       unimodal_by_seed: ``{m: float32 [S, n, C]}``, likewise by each modality's own head.
       multi_label: whether samples have K labels of zero or one, rather than one class.
       rows: int32 ``[n]``, the samples' places in their data set; None for raw arrays.
-      labels: int32 ``[n]`` or ``[n, K]``, the truth of a data set; None where it was not asked for.
+      labels: int32 ``[n]`` or ``[n, K]``, or targets float64 ``[n, K]``, the truth of a data set;
+        None where it was not asked for.
       keys: names of the n samples of a list of files; None where they have none.
-      logits: float32 ``[S, n, C]``, the fusion logits.
+      logits: float32 ``[S, n, C]``, the fusion logits; of regression, standardised estimates.
+      is_regression: whether samples have K numbers for targets.
     """
 
     classes: tuple[str, ...]
@@ -71,10 +75,11 @@ class Prediction:
     labels: np.ndarray | None = None
     keys: tuple[str, ...] | None = None
     logits: np.ndarray | None = None
+    is_regression: bool = False
 
     @property
     def probabilities(self) -> np.ndarray:
-        """float32 ``[n, C]``, the mean over the seeds."""
+        """float32 ``[n, C]``, the mean over the seeds; of regression, estimates ``[n, K]``."""
         return self.by_seed.mean(axis=0)
 
     @property
@@ -84,7 +89,9 @@ class Prediction:
 
     @property
     def predicted(self) -> np.ndarray:
-        """int32 ``[n]``, the likeliest classes; zeros and ones ``[n, K]`` of K labels."""
+        """int32 ``[n]``, the likeliest classes; zeros and ones, or estimates, ``[n, K]``."""
+        if self.is_regression:
+            return self.probabilities
         if self.multi_label:
             return (self.probabilities >= 0.5).astype(np.int32)
         return np.argmax(self.probabilities, axis=-1).astype(np.int32)
@@ -97,7 +104,7 @@ class Predictor:
       method: specification of the method.
       seeds: its seeds, in the order of ``by_seed``.
       modalities: modality -> kind, shape and dtype of its samples.
-      classes: names of the C classes, or of the K labels.
+      classes: names of the C classes, or of the K labels or targets.
     """
 
     def __init__(
@@ -107,6 +114,7 @@ class Predictor:
         statistics: Statistics,
         seeds: tuple[int, ...],
         batch_size: int,
+        targets: TargetScale | None = None,
     ) -> None:
         self.method = model.method.spec
         self.seeds = seeds
@@ -116,6 +124,7 @@ class Predictor:
         self._point = point
         self._statistics = statistics
         self._batch_size = batch_size
+        self._targets = targets
         self._programs: dict[CorruptionConfig, Callable[..., Any]] = {}
 
     def __call__(
@@ -237,8 +246,17 @@ class Predictor:
         fused, unimodal, logits = jax.tree.map(
             lambda *arrays: np.concatenate(arrays, axis=1), *found
         )
-        multi_label = self._model.facts.multi_label
-        return Prediction(self.classes, fused, unimodal, multi_label, logits=logits)
+        facts = self._model.facts
+        if self._targets is not None:
+            fused, unimodal = jax.tree.map(self._targets.in_units, (fused, unimodal))
+        return Prediction(
+            self.classes,
+            fused,
+            unimodal,
+            facts.multi_label,
+            logits=logits,
+            is_regression=facts.is_regression,
+        )
 
 
 def load_predictor(
@@ -280,7 +298,10 @@ def load_predictor(
         lambda x: jax.device_put(jax.device_get(x)[positions]),
         (model.point(best, fall_back), read_statistics(model.root)),
     )
-    return Predictor(model, point, statistics, chosen, batch_size)
+    targets = None
+    if model.facts.is_regression:
+        targets = TargetScale(*(part[positions] for part in read_target_scale(model.root)))
+    return Predictor(model, point, statistics, chosen, batch_size, targets)
 
 
 def _chosen_seeds(known: tuple[int, ...], asked: Sequence[int] | None) -> tuple[int, ...]:
@@ -298,7 +319,7 @@ def _listed(names: Iterable[str]) -> str:
 
 def _compile(model: SavedModel, config: CorruptionConfig) -> Callable[..., Any]:
     """``(point, statistics, batch) -> (fused, {m: own}, logits)``, each ``[S, B, C]``."""
-    scale = jax.nn.sigmoid if model.facts.multi_label else jax.nn.softmax
+    scale = scale_of(model.facts.multi_label, model.facts.is_regression)
 
     def one(point: Point, scales: Any, batch: Batch) -> Any:
         key = jnp.zeros(2, jnp.uint32)  # Noise at test time belongs to the row, not to a step.

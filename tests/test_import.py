@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from masam_jax.core.extras import needs
+
 OPTIONAL = (
     "array_record",
     "equinox",
@@ -157,6 +159,16 @@ def test_comparing_needs_the_packages_of_train_and_analysis_alone():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_innermost_room_says_what_to_install():
+    """The command line as a whole needs other extras than a column of text."""
+    with (
+        pytest.raises(ModuleNotFoundError, match=r"columns of text needs .*'\.\[data\]'"),
+        needs("this", "train", "analysis"),
+        needs("columns of text", "data"),
+    ):
+        raise ModuleNotFoundError("No module named 'tokenizers'", name="tokenizers")
 
 
 def test_hints_name_extras_that_there_are():

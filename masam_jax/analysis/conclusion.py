@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from masam_jax.analysis import formatting
 from masam_jax.analysis.rows import Row
-from masam_jax.training.classification_metrics import phrase
+from masam_jax.training.metric_names import phrase
 
 
 def headline(rows: Sequence[Row], dataset: str | None = None) -> str:

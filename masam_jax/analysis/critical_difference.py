@@ -11,7 +11,7 @@ from masam_jax.analysis.palette import BASELINE, HIGHLIGHT, INK, MUTED
 from masam_jax.analysis.ranks import MIN_BLOCKS, MIN_METHODS, RankComparison, compare_ranks
 from masam_jax.analysis.records import Directory
 from masam_jax.analysis.style import WIDTH, Plot, wrapped
-from masam_jax.training.classification_metrics import phrase
+from masam_jax.training.metric_names import phrase
 
 # All lengths are inches: the drawing is text at its own size, joined by lines.
 _NAME_WIDTH = 1.64

@@ -16,7 +16,7 @@ from masam_jax.analysis.style import (
     style_axes,
     wrapped,
 )
-from masam_jax.training.classification_metrics import phrase, title
+from masam_jax.training.metric_names import phrase, title
 
 # Characters: longer names take a second line rather than room from the data.
 _NAME_WIDTH = 26

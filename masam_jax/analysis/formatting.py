@@ -1,5 +1,7 @@
 """Numbers as a reader sees them: percent, signs, p-values, and a dash for what is undefined."""
 
+import math
+
 from masam_jax.analysis.statistics import Summary
 
 DASH = "—"
@@ -111,3 +113,15 @@ def points(value: float) -> str:
       ('0.81', '1.00')
     """
     return number(abs(value) * 100)
+
+
+def in_units(summary: Summary) -> str:
+    """``mean ± std`` of something that has a unit, the mean with four digits.
+
+    Examples:
+      >>> in_units(Summary(12.345, 0.678, 8)), in_units(Summary(0.01234, None, 1))
+      ('12.35 ± 0.68', '0.01234 ± —')
+    """
+    if summary.mean is None or summary.mean <= 0:
+        return mean_and_std(summary)
+    return mean_and_std(summary, min(12, max(0, 3 - math.floor(math.log10(summary.mean)))))

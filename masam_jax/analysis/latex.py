@@ -4,9 +4,10 @@ import re
 from collections.abc import Callable, Sequence
 
 from masam_jax.analysis import formatting
+from masam_jax.analysis.primary_metric import is_regression
 from masam_jax.analysis.rows import SIGNIFICANCE, Row, shown_cells
 from masam_jax.analysis.statistics import Summary
-from masam_jax.training.classification_metrics import title
+from masam_jax.training.metric_names import title
 
 _SPECIAL = {c: f"\\{c}" for c in "&%$#_{}"} | {
     "\\": r"\textbackslash{}",
@@ -120,11 +121,13 @@ def _cells(row: Row, best: dict[str, float | None]) -> dict[str, str]:
     }
     plain = row.cells()
     dagger = _DAGGER if row.is_significant else ""
-    macro_f1 = {"Macro-F1, %": text["macro_f1"]} if row.metric != "macro_f1" else {}
+    beside = {"Macro-F1, %": text["macro_f1"]} if row.metric != "macro_f1" else {}
+    if is_regression(row.metric):
+        beside = {name: escape(plain[name]) for name in ("MAE", "RMSE")}
     return {
         "Method": escape(row.title),
         f"{title(row.metric)}, %": text["score"] + dagger,
-        **macro_f1,
+        **beside,
         "Difference": escape(plain["Difference, points"]),
         "p (Holm)": escape(plain["p (Holm)"]),
         "Probe, %": text["probe"],

@@ -1,5 +1,6 @@
 """How the methods get there: score and loss over training, all methods in one plot."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,6 +10,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from masam_jax.analysis.direct_labels import draw_labels, end_label, labels_height
 from masam_jax.analysis.palette import BASELINE, COLOURS
+from masam_jax.analysis.primary_metric import is_regression
 from masam_jax.analysis.records import Curve, Directory, MethodRecord
 from masam_jax.analysis.seed_bands import band_words, seed_band
 from masam_jax.analysis.statistics import summarize
@@ -22,7 +24,7 @@ from masam_jax.analysis.style import (
     step_axis,
     style_axes,
 )
-from masam_jax.training.classification_metrics import phrase, title
+from masam_jax.training.metric_names import phrase, title
 
 # So many bands can be told from each other; of more methods only two are drawn.
 _MOST_BANDS = 3
@@ -55,10 +57,11 @@ def _training_loss(directory: Directory) -> Plot | None:
     if not curves:
         return None
     has_zeros = any((curve.values <= 0).any() for _, curve in curves)
-    figure, words = _all_methods(directory, curves, "fusion loss, nats", logarithmic=True)
-    caption = (
-        "Fusion cross-entropy of the training batches, in nats, on a logarithmic axis. " + words
-    )
+    quantity, what = "fusion loss, nats", "Fusion cross-entropy of the training batches, in nats,"
+    if is_regression(directory.metric):
+        quantity, what = "fusion loss", "Error of the standardised targets of the training batches,"
+    figure, words = _all_methods(directory, curves, quantity, logarithmic=True)
+    caption = f"{what} on a logarithmic axis. {words}"
     if has_zeros:
         caption += (
             " A loss of exactly 0, below what float32 resolves, has no place on this axis: a line "
@@ -164,7 +167,9 @@ def _focus_on_the_end(ax: Axes, curves: Sequence[Curve], banded: Sequence[Curve]
     values = values[np.isfinite(values)]
     if values.size and np.ptp(values) > 0:
         pad = 0.06 * np.ptp(values)
-        ax.set_ylim(max(0.0, values.min() - pad), min(100.0, values.max()) + pad)
+        # R² may lie below 0.
+        lowest = 0.0 if values.min() >= 0 else -math.inf
+        ax.set_ylim(max(lowest, values.min() - pad), min(100.0, values.max()) + pad)
 
 
 def _logarithmic(ax: Axes, curves: Sequence[Curve], banded: Sequence[Curve]) -> None:

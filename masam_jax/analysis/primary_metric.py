@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from masam_jax.training.classification_metrics import title
+from masam_jax.training.metric_names import OF_TARGETS, title
 
 
 def primary_metric(results: Mapping[str, Any]) -> str:
@@ -42,3 +42,13 @@ def primary_scores(result: Mapping[str, Any], split: str, metric: str) -> list[f
 def unimodal_key(metric: str) -> str:
     """Where a split's metrics hold the scores of each modality's own head."""
     return f"unimodal_{metric}"
+
+
+def is_regression(metric: str) -> bool:
+    """Whether it is a metric of targets, not of classes; R² is shown in percent as well."""
+    return metric in OF_TARGETS
+
+
+def probe_metric(metric: str) -> str:
+    """What linear probes are measured in beside that metric: accuracy, or of targets R²."""
+    return "r2" if is_regression(metric) else "accuracy"

@@ -240,11 +240,15 @@ def _single_results(method: MethodRecord) -> dict[str, Any]:
     return {
         "dataset": _dataset_name(result, method.config or {}),
         "baseline": result["spec"],
-        "modalities": sorted(result[reported_split([result])].get("unimodal_accuracy") or ()),
+        "modalities": sorted(_unimodal_scores(result[reported_split([result])])),
         "seeds": result["seeds"],
         "metric": result.get("metric", "accuracy"),
         "methods": [result],
     }
+
+
+def _unimodal_scores(metrics: dict[str, Any]) -> dict[str, Any]:
+    return metrics.get("unimodal_accuracy") or metrics.get("unimodal_r2") or {}
 
 
 def _dataset_name(*sources: dict[str, Any]) -> str | None:

@@ -13,6 +13,7 @@ from masam_jax.analysis.formatting import mean_percent, number
 from masam_jax.analysis.html_pages import drawing, load_template
 from masam_jax.analysis.method_words import method_summary, option_words
 from masam_jax.analysis.plots import make_plots, write_plot
+from masam_jax.analysis.primary_metric import probe_metric
 from masam_jax.analysis.records import Directory, MethodRecord, read_directory
 from masam_jax.analysis.rows import Rows, is_emphasized, shown_cells
 from masam_jax.analysis.sort_keys import sort_key
@@ -20,7 +21,7 @@ from masam_jax.analysis.style import Plot
 from masam_jax.analysis.table_files import tables_by_modality
 from masam_jax.analysis.tables import comparison_table, cost_reference
 from masam_jax.analysis.themed_svg import theme_css
-from masam_jax.training.classification_metrics import phrase, title
+from masam_jax.training.metric_names import phrase, title
 from masam_jax.training.storage.atomic_files import write_text
 
 
@@ -100,6 +101,7 @@ def _page(record: Directory, plots: list[Plot]) -> dict[str, Any]:
         "further": _table(rows, [row.further_cells() for row in rows]),
         "metric": phrase(record.metric),
         "metric_title": title(record.metric),
+        "probe_metric": phrase(probe_metric(record.metric)),
         "by_modality": {
             f"{title(table[0].metric)} of {subject}": _table(table, [row.cells() for row in table])
             for subject, table in tables_by_modality(record).items()

@@ -5,14 +5,17 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from masam_jax.analysis import formatting
+from masam_jax.analysis.primary_metric import is_regression, probe_metric
 from masam_jax.analysis.statistics import PairedTest, Summary
-from masam_jax.training.classification_metrics import phrase, title
+from masam_jax.training.metric_names import phrase, title
 
 # What a p-value after Holm's correction must be below, wherever significance is claimed.
 SIGNIFICANCE = 0.05
 
 # Measured beside what is compared, accuracy and macro-F1.
 FURTHER_METRICS = ("balanced_accuracy", "micro_f1", "weighted_f1")
+
+_UNMEASURED = Summary(None, None, 0)
 
 # Columns that compare, and so say nothing about one method alone.
 _COMPARING = frozenset(
@@ -37,9 +40,9 @@ class Row:
       balanced_accuracy: the classes' mean recall.
       micro_f1: F1 with all classes' counts in one pool.
       weighted_f1: F1 weighted by how often each class occurs.
-      probe: accuracy of linear probes on the frozen encoders, averaged over modalities.
+      probe: accuracy, or R², of linear probes on the frozen encoders, averaged over modalities.
       unimodal: score of the modalities' own heads, averaged over modalities.
-      fusion_loss: mean fusion cross-entropy, in nats.
+      fusion_loss: mean fusion cross-entropy, in nats, or error of standardised targets.
       steps_per_second: training steps of all seeds together, without compilation; ``None`` if it
           was not recorded, as the next four.
       flops_per_step: XLA's estimate of the operations of one training step of all seeds.
@@ -48,6 +51,8 @@ class Row:
       compile_seconds: wall-clock of compiling.
       split: the reported split, "test" or "validation".
       metric: name of the score.
+      mae: of regression, the mean absolute error in the targets' units.
+      rmse: likewise the root of the mean squared error.
     """
 
     title: str
@@ -72,6 +77,8 @@ class Row:
     compile_seconds: float | None
     split: str = "test"
     metric: str = "accuracy"
+    mae: Summary = _UNMEASURED
+    rmse: Summary = _UNMEASURED
 
     @property
     def is_significant(self) -> bool:
@@ -84,11 +91,11 @@ class Row:
         return {
             "Method": self.title,
             f"{self.split.capitalize()} {phrase(self.metric)}, %": formatting.percent(self.score),
-            **self._unless_compared("macro_f1"),
+            **self._beside("macro_f1"),
             "Difference, points": self._difference(),
             "p (paired t)": formatting.p_value(test.p_value if test else None),
             "p (Holm)": formatting.p_value(self.p_holm),
-            "Mean probe accuracy, %": formatting.percent(self.probe),
+            f"Mean probe {phrase(probe_metric(self.metric))}, %": formatting.percent(self.probe),
             "Steps/s": formatting.rate(self.steps_per_second),
             "FLOPs ×": formatting.number(self.flops_ratio),
         }
@@ -101,7 +108,7 @@ class Row:
             "p (Wilcoxon)": formatting.p_value(test.wilcoxon_p_value if test else None),
             **self._unless_compared("accuracy"),
             f"Mean unimodal {phrase(self.metric)}, %": formatting.percent(self.unimodal),
-            "Fusion loss, nats": formatting.mean_and_std(self.fusion_loss, 3),
+            loss_heading(self.metric): formatting.mean_and_std(self.fusion_loss, 3),
             **self._unless_compared(*FURTHER_METRICS),
             "FLOPs per step": formatting.scientific(self.flops_per_step),
             "Seconds": formatting.seconds(self.seconds),
@@ -113,7 +120,7 @@ class Row:
         return {
             "Method": self.title,
             f"{title(self.metric)}, %": formatting.percent(self.score),
-            **self._unless_compared("macro_f1"),
+            **self._beside("macro_f1"),
             "Difference": self._difference(),
             "p (Holm)": formatting.p_value(self.p_holm),
             "Probe, %": formatting.mean_percent(self.probe),
@@ -131,17 +138,19 @@ class Row:
             "seeds": self.score.count,
             f"{self.metric}_mean": self.score.mean,
             f"{self.metric}_std": self.score.std,
-            "accuracy_mean": self.accuracy.mean,
-            "accuracy_std": self.accuracy.std,
-            **self._mean_and_std("macro_f1", *FURTHER_METRICS),
+            **(
+                self._mean_and_std("mae", "rmse")
+                if is_regression(self.metric)
+                else self._mean_and_std("accuracy", "macro_f1", *FURTHER_METRICS)
+            ),
             "difference_mean": test.mean_difference if test else None,
             "difference_std": test.std_difference if test else None,
             "t_statistic": test.t_statistic if test else None,
             "p_paired_t": test.p_value if test else None,
             "p_paired_t_holm": self.p_holm,
             "p_wilcoxon": test.wilcoxon_p_value if test else None,
-            "probe_accuracy_mean": self.probe.mean,
-            "probe_accuracy_std": self.probe.std,
+            f"probe_{probe_metric(self.metric)}_mean": self.probe.mean,
+            f"probe_{probe_metric(self.metric)}_std": self.probe.std,
             f"unimodal_{self.metric}_mean": self.unimodal.mean,
             f"unimodal_{self.metric}_std": self.unimodal.std,
             "fusion_loss_mean": self.fusion_loss.mean,
@@ -153,8 +162,16 @@ class Row:
             "compile_seconds": self.compile_seconds,
         }
 
+    def _beside(self, *metrics: str) -> dict[str, str]:
+        """The columns beside the score: these, or of regression the errors."""
+        if is_regression(self.metric):
+            return {"MAE": formatting.in_units(self.mae), "RMSE": formatting.in_units(self.rmse)}
+        return self._unless_compared(*metrics)
+
     def _unless_compared(self, *metrics: str) -> dict[str, str]:
-        """The columns of those that are not the score itself."""
+        """The columns of those that are not the score itself; none of regression."""
+        if is_regression(self.metric):
+            return {}
         return {
             f"{title(name)}, %": formatting.percent(getattr(self, name))
             for name in metrics
@@ -204,6 +221,11 @@ class UnimodalRow:
             row[f"{modality}_{self.metric}_mean"] = summary.mean
             row[f"{modality}_{self.metric}_std"] = summary.std
         return row
+
+
+def loss_heading(metric: str) -> str:
+    """What a table calls the fusion loss; errors of standardised targets have no unit."""
+    return "Fusion loss" if is_regression(metric) else "Fusion loss, nats"
 
 
 Rows: TypeAlias = Sequence[Row | UnimodalRow]

@@ -9,7 +9,7 @@ from masam_jax.analysis.records import Directory, read_directory
 from masam_jax.analysis.rows import UnimodalRow
 from masam_jax.analysis.table_formats import to_csv, to_markdown
 from masam_jax.analysis.tables import comparison_table, probe_table, unimodal_table
-from masam_jax.training.classification_metrics import phrase
+from masam_jax.training.metric_names import phrase
 from masam_jax.training.storage.atomic_files import write_text
 
 

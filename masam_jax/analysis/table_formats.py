@@ -8,7 +8,7 @@ from rich.text import Text
 
 from masam_jax.analysis.markdown import escape_markdown
 from masam_jax.analysis.rows import Row, Rows, is_emphasized, shown_cells
-from masam_jax.training.classification_metrics import phrase
+from masam_jax.training.metric_names import phrase
 from masam_jax.training.storage.csv_text import csv_text
 
 # What a narrow terminal does without, first things first.

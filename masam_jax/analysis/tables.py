@@ -5,7 +5,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from masam_jax.analysis.primary_metric import primary_metric, primary_scores, unimodal_key
+from masam_jax.analysis.primary_metric import (
+    primary_metric,
+    primary_scores,
+    probe_metric,
+    unimodal_key,
+)
 from masam_jax.analysis.records import reported_split
 from masam_jax.analysis.rows import Row, UnimodalRow
 from masam_jax.analysis.statistics import Summary, holm, paired_test, summarize
@@ -58,7 +63,7 @@ def unimodal_table(results: dict[str, Any]) -> list[UnimodalRow]:
 
 
 def probe_table(results: dict[str, Any]) -> list[UnimodalRow]:
-    """Accuracy of a linear probe on every frozen encoder, per method that has been probed.
+    """Accuracy, or R², of a linear probe on every frozen encoder, per method that has been probed.
 
     Args:
       results: as for `unimodal_table`.
@@ -66,7 +71,8 @@ def probe_table(results: dict[str, Any]) -> list[UnimodalRow]:
     Returns:
       As `unimodal_table`.
     """
-    return _by_modality(results, "probe_accuracy", "accuracy")
+    metric = probe_metric(primary_metric(results))
+    return _by_modality(results, f"probe_{metric}", metric)
 
 
 def _by_modality(results: dict[str, Any], key: str, metric: str) -> list[UnimodalRow]:
@@ -152,7 +158,7 @@ def _row(
         balanced_accuracy=_summary(method, metrics.get("balanced_accuracy")),
         micro_f1=_summary(method, metrics.get("micro_f1")),
         weighted_f1=_summary(method, metrics.get("weighted_f1")),
-        probe=_summary(method, _mean_over_modalities(metrics.get("probe_accuracy"))),
+        probe=_summary(method, _mean_over_modalities(metrics.get(f"probe_{probe_metric(metric)}"))),
         unimodal=_summary(method, _mean_over_modalities(metrics.get(unimodal_key(metric)))),
         fusion_loss=_summary(method, metrics.get("fusion_loss")),
         steps_per_second=_positive(method.get("steps_per_second")),
@@ -162,6 +168,8 @@ def _row(
         compile_seconds=method.get("compile_seconds"),
         split=split,
         metric=metric,
+        mae=_summary(method, metrics.get("mae")),
+        rmse=_summary(method, metrics.get("rmse")),
     )
 
 

@@ -10,7 +10,7 @@ from masam_jax.analysis import formatting
 from masam_jax.analysis.markdown import code_span, escape_markdown
 from masam_jax.analysis.primary_metric import primary_metric
 from masam_jax.analysis.statistics import summarize
-from masam_jax.training.classification_metrics import phrase
+from masam_jax.training.metric_names import phrase
 
 
 def tuning_cells(best: dict[str, Any]) -> list[dict[str, str]]:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from masam_jax.analysis import formatting
 from masam_jax.analysis.direct_labels import Label, draw_labels, end_label, labels_height
 from masam_jax.analysis.palette import BASELINE, HIGHLIGHT, INK, PAPER
-from masam_jax.analysis.primary_metric import unimodal_key
+from masam_jax.analysis.primary_metric import is_regression, unimodal_key
 from masam_jax.analysis.records import Directory, MethodRecord
 from masam_jax.analysis.seed_bands import MANY_SEEDS, band_words, seed_band
 from masam_jax.analysis.style import (
@@ -25,7 +25,7 @@ from masam_jax.analysis.style import (
     take_literally,
     wrapped,
 )
-from masam_jax.training.classification_metrics import phrase, title
+from masam_jax.training.metric_names import phrase, title
 
 _FUSED = "fused"
 # Panels in a row, and characters of a method's name in a line.
@@ -93,7 +93,7 @@ def _differences(directory: Directory, shown: Sequence[MethodRecord]) -> Plot:
     if any(abs(band[1]) > limit for band in bands.values()):
         caption += (
             " A triangle points to a difference outside the axis, whose number is beside it: a "
-            "head whose loss has weight 0 is not trained and stays near chance."
+            f"head whose loss has weight 0 is not trained and {_stays(directory.metric)}."
         )
     return Plot(
         plot_name("unimodal", directory.metric),
@@ -190,8 +190,13 @@ def _over_training(directory: Directory) -> list[Plot]:
     draw_labels(margin, ax, labels, height)
     caption = (
         f"{title(metric)} of each modality's own head on the validation split, in percent, and of "
-        "the fused prediction. A head whose loss has weight 0 is not trained and stays near "
-        f"chance. {band_words(seeds)}"
+        "the fused prediction. A head whose loss has weight 0 is not trained and "
+        f"{_stays(metric)}. {band_words(seeds)}"
     )
     heading = f"{title(metric)} of the unimodal heads over training"
     return [Plot(plot_name("unimodal", metric), heading, caption, figure)]
+
+
+def _stays(metric: str) -> str:
+    """How a head is that was not trained."""
+    return "estimates at random" if is_regression(metric) else "stays near chance"

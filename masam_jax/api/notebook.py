@@ -47,9 +47,9 @@ class NotebookProgress(ProgressReport):
         self._title, self._total = title, total
         self._show(step, "compiling")
 
-    def update(self, step: int, loss: float, accuracy: float, dominant: str | None) -> None:
+    def update(self, step: int, loss: float, accuracy: float | None, dominant: str | None) -> None:
         """See `ProgressReport`."""
-        status = f"loss {loss:.4f}, accuracy {accuracy:.3f}"
+        status = f"loss {loss:.4f}" + ("" if accuracy is None else f", accuracy {accuracy:.3f}")
         self._show(step, status if dominant is None else f"{status}, dominant {dominant}")
 
     def note(self, text: str) -> None:

@@ -35,10 +35,17 @@ class RunResults:
         """A row for each method, by its title: means and standard deviations over seeds.
 
         Scores are fractions; p-values are those of paired tests against the baseline, where there
-        is one. Columns of which no method has a number are left out.
+        is one. Columns of which no method has a number are left out. The first columns are the
+        score, its difference to the baseline and the corrected p-value.
         """
         rows = [row.numbers() for row in analysis.comparison_table(self._record.results)]
-        return pd.DataFrame(rows).set_index("method").dropna(axis="columns", how="all")
+        table = pd.DataFrame(rows).set_index("method").dropna(axis="columns", how="all")
+        metric = self._record.metric
+        first = [f"{metric}_mean", f"{metric}_std", "difference_mean", "p_paired_t_holm"]
+        last = ["split", "seeds", "spec"]
+        shown = [name for name in first if name in table]
+        rest = [name for name in table if name not in (*first, *last)]
+        return table[[*shown, *rest, *last]]
 
     @property
     def scores(self) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from masam_jax.data.builders.registry import BUILDERS
 from masam_jax.data.constant_inputs import describe_constants
 from masam_jax.data.description import Description, describe_normalization
 from masam_jax.data.verification import Verification
-from masam_jax.training.classification_metrics import title as metric_title
+from masam_jax.training.metric_names import title as metric_title
 
 _DASH = "—"
 

@@ -8,12 +8,13 @@ from rich.table import Table
 from rich.text import Text
 
 from masam_jax.analysis import formatting, summarize
-from masam_jax.analysis.rows import FURTHER_METRICS
+from masam_jax.analysis.primary_metric import is_regression
+from masam_jax.analysis.rows import FURTHER_METRICS, loss_heading
 from masam_jax.cli.commands import Evaluate
 from masam_jax.cli.evaluate_files import evaluate_files
 from masam_jax.cli.sample_progress import SampleProgress
-from masam_jax.training.classification_metrics import title
 from masam_jax.training.evaluate import Evaluation, evaluate_run
+from masam_jax.training.metric_names import title
 from masam_jax.training.predictions_file import write_predictions
 from masam_jax.training.storage.atomic_files import check_file
 
@@ -30,10 +31,11 @@ def execute_evaluate(command: Evaluate, console: Console) -> None:
     evaluations = _evaluated(command, console)
     samples = f"{command.split} split" if command.inputs is None else command.inputs
     table = Table(title=Text(f"{command.run}: {samples}"), title_justify="left")
-    columns = {"accuracy": "Accuracy, %", "macro_f1": "Macro-F1, %"}
-    for metric in {evaluation.metric for evaluation in evaluations}:
-        columns = {metric: f"{title(metric)}, %", **columns}
-    for heading in ("Method", "Seeds", "Step", *columns.values(), "Fusion loss, nats"):
+    (metric,) = {evaluation.metric for evaluation in evaluations}
+    errors = ("mae", "rmse") if is_regression(metric) else ()
+    shares = (metric,) if errors else tuple(dict.fromkeys((metric, "accuracy", "macro_f1")))
+    columns = [*(f"{title(name)}, %" for name in shares), *map(title, errors)]
+    for heading in ("Method", "Seeds", "Step", *columns, loss_heading(metric)):
         table.add_column(heading, justify="left" if heading == "Method" else "right")
     for evaluation in evaluations:
         metrics = evaluation.metrics
@@ -41,11 +43,13 @@ def execute_evaluate(command: Evaluate, console: Console) -> None:
             Text(evaluation.method.title),
             str(len(evaluation.seeds)),
             str(evaluation.step),
-            *(formatting.percent(summarize(metrics[name])) for name in columns),
+            *(formatting.percent(summarize(metrics[name])) for name in shares),
+            *(formatting.in_units(summarize(metrics[name])) for name in errors),
             formatting.mean_and_std(summarize(metrics["fusion_loss"]), 3),
         )
     console.print(table)
-    console.print(_further_table(evaluations))
+    if not errors:
+        console.print(_further_table(evaluations))
     if command.predictions is not None:
         write_predictions(Path(command.predictions), evaluations)
         console.print(f"written: {command.predictions}", highlight=False, markup=False)

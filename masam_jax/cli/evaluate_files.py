@@ -2,19 +2,21 @@
 
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from masam_jax.config import InputConfig
 from masam_jax.config.errors import RunError, user_errors
-from masam_jax.core.losses import sample_cross_entropy
 from masam_jax.predict import Prediction, load_predictor
+from masam_jax.training.estimates import Estimates
 from masam_jax.training.evaluate import Evaluation, Which
 from masam_jax.training.input_files import InputFiles, open_files
 from masam_jax.training.predictions import Predictions, measure
-from masam_jax.training.saved_model import open_model
+from masam_jax.training.saved_model import SavedModel, open_model
 from masam_jax.training.storage.run_config import check_specs
 from masam_jax.training.storage.run_directory import read_config
+from masam_jax.training.target_scale import read_target_scale
 
 
 def evaluate_files(
@@ -54,7 +56,7 @@ def evaluate_files(
             with user_errors():
                 files = open_files(model, place, inputs)
         found = predictor.of_files(files, label=True if label is None else label)
-        predictions = _of_each_seed(found, np.asarray(found.labels))
+        predictions = _of_each_seed(model, found, np.asarray(found.labels))
         rows = np.arange(predictions.labels.shape[1])
         evaluations.append(
             Evaluation(
@@ -72,8 +74,15 @@ def evaluate_files(
     return evaluations
 
 
-def _of_each_seed(found: Prediction, labels: np.ndarray) -> Predictions:
+def _of_each_seed(
+    model: SavedModel, found: Prediction, labels: np.ndarray
+) -> Predictions | Estimates:
     """The labels and losses for each seed, beside what it says."""
     labels = np.broadcast_to(labels, (len(found.by_seed), *labels.shape))
-    loss = np.asarray(sample_cross_entropy(jnp.asarray(found.logits), jnp.asarray(labels)))
-    return Predictions(labels, found.by_seed, loss, dict(found.unimodal_by_seed))
+    trained_on = labels
+    if found.is_regression:
+        trained_on = read_target_scale(model.root).standardized(labels)
+    sample_loss = jax.vmap(model.network.sample_loss)
+    loss = np.asarray(sample_loss(jnp.asarray(found.logits), jnp.asarray(trained_on)))
+    said = (labels, found.by_seed, loss, dict(found.unimodal_by_seed))
+    return Estimates(*said) if found.is_regression else Predictions(*said)

@@ -45,9 +45,14 @@ def execute_predict(command: PredictFiles, console: Console) -> None:
 
 
 def _lines(prediction: Prediction) -> Iterator[list[Any]]:
-    """Cells of the CSV file: key, class and probabilities; or zero or one for each label."""
+    """Cells of the CSV file: key, class and probabilities; zeros and ones, or estimates."""
     first = "row" if prediction.keys is None else "key"
     predicted = prediction.predicted.tolist()
+    if prediction.is_regression:
+        yield [first, *prediction.classes]
+        for row, estimates in enumerate(predicted):
+            yield [row if prediction.keys is None else prediction.keys[row], *estimates]
+        return
     if prediction.multi_label:
         yield [first, *prediction.classes, *(f"p_{name}" for name in prediction.classes)]
     else:
@@ -64,6 +69,8 @@ def _first_rows(prediction: Prediction, title: Text) -> Table:
     """The same of few samples: all probabilities of few classes, the greatest of many."""
     table = Table(title=title, title_justify="left")
     table.add_column("row" if prediction.keys is None else "key")
+    if prediction.is_regression:
+        return _with_estimates(table, prediction)
     table.add_column("predicted")
     has_all = len(prediction.classes) <= _CLASSES
     for name in prediction.classes if has_all else ("probability",):
@@ -77,5 +84,17 @@ def _first_rows(prediction: Prediction, title: Text) -> Table:
             Text(str(row) if prediction.keys is None else prediction.keys[row]),
             Text(", ".join(chosen) if several else names[int(found)]),
             *(f"{p:.3f}" for p in shown),
+        )
+    return table
+
+
+def _with_estimates(table: Table, prediction: Prediction) -> Table:
+    """The table with a column for each target."""
+    for name in prediction.classes:
+        table.add_column(Text(name), justify="right")
+    for row, estimates in enumerate(prediction.predicted[:_ROWS]):
+        table.add_row(
+            Text(str(row) if prediction.keys is None else prediction.keys[row]),
+            *(f"{value:.6g}" for value in estimates),
         )
     return table

@@ -9,7 +9,7 @@ from rich.text import Text
 from masam_jax.analysis import formatting, summarize
 from masam_jax.cli.commands import Runs
 from masam_jax.cli.printing import print_plain
-from masam_jax.training.classification_metrics import phrase
+from masam_jax.training.metric_names import phrase
 from masam_jax.training.storage.listing import list_runs
 
 # Of one text out of a file that anybody may have written.

@@ -12,6 +12,7 @@ from masam_jax.cli.sample_progress import SampleProgress
 from masam_jax.config.errors import user_errors
 from masam_jax.config.published import settings_of
 from masam_jax.training.interrupt import InterruptRequest
+from masam_jax.training.metric_names import phrase
 from masam_jax.training.open_data import describe_damage
 from masam_jax.training.plan import Plan, plan_comparison, plan_training
 from masam_jax.training.progress_report import ProgressReport
@@ -84,7 +85,7 @@ def _show_results(path: Path, plots: bool, console: Console) -> None:
     console.print(analysis.to_rich(rows, width=console.width))
     probes = analysis.probe_table(record.results)
     if probes:
-        title = f"Linear probes of the encoders, {record.split} accuracy"
+        title = f"Linear probes of the encoders, {record.split} {phrase(probes[0].metric)}"
         console.print(analysis.to_rich(probes, title=title, width=console.width))
     console.print(
         analysis.headline(rows, record.results.get("dataset")), highlight=False, markup=False

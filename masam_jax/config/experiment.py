@@ -48,6 +48,7 @@ _YOUNGER: dict[str, dict[str, Any]] = {
         "freeze": [],
         "class_weights": [],
         "sampler": "uniform",
+        "regression_loss": "squared",
     },
 }
 

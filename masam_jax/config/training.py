@@ -5,6 +5,7 @@ from typing import Literal
 
 from masam_jax.config.model import by_modality
 from masam_jax.core.specs import Options, check_number, option
+from masam_jax.core.target_losses import TargetError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +45,8 @@ class OptimizationConfig(Options):
     """Weights of the classes in all losses: balanced, or CLASS=NUMBER for some of them."""
     sampler: Literal["uniform", "balanced"] = "uniform"
     """Which training samples come: each once an epoch, or all classes equally often."""
+    regression_loss: TargetError = "squared"
+    """The loss where data have numbers for targets: the squared or the absolute error."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -3,6 +3,9 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+# An error that has it says already which extra brings the package.
+_TOLD = "masam_jax_extra"
+
 
 def install_extras(*extras: str) -> str:
     """What to type, in a sentence's end.
@@ -29,9 +32,13 @@ def needs(room: str, *extras: str) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
+        if hasattr(error, _TOLD):  # By what knows better.
+            raise
         package = (error.name or "").partition(".")[0]
         if package == "masam_jax":
             raise
-        raise ModuleNotFoundError(
+        told = ModuleNotFoundError(
             f"{room} needs the package {package}: {install_extras(*extras)}", name=error.name
-        ) from None
+        )
+        setattr(told, _TOLD, True)
+        raise told from None

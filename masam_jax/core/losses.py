@@ -1,6 +1,6 @@
 """The losses of a step, their weights λ, and checks of what a loss function returned."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import chex
@@ -12,6 +12,8 @@ from masam_jax.core.numerics import accumulation_dtype
 from masam_jax.core.specs import check_number
 
 Weights = float | Mapping[str, Any] | None
+# Of logits or outputs [B, ...] and labels or targets, each sample's loss [B].
+SampleLoss = Callable[[jax.Array, jax.Array], jax.Array]
 
 
 class Losses(NamedTuple):
@@ -223,19 +225,49 @@ def cross_entropy(
       where: bool ``[B]``, the samples that count; None for all.
       weights: of the samples, real ``[B]``, for a weighted mean; None for equal ones.
     """
-    if where is None and weights is None:
-        return sample_cross_entropy(logits, labels).mean()
-    where = jnp.ones(labels.shape[:1], jnp.bool_) if where is None else where
-    return masked_cross_entropy(logits, labels, where, weights).value()
+    return mean_loss(sample_cross_entropy, logits, labels, where, weights)
 
 
 def masked_cross_entropy(
     logits: jax.Array, labels: jax.Array, where: jax.Array, weights: jax.Array | None = None
 ) -> WeightedMean:
     """`cross_entropy` over the samples of ``where``, bool ``[B]``, with their number or weight."""
+    return masked_loss(sample_cross_entropy, logits, labels, where, weights)
+
+
+def mean_loss(
+    sample_loss: SampleLoss,
+    outputs: jax.Array,
+    labels: jax.Array,
+    where: jax.Array | None = None,
+    weights: jax.Array | None = None,
+) -> jax.Array:
+    """The mean of a loss over samples, as `cross_entropy` has it; 0 over no sample.
+
+    Args:
+      sample_loss: each sample's, `sample_cross_entropy` or one of `target_loss`.
+      outputs: ``[B, ...]``, what the network says.
+      labels: ``[B]`` or ``[B, K]``, what it should say.
+      where: bool ``[B]``, the samples that count; None for all.
+      weights: of the samples, real ``[B]``, for a weighted mean; None for equal ones.
+    """
+    if where is None and weights is None:
+        return sample_loss(outputs, labels).mean()
+    where = jnp.ones(labels.shape[:1], jnp.bool_) if where is None else where
+    return masked_loss(sample_loss, outputs, labels, where, weights).value()
+
+
+def masked_loss(
+    sample_loss: SampleLoss,
+    outputs: jax.Array,
+    labels: jax.Array,
+    where: jax.Array,
+    weights: jax.Array | None = None,
+) -> WeightedMean:
+    """`mean_loss` over the samples of ``where``, bool ``[B]``, with their number or weight."""
     # Before the loss as well, whose gradient would bring NaN back.
-    counted = jnp.where(where[:, None], logits, 0)
-    losses = sample_cross_entropy(counted, labels)
+    counted = jnp.where(where[:, None], outputs, 0)
+    losses = sample_loss(counted, labels)
     if weights is None:
         return WeightedMean(jnp.sum(jnp.where(where, losses, 0)), jnp.sum(where))
     weights = jnp.where(where, weights, 0).astype(losses.dtype)

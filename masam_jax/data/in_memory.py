@@ -1,15 +1,15 @@
-"""A multimodal classification data set held in memory."""
+"""A multimodal data set held in memory, of classes or of targets."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol, overload
+from typing import Any, Literal, Protocol, get_args, overload
 
 import numpy as np
 
-from masam_jax.core.specs import unknown
+from masam_jax.core.specs import check_choice, unknown
 from masam_jax.data.drawn_parts import drawn_split
 from masam_jax.data.modality import Modality, check_modality
 from masam_jax.data.own.recipe import Recipe
@@ -23,8 +23,10 @@ from masam_jax.data.raw_features import (
     with_mask,
 )
 from masam_jax.data.raw_labels import as_labels, named_labels
-from masam_jax.data.splits import Split, make_split
+from masam_jax.data.raw_targets import as_targets
+from masam_jax.data.splits import Split, make_split, strata_of
 
+LearningTask = Literal["classification", "regression"]
 # Modalities that a line names.
 _MOST_SHOWN = 8
 
@@ -46,7 +48,7 @@ class SplitFunction(Protocol):
 
 @dataclasses.dataclass(frozen=True, eq=False, init=False)
 class MultimodalData:
-    """Rows seen through several modalities, with one class or several labels each.
+    """Rows seen through several modalities, with one class, several labels or targets each.
 
     ``MultimodalData(features, labels)`` is enough; a name may come first.
 
@@ -59,22 +61,25 @@ class MultimodalData:
       labels: classes ``[N]``, or zeros and ones ``[N, K]``; kept as int32. Classes are integers in
         ``[0, num_classes)``, or, without ``num_classes``, integers or text of any kind, which are
         numbered in their order. Columns ``[N, 1]``, truth values and whole numbers as floats are
-        read too.
-      num_classes: number of classes, at least 2, or of labels K; as many as there are when None.
+        read too. For regression, numbers ``[N]`` or ``[N, K]``, kept as float64 ``[N, K]``.
+      num_classes: number of classes, at least 2, or of labels or targets K; as many as there are
+        when None.
       specs: modality name -> what its samples look like; of modalities that it does not name,
         vectors ``[N, D]`` and images ``[N, H, W, C]``, standardised by feature or channel.
       present: modality name -> bool ``[N]``, the rows that have it; all do where it is not named.
         Values that are not finite are zeros in rows that lack it.
-      metric: what results are measured in, a name of ``masam_jax.training.classification_metrics``.
+      metric: what results are measured in, a name of ``masam_jax.training.classification_metrics``;
+        accuracy when None, and always r2 for regression.
       splitter: draws the parts; at random when None, stratified where rows have one class, and
         by whole groups where there are any.
-      class_names: names of the C classes, or of the K labels; their numbers when None. Labels that
-        are text are numbered as these are.
+      class_names: names of the C classes, or of the K labels or targets; their numbers when None.
+        Labels that are text are numbered as these are.
       groups: ``[N]``, whose row it is (a patient, a speaker): no group is in two parts.
       keys: ``[N]``, names of the rows, all different; their numbers when None.
       fingerprint: sha256 (hex) of everything in the data; `digest` is of the labels alone when "".
       notes: what was unsure when they were read, a sentence each; training says them.
       recipe: how other rows of a table become samples like these; None where they are no table's.
+      task: ``classification``, or ``regression``.
 
     The arrays are made read-only: every seed and every method sees the same rows.
 
@@ -108,6 +113,7 @@ class MultimodalData:
     fingerprint: str
     notes: tuple[str, ...]
     recipe: Recipe | None
+    task: LearningTask
 
     @overload
     def __init__(
@@ -117,7 +123,7 @@ class MultimodalData:
         num_classes: int | None = ...,
         specs: Mapping[str, Modality] | None = ...,
         present: Mapping[str, Any] | None = ...,
-        metric: str = ...,
+        metric: str | None = ...,
         splitter: SplitFunction | None = ...,
         *,
         name: str = ...,
@@ -127,6 +133,7 @@ class MultimodalData:
         fingerprint: str = ...,
         notes: tuple[str, ...] = ...,
         recipe: Recipe | None = ...,
+        task: LearningTask = ...,
     ) -> None: ...
 
     @overload
@@ -138,7 +145,7 @@ class MultimodalData:
         num_classes: int | None = ...,
         specs: Mapping[str, Modality] | None = ...,
         present: Mapping[str, Any] | None = ...,
-        metric: str = ...,
+        metric: str | None = ...,
         splitter: SplitFunction | None = ...,
         *,
         class_names: Sequence[str] | None = ...,
@@ -147,6 +154,7 @@ class MultimodalData:
         fingerprint: str = ...,
         notes: tuple[str, ...] = ...,
         recipe: Recipe | None = ...,
+        task: LearningTask = ...,
     ) -> None: ...
 
     def __init__(self, *given: Any, **named: Any) -> None:
@@ -199,11 +207,17 @@ class MultimodalData:
     @property
     def multi_label(self) -> bool:
         """Whether a row has K labels of zero or one, rather than one class."""
-        return self.labels.ndim == 2
+        return self.labels.ndim == 2 and not self.is_regression
+
+    @property
+    def is_regression(self) -> bool:
+        """Whether a row has K numbers for targets, rather than a class or labels."""
+        return self.task == "regression"
 
     def __repr__(self) -> str:
         """Three lines, without the arrays."""
-        what = f"{self.num_classes} {'labels' if self.multi_label else 'classes'}"
+        kind = "targets" if self.is_regression else "labels" if self.multi_label else "classes"
+        what = f"{self.num_classes} {kind}" if self.num_classes > 1 else f"1 {kind[:-1]}"
         shown = [f"{m}: {self._describe(m)}" for m in self.modalities[:_MOST_SHOWN]]
         more = len(self.modalities) - len(shown)
         listed = ", ".join(shown + ([f"and {more} more"] if more else []))
@@ -259,8 +273,7 @@ class MultimodalData:
                 test_size=test_size,
             )
         return make_split(
-            # Several labels are no class to stratify by.
-            np.zeros(len(self), np.int32) if self.multi_label else self.labels,
+            strata_of(self.labels),
             seed=seed,
             split_seed=split_seed,
             train_size=train_size,
@@ -270,7 +283,8 @@ class MultimodalData:
 
     def digest(self) -> str:
         """sha256 (hex) of the labels, or of everything: which data these are."""
-        return self.fingerprint or hashlib.sha256(self.labels.astype("<i4").tobytes()).hexdigest()
+        plain = self.labels.astype("<f8" if self.is_regression else "<i4")
+        return self.fingerprint or hashlib.sha256(plain.tobytes()).hexdigest()
 
     def select(self, modalities: Iterable[str]) -> MultimodalData:
         """The same rows seen through some of the modalities only.
@@ -297,7 +311,7 @@ def _fields(
     num_classes: int | None = None,
     specs: Mapping[str, Modality] | None = None,
     present: Mapping[str, Any] | None = None,
-    metric: str = "accuracy",
+    metric: str | None = None,
     splitter: SplitFunction | None = None,
     *,
     name: str = "data",
@@ -307,12 +321,22 @@ def _fields(
     fingerprint: str = "",
     notes: tuple[str, ...] = (),
     recipe: Recipe | None = None,
+    task: LearningTask = "classification",
 ) -> dict[str, Any]:
     """The fields of `MultimodalData`, those of the rows checked."""
-    if num_classes is None:
+    check_choice("task", task, get_args(LearningTask))
+    if task == "regression":
+        if metric not in (None, "r2"):
+            raise ValueError(f"metric is {metric!r}; regression is measured in 'r2'.")
+        labels, class_names = as_targets(labels, class_names)
+        num_classes, metric = len(class_names), "r2"
+    elif num_classes is None:
         labels, class_names = named_labels(labels, class_names)
         num_classes = len(class_names)
-    array = read_only(as_labels(labels, num_classes), np.dtype(np.int32))
+    if task == "regression":
+        array = read_only(labels, np.dtype(np.float64))
+    else:
+        array = read_only(as_labels(labels, num_classes), np.dtype(np.int32))
     names = tuple(map(str, range(num_classes) if class_names is None else class_names))
     if len(names) != num_classes or len(set(names)) != len(names):
         raise ValueError(
@@ -334,7 +358,7 @@ def _fields(
         "num_classes": num_classes,
         "specs": specs,
         "present": {} if present is None else present,
-        "metric": metric,
+        "metric": metric or "accuracy",
         "splitter": splitter,
         "class_names": names,
         "groups": groups,
@@ -342,6 +366,7 @@ def _fields(
         "fingerprint": fingerprint,
         "notes": notes,
         "recipe": recipe,
+        "task": task,
     }
 
 

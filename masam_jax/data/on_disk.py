@@ -90,6 +90,11 @@ class PreparedData:
         return self._builder.MULTI_LABEL
 
     @property
+    def is_regression(self) -> bool:
+        """Whether a row has numbers for targets, which no published data set here has."""
+        return False
+
+    @property
     def metric(self) -> str:
         """The published metric."""
         return self._builder.METRIC

@@ -213,7 +213,7 @@ def split_digest(split: Split) -> str:
 
 
 def strata_of(labels: np.ndarray) -> np.ndarray:
-    """The classes ``[N]``; one for all rows that have several labels each."""
+    """The classes ``[N]``; one for all rows that have several labels each, or targets."""
     labels = np.asarray(labels)
     return labels if labels.ndim == 1 else np.zeros(len(labels), np.int32)
 

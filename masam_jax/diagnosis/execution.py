@@ -18,6 +18,7 @@ from masam_jax.diagnosis.page import write_page
 from masam_jax.diagnosis.remedies import remedies_of
 from masam_jax.diagnosis.verdict import verdict_of
 from masam_jax.methods import parse_method
+from masam_jax.methods.objective import NEEDS_CLASSES
 from masam_jax.training.interrupt import InterruptRequest
 from masam_jax.training.plan import Plan, plan_comparison
 from masam_jax.training.progress_report import ProgressReport
@@ -25,6 +26,8 @@ from masam_jax.training.run import execute
 from masam_jax.training.storage.atomic_files import plain, write_json
 
 DIAGNOSIS_FILE = "diagnosis.json"
+# Intervals of fewer are said to be of little worth.
+_FEW_SEEDS = 4
 
 
 def plan_diagnosis(
@@ -43,7 +46,8 @@ def plan_diagnosis(
       data: the data set, where the configuration's name is not enough to open it.
 
     Raises:
-      RunError: as ``plan_comparison``; also one modality, or a network that shares its encoder.
+      RunError: as ``plan_comparison``; also regression, one modality, or a network
+        that shares its encoder.
     """
     architecture = experiment.model.architecture
     if architecture != "late_fusion":
@@ -56,10 +60,16 @@ def plan_diagnosis(
         methods, parse_method(JOINT), experiment, inputs=inputs, report=report, data=data
     )
     modalities = plan.problem.modalities
+    if plan.problem.data.is_regression:
+        raise RunError(f"a diagnosis {NEEDS_CLASSES}")
     if len(modalities) < 2:
         raise RunError(
             f"{plan.problem.data.name} has one modality, {modalities[0]}; a diagnosis needs two"
         )
+    count = experiment.seeds.seeds
+    if count < _FEW_SEEDS:
+        told = f"intervals of {count} seed{'s' if count > 1 else ''} say little; take 8 or more"
+        plan = dataclasses.replace(plan, warnings=(*plan.warnings, told))
     return plan
 
 

@@ -21,7 +21,7 @@ from masam_jax.methods.objective import (
     Objective,
     Outcome,
     Present,
-    refuse_multi_label,
+    require_one_class,
 )
 from masam_jax.methods.registry import register
 from masam_jax.methods.schedule import Schedule
@@ -131,7 +131,7 @@ class AugObjective(Objective):
         Raises:
           ValueError: samples have several labels.
         """
-        refuse_multi_label(network, "aug")
+        require_one_class(network, "aug")
         sizes = network.feature_sizes
         return init_classifier(key, sizes, self.hidden, network.num_classes, self.capacity)
 

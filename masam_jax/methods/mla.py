@@ -24,7 +24,7 @@ from masam_jax.methods.objective import (
     Objective,
     Outcome,
     Present,
-    refuse_multi_label,
+    require_one_class,
     unimodal_losses,
 )
 from masam_jax.methods.registry import register
@@ -212,7 +212,7 @@ class MlaObjective(Objective):
         Raises:
           ValueError: features of the modalities differ in size, or samples have several labels.
         """
-        refuse_multi_label(network, "mla")
+        require_one_class(network, "mla")
         sizes = network.feature_sizes
         if len(set(sizes.values())) != 1:
             raise ValueError(
@@ -236,7 +236,7 @@ class MlaObjective(Objective):
     ) -> Outcome:
         """The cross-entropy of the modality in turn (of several, their sum)."""
         logits, unimodal_logits = self.predict(network, params, features, state)
-        unimodal = unimodal_losses(unimodal_logits, labels, present, weights)
+        unimodal = unimodal_losses(network, unimodal_logits, labels, present, weights)
         if len(unimodal) == 1:
             return Outcome(next(iter(unimodal.values())), unimodal, logits)
         _, scalars = scalar_losses(jnp.zeros(()), unimodal)

@@ -9,7 +9,7 @@ import jax
 import optax
 
 from masam_jax.core.late_fusion import Features
-from masam_jax.core.losses import WeightedMean, cross_entropy, masked_cross_entropy
+from masam_jax.core.losses import SampleLoss, WeightedMean, masked_loss, mean_loss
 
 Logits = tuple[jax.Array, dict[str, jax.Array]]
 Present = Mapping[str, jax.Array] | None
@@ -29,6 +29,14 @@ class Network(Protocol):
     @property
     def multi_label(self) -> bool:
         """Whether logits are of K labels, each zero or one, rather than of C classes."""
+
+    @property
+    def is_regression(self) -> bool:
+        """Whether what stands for logits are estimates of K numbers, rather than of C classes."""
+
+    @property
+    def sample_loss(self) -> SampleLoss:
+        """Each sample's loss ``[B]`` of logits and labels: cross-entropy, or targets' error."""
 
     @property
     def feature_sizes(self) -> dict[str, int]:
@@ -60,7 +68,7 @@ class Outcome(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Objective:
-    """The usual objective: cross-entropy of the fusion logits, and of every modality's own.
+    """The usual objective: the network's loss of the fusion logits, and of every modality's own.
 
     A method with another objective overrides what differs. All methods are pure functions of
     arrays, run under ``jit`` and ``vmap`` over seeds. Instances are hashable and compare by value.
@@ -103,7 +111,7 @@ class Objective:
           network: the network.
           params: its parameters.
           features: ``{m: [B, H_m]}``; of one modality alone in a phase of that modality.
-          labels: integer classes ``[B]``, or zeros and ones ``[B, K]``.
+          labels: integer classes ``[B]``, or zeros and ones, or targets ``[B, K]``.
           state: what `init_state` began and `advance` went on with.
           present: ``{m: bool [B]}``, the samples that have the modality: its unimodal loss is the
             mean over these; None where no sample lacks any.
@@ -113,8 +121,8 @@ class Objective:
         logits = network.fuse(params, features)
         unimodal = network.unimodal(params, features)
         return Outcome(
-            fusion=cross_entropy(logits, labels, weights=weights),
-            unimodal=unimodal_losses(unimodal, labels, present, weights),
+            fusion=mean_loss(network.sample_loss, logits, labels, weights=weights),
+            unimodal=unimodal_losses(network, unimodal, labels, present, weights),
             logits=logits,
         )
 
@@ -142,26 +150,31 @@ class Objective:
 
 
 def unimodal_losses(
+    network: Network,
     logits: Mapping[str, jax.Array],
     labels: jax.Array,
     present: Present = None,
     weights: jax.Array | None = None,
 ) -> dict[str, jax.Array | WeightedMean]:
-    """The cross-entropy of each modality's logits ``{m: [B, C]}``, over samples that have it.
+    """The network's loss of each modality's logits ``{m: [B, C]}``, over samples that have it.
 
     Args:
+      network: the network.
       logits: the logits.
       labels: as `Objective.losses` takes them, and so the rest.
       present: likewise.
       weights: likewise.
     """
+    loss = network.sample_loss
     if present is None:
-        return {m: cross_entropy(z, labels, weights=weights) for m, z in logits.items()}
-    return {m: masked_cross_entropy(z, labels, present[m], weights) for m, z in logits.items()}
+        return {m: mean_loss(loss, z, labels, weights=weights) for m, z in logits.items()}
+    return {m: masked_loss(loss, z, labels, present[m], weights) for m, z in logits.items()}
 
 
-def refuse_multi_label(network: Network, name: str) -> None:
-    """Raises ``ValueError`` for data with several labels a sample, which the method cannot take."""
+def require_one_class(network: Network, name: str) -> None:
+    """Raises ``ValueError`` where samples do not have one class, as the method needs them to."""
+    if network.is_regression:
+        raise ValueError(f"{name} {NEEDS_CLASSES}")
     if network.multi_label:
         raise ValueError(
             f"{name} needs one class for each sample; these data have {network.num_classes}"
@@ -169,5 +182,8 @@ def refuse_multi_label(network: Network, name: str) -> None:
         )
 
 
+NEEDS_CLASSES = "needs class probabilities; these data are for regression"
+"""Why a method refuses them, after its name."""
+
 LATE_FUSION_OBJECTIVE = Objective()
-"""Cross-entropy of the fusion logits, and of every modality's own."""
+"""The network's loss of the fusion logits, and of every modality's own."""

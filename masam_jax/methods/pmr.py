@@ -13,7 +13,7 @@ from masam_jax.core.numerics import accumulation_dtype
 from masam_jax.core.specs import Options, option
 from masam_jax.methods.from_options import call, titled
 from masam_jax.methods.method import Method
-from masam_jax.methods.objective import Network, Objective, Outcome, Present, refuse_multi_label
+from masam_jax.methods.objective import Network, Objective, Outcome, Present, require_one_class
 from masam_jax.methods.registry import register
 from masam_jax.methods.search import LogUniform, Uniform
 
@@ -119,7 +119,7 @@ class PmrObjective(Objective):
         Raises:
           ValueError: samples have several labels, of which there are no prototypes.
         """
-        refuse_multi_label(network, "pmr")
+        require_one_class(network, "pmr")
         dtype, classes = accumulation_dtype(params), network.num_classes
 
         def zeros() -> dict[str, jax.Array]:

@@ -7,7 +7,7 @@ $$
 No parameter is shared and no gradient crosses from one modality to another, so every encoder and
 head is trained as if it were alone (a base optimizer that acts by element, such as AdamW, does not
 couple them; clipping by a global norm would). The fused prediction is the mean of the modalities'
-log-probabilities, or what one modality says.
+log-probabilities, or what one modality says; of numbers, the mean of the estimates.
 """
 
 import dataclasses
@@ -73,9 +73,9 @@ class UnimodalObjective(Objective):
         present: Present = None,
         weights: jax.Array | None = None,
     ) -> Outcome:
-        """Zero for the fusion loss, cross-entropy for every modality."""
+        """Zero for the fusion loss, the network's own for every modality."""
         unimodal = network.unimodal(params, features)
-        losses = unimodal_losses(unimodal, labels, present, weights)
+        losses = unimodal_losses(network, unimodal, labels, present, weights)
         first = next(iter(losses.values()))
         nothing = jnp.zeros_like(first.total if isinstance(first, WeightedMean) else first)
         return Outcome(nothing, losses, self._fused(network, unimodal))
@@ -83,7 +83,7 @@ class UnimodalObjective(Objective):
     def predict(
         self, network: Network, params: optax.Params, features: Features, state: Any
     ) -> Logits:
-        """The mean of log-probabilities, or one modality's logits; and every modality's own."""
+        """The mean of log-probabilities or estimates, or one modality's logits; and all of them."""
         unimodal = network.unimodal(params, features)
         return self._fused(network, unimodal), unimodal
 
@@ -91,7 +91,8 @@ class UnimodalObjective(Objective):
         if self.by != "mean":
             return unimodal[self.by]
         # Of one label, the geometric mean of both probabilities has the mean of the logits.
-        scale = (lambda z: z) if network.multi_label else jax.nn.log_softmax
+        as_they_are = network.multi_label or network.is_regression
+        scale = (lambda z: z) if as_they_are else jax.nn.log_softmax
         each = [scale(z) for z in unimodal.values()]
         return sum(each[1:], each[0]) / len(each)
 

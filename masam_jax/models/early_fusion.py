@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from masam_jax.core.random_keys import typed_key
+from masam_jax.core.target_losses import TargetError
 from masam_jax.models.fusion import UnimodalHead
 from masam_jax.models.network import LateFusionNetwork
 from masam_jax.models.pure_module import ModuleFactory, ParamDict, PureModule
@@ -49,12 +50,13 @@ class EarlyFusionNetwork(LateFusionNetwork):
       tokenizers: modality -> factory of a Flax NNX module, called as ``factory(rngs=nnx.Rngs(…))``;
         the module maps a batch to tokens of size H. For instance
         ``functools.partial(SequenceTokenizer, 300, width=64, max_length=50)``.
-      num_classes: C, or the number of labels K.
+      num_classes: C, or the number of labels or of targets K.
       width: H.
       depth: blocks of the trunk.
       heads: attention heads of the trunk, which divide ``width``.
       shared_backbone: whether each modality passes the trunk by itself.
       multi_label: whether logits are of K labels, each zero or one, rather than of C classes.
+      regression: of K targets, the error that is its loss, as `LateFusionNetwork` takes it.
       dtype: dtype of the computation of trunk and heads; None leaves it to tokens and parameters.
       param_dtype: dtype of their parameters.
 
@@ -89,12 +91,20 @@ class EarlyFusionNetwork(LateFusionNetwork):
         heads: int = 4,
         shared_backbone: bool = False,
         multi_label: bool = False,
+        regression: TargetError | None = None,
         dtype: DTypeLike | None = None,
         param_dtype: DTypeLike = jnp.float32,
     ):
         dtypes: dict[str, Any] = {"dtype": dtype, "param_dtype": param_dtype}
         widths = dict.fromkeys(tokenizers, width)
-        super().__init__(tokenizers, widths, num_classes, multi_label=multi_label, **dtypes)
+        super().__init__(
+            tokenizers,
+            widths,
+            num_classes,
+            multi_label=multi_label,
+            regression=regression,
+            **dtypes,
+        )
         self._shared_backbone = shared_backbone
         self._trunk = PureModule(
             "trunk", partial(TokenFusion, self.modalities, width, depth, heads, **dtypes)

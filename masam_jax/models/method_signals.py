@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from masam_jax.core.late_fusion import Features
-from masam_jax.core.losses import cross_entropy
+from masam_jax.core.losses import cross_entropy, mean_loss
 from masam_jax.core.specs import unknown
 from masam_jax.models.contributions import (
     blank_features,
@@ -41,7 +41,8 @@ def batch_signals(
                             mean probability of the true values, ours
     ``"response_losses"``   ``mean_i CE(φ_m,i, y_i)``, φ_m the modal response
                             (`modal_responses`)
-    ``"shapley_values"``    Shapley value of m in the game ``v(S) = -mean_i CE``, the fusion logits
+    ``"shapley_values"``    Shapley value of m in the game ``v(S) = -mean_i CE``, or of minus the
+                            error of a regression, the fusion logits
                             taken with the modalities outside S masked (all of them for ∅)
     ``"mean_features"``     ``mean_i f_m,i``, ``[H_m]``
     ======================  =====================================================================
@@ -109,7 +110,7 @@ def _shapley_values(batch: _Batch) -> Signal:
 
     def value(subset: frozenset[str]) -> jax.Array:
         logits = masked_logits(batch.network, batch.params, batch.features, subset, blank)
-        return -cross_entropy(logits, batch.labels)
+        return -mean_loss(batch.network.sample_loss, logits, batch.labels)
 
     return shapley_values(value, batch.network.modalities)
 
@@ -127,3 +128,6 @@ _SIGNALS: dict[str, Callable[[_Batch], Any]] = {
 
 SIGNALS = tuple(_SIGNALS)
 """Names of the signals that `batch_signals` computes."""
+
+CLASS_SIGNALS = ("confidence", "response_losses")
+"""Those that are of class probabilities, which estimates of a regression do not have."""

@@ -12,10 +12,12 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from masam_jax.core.late_fusion import LateFusion
+from masam_jax.core.losses import SampleLoss, sample_cross_entropy
 from masam_jax.core.random_keys import typed_key
+from masam_jax.core.target_losses import TargetError, target_loss
 from masam_jax.models.fusion import UnimodalHead, get_fusion
 from masam_jax.models.mlp import MLPEncoder
-from masam_jax.models.objectives import cross_entropy_objective
+from masam_jax.models.objectives import objective_of
 from masam_jax.models.pure_functions import (
     PureEncoder,
     PureFunctions,
@@ -43,17 +45,19 @@ class LateFusionNetwork:
         hold running statistics (``nnx.BatchStat``) and dropout's random streams. For instance
         ``functools.partial(MLPEncoder, 64, width=32)``. Or a `PureEncoder`, of any library.
       features: modality -> H_m.
-      num_classes: C, or the number of labels K.
+      num_classes: C, or the number of labels or of targets K.
       fusion: the fusion head, a name of `FUSIONS`: ``"concat"``, ``"sum"``,
         ``"film"``, ``"gated"`` or ``"attention"``; or a `PureFusion`.
       multi_label: whether logits are of K labels, each zero or one, rather than of C classes.
+      regression: of K targets, the error that is its loss, ``"squared"`` or ``"absolute"``: what
+        stands for logits are estimates then. None for classes and labels.
       dtype: dtype of the heads' computation; None leaves it to features and parameters.
       param_dtype: dtype of the heads' parameters.
 
     Raises:
       ValueError: for no modality, encoders and features that name different ones, a modality named
-        ``"other"``, fewer than 2 classes or no label, an unknown fusion head, or an encoder with
-        another kind of state.
+        ``"other"``, fewer than 2 classes, no label or no target, an unknown fusion head, or an
+        encoder with another kind of state.
 
     Examples:
       >>> import jax, jax.numpy as jnp
@@ -75,6 +79,7 @@ class LateFusionNetwork:
         *,
         fusion: str | PureFusion = "concat",
         multi_label: bool = False,
+        regression: TargetError | None = None,
         dtype: DTypeLike | None = None,
         param_dtype: DTypeLike = jnp.float32,
     ):
@@ -87,10 +92,14 @@ class LateFusionNetwork:
             )
         if "other" in encoders:
             raise ValueError("encoders: 'other' cannot name a modality; it labels everything else.")
-        least = 1 if multi_label else 2
+        least = 2 if not multi_label and regression is None else 1
         if num_classes < least:
             raise ValueError(f"num_classes is {num_classes}; at least {least} are needed.")
+        if multi_label and regression is not None:
+            raise ValueError("multi_label and regression exclude each other; give one of them.")
         self._multi_label = multi_label
+        self._is_regression = regression is not None
+        self._sample_loss = sample_cross_entropy if regression is None else target_loss(regression)
         self._statistics: ParamDict = {}
         self._modalities = tuple(sorted(encoders))
         self._num_classes = num_classes
@@ -129,6 +138,16 @@ class LateFusionNetwork:
     def multi_label(self) -> bool:
         """Whether logits are of K labels, each zero or one."""
         return self._multi_label
+
+    @property
+    def is_regression(self) -> bool:
+        """Whether what stands for logits are estimates of K targets."""
+        return self._is_regression
+
+    @property
+    def sample_loss(self) -> SampleLoss:
+        """Each sample's loss ``[B]`` of logits and labels: cross-entropy, or targets' error."""
+        return self._sample_loss
 
     @property
     def is_random(self) -> bool:
@@ -265,9 +284,9 @@ class LateFusionNetwork:
         Args:
           objective: ``(logits [B, C], {m: logits [B, C]}, labels) -> (fusion_loss, {m: loss})``,
             and aux third for ``multimodal_value_and_grad(..., has_aux=True)``;
-            `cross_entropy_objective` when omitted.
+            means of `sample_loss` when omitted.
         """
-        objective = objective or cross_entropy_objective
+        objective = objective or objective_of(self.sample_loss)
 
         def late_objective(
             params: ParamDict,

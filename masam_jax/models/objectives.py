@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import jax
 
-from masam_jax.core.losses import cross_entropy
+from masam_jax.core.losses import SampleLoss, mean_loss, sample_cross_entropy
 
 
 def cross_entropy_objective(
@@ -20,5 +22,18 @@ def cross_entropy_objective(
     Returns:
       ``(fusion_loss, {m: loss})``, scalars in nats.
     """
-    unimodal = {m: cross_entropy(z, labels) for m, z in unimodal_logits.items()}
-    return cross_entropy(logits, labels), unimodal
+    return objective_of(sample_cross_entropy)(logits, unimodal_logits, labels)
+
+
+def objective_of(
+    sample_loss: SampleLoss,
+) -> Callable[[jax.Array, dict[str, jax.Array], jax.Array], tuple[jax.Array, dict[str, jax.Array]]]:
+    """As `cross_entropy_objective`, with the means of another loss of each sample."""
+
+    def objective(
+        logits: jax.Array, unimodal_logits: dict[str, jax.Array], labels: jax.Array
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        unimodal = {m: mean_loss(sample_loss, z, labels) for m, z in unimodal_logits.items()}
+        return mean_loss(sample_loss, logits, labels), unimodal
+
+    return objective

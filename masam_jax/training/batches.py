@@ -161,7 +161,7 @@ def shares_samples(problem: Problem, indices: np.ndarray) -> bool:
 
 def _labels(problem: Problem, rows: np.ndarray, part: str) -> np.ndarray:
     if part == "test":
-        return problem.data.labels[rows]
+        return problem.true_labels(rows)
     return np.stack([own[r] for own, r in zip(problem.train_labels, rows, strict=True)])
 
 

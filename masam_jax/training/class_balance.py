@@ -65,9 +65,16 @@ def training_order(
     return balanced_batches(rows, labels, batch_size=batch_size, seeds=seeds)
 
 
-def check_single_label(config: OptimizationConfig, data: Data) -> None:
-    """Raises ``ValueError`` where weights or turns of classes are asked for, and samples have K."""
+def check_classes(config: OptimizationConfig, data: Data) -> None:
+    """Raises ``ValueError`` for settings of classes where there are none, or of targets."""
+    if not data.is_regression and config.regression_loss != "squared":
+        raise ValueError(
+            f"regression_loss={config.regression_loss} is for regression; these data have"
+            f" {data.num_classes} {'labels' if data.multi_label else 'classes'}"
+        )
     asked = "sampler" if config.sampler != "uniform" else "class_weights"
+    if data.is_regression and (config.class_weights or config.sampler != "uniform"):
+        raise ValueError(f"{asked} needs classes; these data are for regression")
     if data.multi_label and (config.class_weights or config.sampler != "uniform"):
         raise ValueError(
             f"{asked} needs one class for each sample; these data have {data.num_classes} labels,"

@@ -8,49 +8,13 @@ import numpy as np
 
 from masam_jax.core.specs import unknown
 from masam_jax.training.f1_scores import macro_f1, micro_f1, weighted_f1
+from masam_jax.training.metric_names import OF_CLASSES
 
-_TITLES = {
-    "accuracy": "Accuracy",
-    "balanced_accuracy": "Balanced accuracy",
-    "macro_f1": "Macro-F1",
-    "micro_f1": "Micro-F1",
-    "weighted_f1": "Weighted F1",
-    "auroc": "AUROC (macro)",
-    "micro_auroc": "AUROC (micro)",
-    "auprc": "AUPRC (macro)",
-    "micro_auprc": "AUPRC (micro)",
-    "map": "mAP",
-}
-
-METRICS = tuple(_TITLES)
+METRICS = tuple(OF_CLASSES)
 """Names that `score` knows."""
 
 # Softmax and sigmoid in low precision may pass 1 by rounding.
 _SLACK = 1e-3
-
-
-def title(name: str) -> str:
-    """A metric's name in a table.
-
-    Raises:
-      ValueError: an unknown name.
-    """
-    _check_name(name)
-    return _TITLES[name]
-
-
-def phrase(name: str) -> str:
-    """A metric's name within a sentence.
-
-    Raises:
-      ValueError: an unknown name.
-
-    Examples:
-      >>> phrase("accuracy"), phrase("auprc"), phrase("map")
-      ('accuracy', 'AUPRC (macro)', 'mAP')
-    """
-    words = title(name)
-    return words if words[1:2].isupper() else words[0].lower() + words[1:]
 
 
 def score(name: str, labels: np.ndarray, probabilities: np.ndarray) -> float:
@@ -204,7 +168,7 @@ def _one_against_rest(
 
 
 def _check_name(name: str) -> None:
-    if name not in _TITLES:
+    if name not in OF_CLASSES:
         raise ValueError(unknown("metric", name, METRICS))
 
 

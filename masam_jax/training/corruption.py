@@ -26,7 +26,7 @@ class Corruption(NamedTuple):
     Attributes:
       splits: of each seed, with the training rows that are left.
       train_labels: int32 ``[S, N]`` or ``[S, N, K]``, wrong ones included; evaluation has the
-        data's own.
+        data's own. Of regression, the targets in their own units.
       flipped: for each seed the rows whose training label was made wrong.
       present: ``"train"`` or ``"test"`` -> modality -> bool ``[N]``, the rows that have it by the
         configuration; empty where none lacks any.
@@ -55,12 +55,14 @@ def corrupt(
         )
     if set(config.missing_at_test) >= set(data.modalities):
         raise ValueError("missing_at_test names every modality; one must remain.")
+    if data.is_regression and config.label_noise:
+        raise ValueError("label_noise needs classes; these data are for regression.")
     if config.label_fraction < 1:
+        # Targets are no classes to stratify by either.
+        labels = np.zeros((len(data), 1), np.int32) if data.is_regression else data.labels
         splits = [
             split._replace(
-                train=labelled_rows(
-                    data.labels, split.train, fraction=config.label_fraction, seed=seed
-                )
+                train=labelled_rows(labels, split.train, fraction=config.label_fraction, seed=seed)
             )
             for split in splits
         ]

@@ -11,6 +11,7 @@ from masam_jax.config.errors import RunError, user_errors
 from masam_jax.data.builders.build_job import OnSample
 from masam_jax.methods import BoundMethod
 from masam_jax.training.distribution import make_placement
+from masam_jax.training.estimates import Estimates
 from masam_jax.training.loop import reported_point
 from masam_jax.training.open_data import open_data, prepare_if_needed
 from masam_jax.training.predictions import Predictions, Predictors, measure
@@ -52,7 +53,7 @@ class Evaluation:
     seeds: tuple[int, ...]
     step: int
     rows: np.ndarray
-    predictions: Predictions
+    predictions: Predictions | Estimates
     metrics: dict[str, Any]
     metric: str
     class_names: tuple[str, ...] = ()

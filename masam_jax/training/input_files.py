@@ -18,7 +18,7 @@ from masam_jax.data.dataset_spec import IN_MEMORY, is_own, is_published, parse_d
 from masam_jax.data.own.columns import Columns
 from masam_jax.data.own.folder import locate, read_columns
 from masam_jax.data.own.infer import LABELS
-from masam_jax.data.own.labels import new_labels
+from masam_jax.data.own.labels import new_labels, read_targets
 from masam_jax.data.own.new_rows import new_rows, recipe_of_arrays
 from masam_jax.data.own.recipe import Recipe
 from masam_jax.data.raw_inputs import check_inputs, slices
@@ -47,7 +47,7 @@ class InputFiles:
     _recipe: Recipe | None
 
     def labels(self, column: str | None = None) -> np.ndarray:
-        """int32 ``[n]``, the classes, or zeros and ones ``[n, K]``.
+        """int32 ``[n]``, the classes, or zeros and ones, or targets float64, ``[n, K]``.
 
         Args:
           column: that has them; the one that the run's were in, or one that is called ``label``,
@@ -58,7 +58,7 @@ class InputFiles:
         """
         facts, recipe = self._model.facts, self._recipe
         names = (column,) if column is not None else () if recipe is None else recipe.label
-        if not names and facts.multi_label:
+        if not names and (facts.multi_label or (len(facts.classes) > 1 and facts.is_regression)):
             names = facts.classes
         if not names:
             names = tuple(name for name in LABELS if name in self.columns.arrays)[:1]
@@ -68,6 +68,8 @@ class InputFiles:
                 f" {unknown(self.columns.noun, absent[0], self.columns.arrays)};"
                 ' name the one that has the classes: --label COLUMN, label="COLUMN" in Python'
             )
+        if facts.is_regression:
+            return read_targets(self.columns, names, facts.classes)[0]
         return new_labels(self.columns, names, facts.classes, facts.multi_label)
 
 

@@ -11,26 +11,31 @@ from masam_jax.data.batch import Batch
 from masam_jax.training.batches import network_inputs, shares_samples
 from masam_jax.training.predictions import Point, batch_axes, in_parts
 from masam_jax.training.problem import Problem
+from masam_jax.training.regression_metrics import r2
 
 # Iterations of L-BFGS; a probe on standardised features is done after a few dozen.
 _ITERATIONS = 1000
 
 
 class LinearProbes:
-    """Logistic regression on the frozen features of each encoder, fitted on the training samples.
+    """A linear model of the frozen features of each encoder, fitted on the training samples.
 
     Unlike the accuracy of the unimodal heads it means the same for methods that train no such
     heads. Labels are the right ones, also where training has wrong ones. Features are standardised
-    by the training samples'; the regression is scikit-learn's ``LogisticRegression`` with its
-    defaults (L2 penalty, C = 1).
+    by the training samples'; the model is scikit-learn's ``LogisticRegression`` with its defaults
+    (L2 penalty, C = 1), or for targets its ``Ridge`` with them (α = 1).
+
+    Attributes:
+      name: what results call the scores, "probe_accuracy" or "probe_r2".
     """
 
     def __init__(self, problem: Problem) -> None:
         self._problem = problem
         self._functions: dict[bool, Callable[..., Any]] = {}
+        self.name = "probe_r2" if problem.data.is_regression else "probe_accuracy"
 
-    def accuracy(self, point: Point, split: str) -> Mapping[str, np.ndarray]:
-        """``{m: [S]}``, the probes' accuracy on a split; of several labels, the mean of theirs.
+    def scores(self, point: Point, split: str) -> Mapping[str, np.ndarray]:
+        """``{m: [S]}``, the probes' accuracy on a split, or R²; of several labels, the mean.
 
         NaN of a seed whose features are not finite.
 
@@ -41,10 +46,11 @@ class LinearProbes:
         train, other = (self._problem.indices(name) for name in ("train", split))
         fit, judged = self._features(point, train), self._features(point, other)
         labels = self._problem.data.labels
+        probe = _probe_of_targets if self._problem.data.is_regression else _probe_of_classes
         return {
             m: np.array(
                 [
-                    _probe(fit[m][seed], labels[train[seed]], judged[m][seed], labels[other[seed]])
+                    probe(fit[m][seed], labels[train[seed]], judged[m][seed], labels[other[seed]])
                     for seed in range(len(train))
                 ]
             )
@@ -88,14 +94,14 @@ def _vectors(features: Any) -> jax.Array:
     return values.sum(axis=1) / jnp.maximum(real.sum(axis=1), 1).astype(values.dtype)
 
 
-def _probe(
+def _probe_of_classes(
     features: np.ndarray, labels: np.ndarray, others: np.ndarray, truth: np.ndarray
 ) -> float:
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    flat, flat_others = (x.reshape(len(x), -1).astype(np.float64) for x in (features, others))
+    flat, flat_others = _flat(features), _flat(others)
     if not (np.isfinite(flat).all() and np.isfinite(flat_others).all()):
         return float("nan")
     shares = []
@@ -106,3 +112,21 @@ def _probe(
         model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=_ITERATIONS))
         shares.append(model.fit(flat, given).score(flat_others, true))
     return float(np.mean(shares))
+
+
+def _probe_of_targets(
+    features: np.ndarray, targets: np.ndarray, others: np.ndarray, truth: np.ndarray
+) -> float:
+    from sklearn.linear_model import Ridge
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    flat, flat_others = _flat(features), _flat(others)
+    if not (np.isfinite(flat).all() and np.isfinite(flat_others).all()):
+        return float("nan")
+    model = make_pipeline(StandardScaler(), Ridge()).fit(flat, targets)
+    return r2(truth, model.predict(flat_others).reshape(truth.shape))
+
+
+def _flat(features: np.ndarray) -> np.ndarray:
+    return features.reshape(len(features), -1).astype(np.float64)

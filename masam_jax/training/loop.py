@@ -11,9 +11,10 @@ import jax
 import numpy as np
 
 from masam_jax.training.class_counts import count_classes, write_counts
-from masam_jax.training.classification_metrics import phrase
+from masam_jax.training.estimates import Estimates
 from masam_jax.training.interrupt import InterruptedRun, InterruptRequest
 from masam_jax.training.linear_probes import LinearProbes
+from masam_jax.training.metric_names import phrase
 from masam_jax.training.predictions import Point, Predict, measure
 from masam_jax.training.progress_report import ProgressReport
 from masam_jax.training.schedule_probe import TrainingProbe
@@ -53,9 +54,9 @@ def train_method(
 ) -> dict[str, Any]:
     """Trains all seeds with one method, from the last checkpoint in ``directory`` if there is one.
 
-    Writes ``metrics.jsonl``, ``checkpoints/``, ``confusion.json`` and, at last, ``result.json``. A
-    run that was killed and is called again ends with the same numbers, bit for bit, as one that was
-    not: the state is all there is, and batch t is a function of t.
+    Writes ``metrics.jsonl``, ``checkpoints/``, ``confusion.json`` (of classes) and, at last,
+    ``result.json``. A run that was killed and is called again ends with the same numbers, bit for
+    bit, as one that was not: the state is all there is, and batch t is a function of t.
 
     Args:
       task: the method, with data, splits and network.
@@ -126,7 +127,8 @@ def train_method(
     result = plain(result)
     if is_primary():
         split = task.problem.experiment.evaluation.report_split
-        write_counts(directory, split, result["seeds"], counts)
+        if counts is not None:
+            write_counts(directory, split, result["seeds"], counts)
         write_sealed_json(directory / "result.json", result)
     barrier(f"finished {method.slug}")
     return result
@@ -188,7 +190,9 @@ class _Course:
                 if last or step % self._evaluation.log_every == 0:
                     self._log_training(step, losses, state.opt_state)
                 if last or step % self._task.evaluate_every == 0:
+                    begin = time.perf_counter()
                     state = self._evaluate(step, state)
+                    clock.evaluated(time.perf_counter() - begin)
                     finished = self._all_stopped(state)
                 finished = finished or last
                 stopping = self._interrupt.signal_number is not None
@@ -204,8 +208,11 @@ class _Course:
         )
         return state, self._progress_at(clock, done, step)
 
-    def report(self, state: TrainState) -> tuple[dict[str, Any], np.ndarray]:
-        """Metrics of the reported parameters, by split; counts of classes on the reported one."""
+    def report(self, state: TrainState) -> tuple[dict[str, Any], np.ndarray | None]:
+        """Metrics of the reported parameters, by split; counts of classes on the reported one.
+
+        None for the counts of regression.
+        """
         best = self._evaluation.report == "best"
         point = reported_point(state, best)
         # Tuning must not look at the test samples.
@@ -219,9 +226,11 @@ class _Course:
             split: measure(found, num_classes, metric) for split, found in predictions.items()
         }
         if self._probes is not None:
-            report[reported]["probe_accuracy"] = self._probes.accuracy(point, reported)
+            report[reported][self._probes.name] = self._probes.scores(point, reported)
         report["best_step"] = self._problem.placement.fetch(state.best_step)
         found = predictions[reported]
+        if isinstance(found, Estimates):
+            return report, None
         return report, count_classes(np.asarray(found.labels), found.fused, num_classes)
 
     def _revise(self, state: TrainState, step: int) -> TrainState:
@@ -250,7 +259,7 @@ class _Course:
         self._progress.update(
             step,
             loss=float(np.mean(record["total_loss"])),
-            accuracy=float(np.mean(record["accuracy"])),
+            accuracy=float(np.mean(record["accuracy"])) if "accuracy" in record else None,
             dominant=leading_modality(dominant, self._problem.modalities),
         )
 
@@ -290,9 +299,17 @@ class _Clock:
         self._done = done
         self._start = time.perf_counter()
         self._compile = 0.0
+        self._has_evaluated = False
 
     def compiled(self) -> None:
+        """The first step was taken, which is compiling for the most part."""
         self._compile = time.perf_counter() - self._start
+
+    def evaluated(self, seconds: float) -> None:
+        """An evaluation took so long; the first one is compiling, too."""
+        if not self._has_evaluated:
+            self._compile += seconds
+        self._has_evaluated = True
 
     def progress(self, step: int) -> RunProgress:
         return dataclasses.replace(

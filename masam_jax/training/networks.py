@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from masam_jax.config import ModelConfig, by_modality
 from masam_jax.core.specs import unknown
+from masam_jax.core.target_losses import TargetError
 from masam_jax.data import Modality
 from masam_jax.models import EarlyFusionNetwork, LateFusionNetwork
 from masam_jax.models.encoders import EncoderSize, SampleShape, make_encoder, make_tokenizer
@@ -27,22 +28,24 @@ def build_network(
     multi_label: bool,
     config: ModelConfig,
     fusion: str,
+    regression: TargetError | None = None,
 ) -> LateFusionNetwork:
     """Encoders by the kind of each modality's samples, or as the configuration names them.
 
     Args:
       specs: modality -> what its samples look like.
-      num_classes: C, or the number of labels K.
+      num_classes: C, or the number of labels or of targets K.
       multi_label: whether samples have several labels.
       config: architecture, encoders and their sizes.
       fusion: the fusion head of late fusion.
+      regression: of targets, the error that is the loss; None for classes and labels.
 
     Raises:
       ValueError: an encoder that is unknown or does not take such samples, a modality that the data
         do not have, or sizes that do not fit.
     """
     if config.network is not None:
-        return own_network(specs, num_classes, multi_label, config, fusion)
+        return own_network(specs, num_classes, multi_label, config, fusion, regression)
     dtype = _DTYPES[config.dtype]
     shapes = {m: SampleShape(s.kind, s.shape, s.vocabulary_size) for m, s in specs.items()}
     asked = check_known("encoders", config.encoders, specs)
@@ -60,6 +63,7 @@ def build_network(
             depth=config.depth,
             shared_backbone=config.architecture == "shared_backbone",
             multi_label=multi_label,
+            regression=regression,
             dtype=dtype,
         )
     size = EncoderSize(config.width, config.depth, config.dropout, dtype)
@@ -70,6 +74,7 @@ def build_network(
         num_classes,
         fusion=fusion,
         multi_label=multi_label,
+        regression=regression,
         dtype=dtype,
     )
 

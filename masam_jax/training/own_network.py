@@ -11,6 +11,7 @@ import numpy as np
 
 from masam_jax.config import ModelConfig
 from masam_jax.core.random_keys import seed_key
+from masam_jax.core.target_losses import TargetError
 from masam_jax.core.user_code import call_function, import_function
 from masam_jax.data import Modality
 from masam_jax.models import LateFusionNetwork
@@ -24,19 +25,21 @@ def own_network(
     multi_label: bool,
     config: ModelConfig,
     fusion: str,
+    regression: TargetError | None = None,
 ) -> LateFusionNetwork:
     """Calls the user's function, and sees that its network takes such samples.
 
     ``function(specs, num_classes)`` returns a `LateFusionNetwork`. Where it has parameters
-    ``fusion`` or ``multi_label`` it gets these too; data with several labels a sample, and methods
-    with a fusion head of their own, need them.
+    ``fusion``, ``multi_label`` or ``regression`` it gets these too; data with several labels a
+    sample, methods with a fusion head of their own, and regression need them.
 
     Args:
       specs: modality -> what its samples look like.
-      num_classes: C, or the number of labels K.
+      num_classes: C, or the number of labels or of targets K.
       multi_label: whether samples have several labels.
       config: names the function; its other fields but ``fusion`` have no meaning then.
       fusion: name of the fusion head that the method asks for.
+      regression: of targets, the error that is the loss; None for classes and labels.
 
     Raises:
       ValueError: there is no such function, it fails, returns anything else, or its network does
@@ -51,10 +54,14 @@ def own_network(
         )
     function = import_function(place)
     known = inspect.signature(function).parameters
-    named = {"fusion": fusion, "multi_label": multi_label}
+    named = {"fusion": fusion, "multi_label": multi_label, "regression": regression}
     if multi_label and "multi_label" not in known:
         raise ValueError(
             f"the data have several labels a sample, and network={place} no parameter multi_label"
+        )
+    if regression is not None and "regression" not in known:
+        raise ValueError(
+            f"the data are for regression, and network={place} has no parameter regression"
         )
     given = {name: value for name, value in named.items() if name in known}
     network = call_function(place, function, dict(specs), num_classes, **given)
@@ -63,19 +70,23 @@ def own_network(
             f"{place} returned a {type(network).__name__}; a masam_jax.models.LateFusionNetwork is"
             " needed, whose encoders may be of any library"
         )
-    wanted = (tuple(specs), num_classes, multi_label)
-    if (network.modalities, network.num_classes, network.multi_label) != wanted:
-        kind = "labels" if network.multi_label else "classes"
+    wanted = (tuple(specs), num_classes, _outputs(multi_label, regression is not None))
+    outputs = _outputs(network.multi_label, network.is_regression)
+    if (network.modalities, network.num_classes, outputs) != wanted:
         raise ValueError(
             f"{place}: the network has the modalities {', '.join(network.modalities)} and"
-            f" {network.num_classes} {kind}; the data have {', '.join(specs)} and {num_classes}"
-            f" {'labels' if multi_label else 'classes'}"
+            f" {network.num_classes} {outputs}; the data have {', '.join(specs)} and {num_classes}"
+            f" {wanted[-1]}"
         )
     try:
         _try(network, specs)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{place}: {error}") from error
     return network
+
+
+def _outputs(multi_label: bool, is_regression: bool) -> str:
+    return "targets" if is_regression else "labels" if multi_label else "classes"
 
 
 def takes_fusion(place: str) -> bool:

@@ -8,10 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from masam_jax.core.losses import sample_cross_entropy
 from masam_jax.data.batch import Batch
 from masam_jax.training.batches import evaluation_batches, network_inputs, shares_samples
 from masam_jax.training.classification_metrics import accuracy, balanced_accuracy, score
+from masam_jax.training.estimates import Estimates, measure_estimates
 from masam_jax.training.f1_scores import macro_f1, micro_f1, weighted_f1
 from masam_jax.training.problem import Problem
 from masam_jax.training.task import Task
@@ -58,7 +58,7 @@ class Point(NamedTuple):
     method_state: Any
 
 
-Predict = Callable[[Point, np.ndarray], Predictions]
+Predict = Callable[[Point, np.ndarray], Predictions | Estimates]
 
 
 class Predictors:
@@ -70,14 +70,14 @@ class Predictors:
         self._functions: dict[Any, Callable[..., Any]] = {}
 
     def of(self, task: Task) -> Predict:
-        """A function ``(point, row indices [S, n]) -> Predictions``.
+        """A function ``(point, row indices [S, n]) -> Predictions``; of regression, `Estimates`.
 
         Args:
           task: its parameters and state have a leading axis of seeds.
         """
         plain = task.objective.predictor is None
 
-        def predict(point: Point, indices: np.ndarray) -> Predictions:
+        def predict(point: Point, indices: np.ndarray) -> Predictions | Estimates:
             if plain:
                 # Programs are shared by those who differ in what a prediction does not read.
                 params = {k: v for k, v in point.params.items() if k != "method"}
@@ -91,7 +91,16 @@ class Predictors:
             def run(batch: Batch) -> Any:
                 return function(point, self._problem.statistics, batch, self._problem.resident)
 
-            return in_parts(self._problem, run, indices)
+            found = in_parts(self._problem, run, indices)
+            scale = self._problem.targets
+            if scale is None:
+                return found
+            return Estimates(
+                labels=self._problem.data.labels[indices],
+                values=scale.in_units(found.probabilities),
+                loss=found.loss,
+                unimodal={m: scale.in_units(values) for m, values in found.unimodal.items()},
+            )
 
         return predict
 
@@ -127,7 +136,7 @@ def batch_axes(shared: bool) -> Batch:
 
 def _compile(task: Task, shared: bool) -> Callable[..., Any]:
     config = task.problem.experiment.corruption
-    scale = jax.nn.sigmoid if task.problem.data.multi_label else jax.nn.softmax
+    scale = scale_of(task.problem.data.multi_label, task.problem.data.is_regression)
 
     def one(point: Point, scales: Any, batch: Batch, resident: Any) -> Predictions:
         key = jnp.zeros(2, jnp.uint32)  # Noise at test time belongs to the row, not to a step.
@@ -136,7 +145,7 @@ def _compile(task: Task, shared: bool) -> Callable[..., Any]:
         return Predictions(
             labels=seen.labels,
             probabilities=scale(logits.astype(jnp.float32)),
-            loss=sample_cross_entropy(logits, seen.labels),
+            loss=task.network.sample_loss(logits, seen.labels),
             unimodal={m: scale(z.astype(jnp.float32)) for m, z in unimodal.items()},
         )
 
@@ -144,8 +153,17 @@ def _compile(task: Task, shared: bool) -> Callable[..., Any]:
     return jax.jit(mapped, out_shardings=task.problem.placement.seeds)
 
 
-def measure(predictions: Predictions, num_classes: int, metric: str = "accuracy") -> dict[str, Any]:
-    """Metrics of each seed.
+def scale_of(multi_label: bool, is_regression: bool) -> Callable[[jax.Array], jax.Array]:
+    """What makes probabilities of logits; nothing of estimates."""
+    if is_regression:
+        return lambda estimates: estimates
+    return jax.nn.sigmoid if multi_label else jax.nn.softmax
+
+
+def measure(
+    predictions: Predictions | Estimates, num_classes: int, metric: str = "accuracy"
+) -> dict[str, Any]:
+    """Metrics of each seed; of `Estimates`, what `measure_estimates` returns.
 
     Args:
       predictions: of a split.
@@ -158,6 +176,8 @@ def measure(predictions: Predictions, num_classes: int, metric: str = "accuracy"
       nats, averaged over rows. With another metric than accuracy, that one and its ``unimodal_``
       counterpart as well.
     """
+    if isinstance(predictions, Estimates):
+        return measure_estimates(predictions)
     labels, fused = predictions.labels, predictions.fused
     measured = {
         "accuracy": _each_seed(accuracy, labels, fused),

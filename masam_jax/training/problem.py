@@ -12,6 +12,7 @@ import numpy as np
 from masam_jax.config import Experiment, InputConfig
 from masam_jax.core.random_keys import fold_raw, seed_key
 from masam_jax.core.specs import check_choice
+from masam_jax.core.target_losses import TargetError
 from masam_jax.data import (
     SPLIT_RULE,
     MultimodalData,
@@ -25,13 +26,14 @@ from masam_jax.data.streaming import ReadAhead
 from masam_jax.models import LateFusionNetwork
 from masam_jax.training import key_streams
 from masam_jax.training.class_balance import (
-    check_single_label,
+    check_classes,
     class_weights,
     training_order,
 )
 from masam_jax.training.classification_metrics import METRICS
 from masam_jax.training.corruption import Corruption, corrupt, still_present
 from masam_jax.training.distribution import Placement
+from masam_jax.training.metric_names import OF_TARGETS
 from masam_jax.training.networks import (
     apply_pretrained,
     build_network,
@@ -40,6 +42,7 @@ from masam_jax.training.networks import (
 )
 from masam_jax.training.open_data import open_data
 from masam_jax.training.optimizer import check_encoders_named
+from masam_jax.training.target_scale import TargetScale, target_scale
 from masam_jax.training.training_statistics import training_statistics
 
 
@@ -59,6 +62,7 @@ class Problem:
       host_statistics: ``{m: (mean [S, D], std [S, D])}`` of each seed's training rows.
       statistics: the same, on the devices.
       batches: element t holds the row indices of step t, int32 ``[S, B]``.
+      targets: scale of the targets of regression; None for classes and labels.
       ahead: how samples are read from disk.
     """
 
@@ -73,6 +77,7 @@ class Problem:
     host_statistics: Statistics
     statistics: dict[str, Any]
     batches: grain.MapDataset
+    targets: TargetScale | None = None
     ahead: ReadAhead = dataclasses.field(default_factory=ReadAhead)
     _networks: dict[str, LateFusionNetwork] = dataclasses.field(default_factory=dict, repr=False)
     _initial: dict[str, Any] = dataclasses.field(default_factory=dict, repr=False)
@@ -87,10 +92,27 @@ class Problem:
         """What results are measured in, a name of ``masam_jax.training.classification_metrics``."""
         return self.data.metric
 
-    @property
+    @functools.cached_property
     def train_labels(self) -> np.ndarray:
-        """int32 ``[S, N]`` or ``[S, N, K]``, as trained on; evaluation has the data's own."""
-        return self.corruption.train_labels
+        """int32 ``[S, N]`` or ``[S, N, K]``, as trained on; evaluation has the data's own.
+
+        Of regression, targets float32 ``[S, N, K]``, standardised.
+        """
+        labels = self.corruption.train_labels
+        return labels if self.targets is None else self.targets.standardized(labels)
+
+    def true_labels(self, rows: np.ndarray) -> np.ndarray:
+        """The data's own labels ``[S, n]`` or ``[S, n, K]`` of rows ``[S, n]``.
+
+        Of regression standardised, as networks estimate them.
+        """
+        labels = self.data.labels[rows]
+        return labels if self.targets is None else self.targets.standardized(labels)
+
+    @property
+    def regression_loss(self) -> TargetError | None:
+        """The error that is the loss; None for classes and labels."""
+        return self.experiment.optimization.regression_loss if self.data.is_regression else None
 
     @functools.cached_property
     def class_weights(self) -> jax.Array | None:
@@ -144,6 +166,7 @@ class Problem:
                 data.multi_label,
                 self.experiment.chosen_model,
                 fusion,
+                self.regression_loss,
             )
         return self._networks[fusion]
 
@@ -245,7 +268,8 @@ def build_problem(
     """
     inputs = InputConfig() if inputs is None else inputs
     data = opened = open_data(experiment.data.dataset, inputs) if data is None else data
-    check_choice(f"the metric of {data.name}", data.metric, METRICS)
+    known = tuple(OF_TARGETS) if data.is_regression else METRICS
+    check_choice(f"the metric of {data.name}", data.metric, known)
     config, seeds = experiment.data, experiment.seeds.values
     if config.modalities:
         for name in ("encoders", "weights"):
@@ -267,7 +291,7 @@ def build_problem(
     )
     train = np.stack([part.train for part in corruption.splits])
     batch_size = experiment.optimization.batch_size
-    check_single_label(experiment.optimization, data)
+    check_classes(experiment.optimization, data)
     batches = training_order(experiment, corruption.train_labels, train, batch_size)
     placement = make_placement(len(seeds), batch_size)
     if isinstance(data, PreparedData):
@@ -293,6 +317,7 @@ def build_problem(
         host_statistics=statistics,
         statistics=placement.put(statistics, placement.seeds),
         batches=batches,
+        targets=target_scale(data.labels, train) if data.is_regression else None,
         ahead=ahead,
     )
     _ = problem.class_weights  # Complains of classes that the data do not have.

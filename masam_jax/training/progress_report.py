@@ -37,9 +37,9 @@ class ProgressReport:
             suffix = f" from step {step}" if step else ""
             self.console.print(f"{title}: {total} steps{suffix}", highlight=False, markup=False)
 
-    def update(self, step: int, loss: float, accuracy: float, dominant: str | None) -> None:
+    def update(self, step: int, loss: float, accuracy: float | None, dominant: str | None) -> None:
         """Metrics of a step, averaged over seeds; ``dominant`` in words."""
-        status = f"loss {loss:.4f}  acc {accuracy:.3f}"
+        status = f"loss {loss:.4f}" + ("" if accuracy is None else f"  acc {accuracy:.3f}")
         if dominant is not None:
             status += f"  dominant {dominant}"
         if self._bar is not None and self._task is not None:

@@ -25,6 +25,7 @@ from masam_jax.training.storage.processes import barrier, is_primary
 from masam_jax.training.storage.recipe_file import save_recipe
 from masam_jax.training.storage.run_directory import FORMAT, open_run
 from masam_jax.training.storage.sealed_files import read_sealed_json, write_sealed_json
+from masam_jax.training.target_scale import write_target_scale
 
 
 def execute(
@@ -143,6 +144,8 @@ def _write_surroundings(path: Path, problem: Problem, command: list[str]) -> Non
         surroundings.write_kept(path, problem.opened.builder.kept_for_files())
     surroundings.write_splits(path, problem.describe_splits())
     surroundings.write_statistics(path, problem.host_statistics)
+    if problem.targets is not None:
+        write_target_scale(path, problem.targets)
     surroundings.write_fitted(path, problem.fitted)
     if problem.experiment.corruption != CorruptionConfig():
         seeds = map(str, problem.experiment.seeds.values)

@@ -126,6 +126,7 @@ def open_model(path: Path, method: str | None = None) -> SavedModel:
             facts.multi_label,
             experiment.chosen_model,
             bound.fusion or experiment.model.fusion,
+            experiment.optimization.regression_loss if facts.is_regression else None,
         )
     objective = bound.objective(read_context(place))
     return SavedModel(root, place, config, experiment, bound, facts, network, objective)

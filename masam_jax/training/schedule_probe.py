@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from masam_jax.core.losses import sample_cross_entropy
 from masam_jax.data.batch import Batch
 from masam_jax.training.batches import network_inputs, shares_samples
 from masam_jax.training.predictions import batch_axes, in_parts
@@ -45,7 +44,7 @@ class TrainingProbe:
         return self._task.problem.modalities
 
     def losses(self, params: Any, split: str) -> Mapping[str, jax.Array]:
-        """``{"fusion": [S], m: [S]}``, cross-entropy on ``"fit"`` or ``"held_out"`` samples.
+        """``{"fusion": [S], m: [S]}``, the network's loss on ``"fit"`` or ``"held_out"`` samples.
 
         With the running statistics of the state that the probe was placed at.
         """
@@ -94,8 +93,8 @@ class TrainingProbe:
         inputs, present, labels, _ = network_inputs(config, "test", resident, scales, batch, key)
         network = self._task.network.with_statistics(statistics)
         logits, unimodal = network.apply(params, inputs)
-        losses = {m: sample_cross_entropy(z, labels) for m, z in unimodal.items()}
-        losses["fusion"] = sample_cross_entropy(logits, labels)
+        losses = {m: network.sample_loss(z, labels) for m, z in unimodal.items()}
+        losses["fusion"] = network.sample_loss(logits, labels)
         everywhere = jnp.ones(len(labels), jnp.bool_)
         return {k: _Counted(loss, present.get(k, everywhere)) for k, loss in losses.items()}
 

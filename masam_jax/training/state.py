@@ -27,9 +27,9 @@ class TrainState(NamedTuple):
       best_params: parameters with the best validation score so far.
       best_statistics: the running statistics at that time.
       best_method_state: what the objective kept at that time.
-      best_score: float32[S], that score; -1 before the first evaluation.
+      best_score: float32[S], that score; before the first evaluation -1, of regression -inf.
       best_step: int32[S], the step it was reached at.
-      score: float32[S], validation score at the last evaluation; -1 before the first.
+      score: float32[S], validation score at the last evaluation; before the first likewise.
       stale: int32[S], evaluations since the best one.
       stopped: bool[S], seeds whose patience ran out.
     """
@@ -82,6 +82,9 @@ def abstract_state(task: Task) -> TrainState:
 
 
 def _initializer(task: Task) -> Callable[[Any, Any, jax.Array], TrainState]:
+    # R² has no lowest value.
+    lowest = -jnp.inf if task.problem.data.is_regression else -1
+
     def init_one(params: Any, statistics: Any, key: jax.Array) -> TrainState:
         params = task.extend(params, key)
         method_state = task.init_state(params)
@@ -98,9 +101,9 @@ def _initializer(task: Task) -> Callable[[Any, Any, jax.Array], TrainState]:
             best_params=jax.tree.map(jnp.copy, params),
             best_statistics=jax.tree.map(jnp.copy, statistics),
             best_method_state=jax.tree.map(jnp.copy, method_state),
-            best_score=jnp.float32(-1),
+            best_score=jnp.float32(lowest),
             best_step=jnp.int32(0),
-            score=jnp.float32(-1),
+            score=jnp.float32(lowest),
             stale=jnp.int32(0),
             stopped=jnp.bool(False),
         )

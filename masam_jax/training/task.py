@@ -17,7 +17,9 @@ from masam_jax.core.random_keys import fold_raw, typed_key
 from masam_jax.data import hold_out
 from masam_jax.data.batch import Batch
 from masam_jax.methods import BoundMethod, Context, Objective, Outcome, Schedule
+from masam_jax.methods.objective import NEEDS_CLASSES
 from masam_jax.models import LateFusionNetwork, batch_signals
+from masam_jax.models.method_signals import CLASS_SIGNALS
 from masam_jax.training import key_streams
 from masam_jax.training.batches import TrainingBatches
 from masam_jax.training.dominance import count_dominance
@@ -32,13 +34,14 @@ class Observed(NamedTuple):
     """What a batch tells beside losses and gradients.
 
     Attributes:
-      accuracy: share of the batch that the logits get right (of several labels, of all of them).
+      accuracy: share of the batch that the logits get right (of several labels, of all of them);
+        None of regression.
       by_objective: what the objective's state moves on.
       signals: what the method asked for of the batch.
       statistics: running statistics ``{m: …}`` of the encoders after the batch.
     """
 
-    accuracy: jax.Array
+    accuracy: jax.Array | None
     by_objective: Any
     signals: dict[str, Any]
     statistics: dict[str, Any]
@@ -244,10 +247,13 @@ class Task:
         """Checks that the method fits the data.
 
         Raises:
-          ValueError: its objective does not take samples that lack a modality, and there are some;
+          ValueError: it reads class probabilities, and the data are for regression; its objective
+            does not take samples that lack a modality, and there are some;
             or features that are tokens; or it has a fusion head, and the user's network another; or
             too few samples are left to fit.
         """
+        if self.problem.data.is_regression and set(self.method.signals) & set(CLASS_SIGNALS):
+            raise ValueError(f"it {NEEDS_CLASSES}")
         _ = self.row_batches
         if self.problem.lacks("train") and not self.objective.takes_missing:
             raise ValueError("it does not take samples that lack a modality")
@@ -296,7 +302,7 @@ class Task:
         )
         network = self.network.with_statistics(step.statistics)
         observed = Observed(
-            accuracy=jnp.mean(_hits(outcome.logits, labels)),
+            accuracy=None if network.is_regression else jnp.mean(_hits(outcome.logits, labels)),
             by_objective=outcome.observed,
             signals=batch_signals(self.method.signals, network, params, features, inputs, labels),
             statistics=step.statistics

@@ -18,9 +18,10 @@ _SCORES = ("score", "alignment", "decay", "ma_loss")
 def make_train_record(problem: Problem) -> Callable[[Any, DominanceState], dict[str, Any]]:
     """A function ``(losses, opt_state) -> record``, NumPy arrays ``[S]`` or ``{m: [S]}``.
 
-    The record has ``total_loss``, ``fusion_loss``, ``accuracy`` (of the batch) and
-    ``unimodal_loss``; with a ``MasamState`` also ``score``, ``alignment``, ``decay``, ``ma_loss``,
-    ``dominant_share`` and ``dominant``, the index of this step's dominant modality or -1.
+    The record has ``total_loss``, ``fusion_loss``, ``accuracy`` (of the batch; not of regression)
+    and ``unimodal_loss``; with a ``MasamState`` also ``score``, ``alignment``, ``decay``,
+    ``ma_loss``, ``dominant_share`` and ``dominant``, the index of this step's dominant modality or
+    -1.
     """
     modalities = problem.modalities
 
@@ -29,9 +30,10 @@ def make_train_record(problem: Problem) -> Callable[[Any, DominanceState], dict[
         record = {
             "total_loss": losses.total,
             "fusion_loss": losses.fusion,
-            "accuracy": losses.aux,
             "unimodal_loss": losses.unimodal,
         }
+        if losses.aux is not None:
+            record["accuracy"] = losses.aux
         if opt_state.counts is None or opt_state.steps is None:
             return record
         metrics = masam_metrics(opt_state)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import math
 import os
 import zlib
 from collections.abc import Callable, Iterator
@@ -62,8 +63,8 @@ class TrialOutcome:
 
     @property
     def mean(self) -> float:
-        """The objective; −1 where the trial was pruned."""
-        return -1.0 if self.score is None else sum(self.score) / len(self.score)
+        """The objective; -inf where the trial was pruned."""
+        return -math.inf if self.score is None else sum(self.score) / len(self.score)
 
 
 class MethodStudy:

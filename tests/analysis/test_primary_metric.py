@@ -20,7 +20,8 @@ from masam_jax.analysis.table_files import save_tables
 from masam_jax.analysis.table_formats import to_csv, to_markdown, to_rich
 from masam_jax.analysis.tables import comparison_table, probe_table, unimodal_table
 from masam_jax.analysis.tuning_table import tuning_to_markdown, tuning_to_rich
-from masam_jax.training.classification_metrics import METRICS, phrase
+from masam_jax.training.classification_metrics import METRICS
+from masam_jax.training.metric_names import phrase
 from tests.analysis.fake_directories import (
     MODALITIES,
     ZOO,

@@ -13,6 +13,7 @@ import numpy as np
 import optax
 
 from masam_jax import multimodal_value_and_grad
+from masam_jax.core.losses import SampleLoss, sample_cross_entropy
 from masam_jax.methods import Objective
 from masam_jax.training.by_partition import by_partition
 
@@ -27,6 +28,11 @@ class LinearNetwork:
     feature_sizes: dict[str, int]
     num_classes: int = 3
     multi_label: bool = False
+    is_regression: bool = False
+
+    @property
+    def sample_loss(self) -> SampleLoss:
+        return sample_cross_entropy
 
     @property
     def modalities(self) -> tuple[str, ...]:

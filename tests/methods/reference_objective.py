@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from masam_jax import LateFusion, multimodal_value_and_grad
+from masam_jax.core.losses import sample_cross_entropy
 from masam_jax.methods import Objective
 from tests.core.networks import encode
 
@@ -20,6 +21,8 @@ class ReferenceNetwork:
 
     num_classes = CLASSES
     multi_label = False
+    is_regression = False
+    sample_loss = staticmethod(sample_cross_entropy)
 
     def __init__(self, *modalities: str) -> None:
         self.modalities = tuple(sorted(modalities))

@@ -115,8 +115,8 @@ MUTANTS = (
         ("the confidence in labels is a sum", ".mean(axis=-1).sum()", ".sum()"),
         (
             "modalities are worth their loss",
-            "return -cross_entropy(logits, batch.labels)",
-            "return cross_entropy(logits, batch.labels)",
+            "return -mean_loss(batch.network.sample_loss, logits, batch.labels)",
+            "return mean_loss(batch.network.sample_loss, logits, batch.labels)",
         ),
         (
             "the response losses are of modalities' own parts",

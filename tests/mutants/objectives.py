@@ -12,13 +12,13 @@ MUTANTS = (
         (*WEIGHTED, "tests/training/test_missing_modalities.py"),
         (
             "samples that lack a modality count in its loss",
-            "return {m: masked_cross_entropy(z, labels, present[m], weights) for m, z in",
-            "return {m: cross_entropy(z, labels, weights=weights) for m, z in",
+            "return {m: masked_loss(loss, z, labels, present[m], weights) for m, z in",
+            "return {m: mean_loss(loss, z, labels, weights=weights) for m, z in",
         ),
         (
             "the fusion loss has the unimodal ones in it",
-            "fusion=cross_entropy(logits, labels, weights=weights)",
-            "fusion=cross_entropy(logits + sum(unimodal.values()), labels, weights=weights)",
+            "fusion=mean_loss(network.sample_loss, logits, labels, weights=weights)",
+            "fusion=mean_loss(network.sample_loss, logits + sum(unimodal.values()), labels)",
         ),
     ),
     *in_file(

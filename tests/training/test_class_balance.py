@@ -11,7 +11,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from masam_jax.config import OptimizationConfig
 from masam_jax.methods import parse_method
 from masam_jax.training.batches import network_inputs
-from masam_jax.training.class_balance import check_single_label, class_weights
+from masam_jax.training.class_balance import check_classes, class_weights
 from masam_jax.training.seed_step import SeedStep
 from masam_jax.training.state import init_state
 from masam_jax.training.task import StepInputs, Task
@@ -109,10 +109,10 @@ def test_batches_of_the_sampler_hold_every_class(make_problem):
 
 @pytest.mark.parametrize("further", [{"class_weights": ("balanced",)}, {"sampler": "balanced"}])
 def test_several_labels_have_no_class(further):
-    data = types.SimpleNamespace(multi_label=True, num_classes=4)
+    data = types.SimpleNamespace(multi_label=True, is_regression=False, num_classes=4)
     (name,) = further
     with pytest.raises(ValueError, match=f"{name} needs one class for each sample"):
-        check_single_label(OptimizationConfig(**further), data)
+        check_classes(OptimizationConfig(**further), data)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ import pytest
 import sklearn.metrics as sk
 from sklearn.exceptions import UndefinedMetricWarning
 
-from masam_jax.training.classification_metrics import METRICS, score, title
+from masam_jax.training.classification_metrics import METRICS, score
+from masam_jax.training.metric_names import title
 
 NAN = float("nan")
 

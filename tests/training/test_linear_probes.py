@@ -22,7 +22,7 @@ def test_probes_are_logistic_regressions_on_standardised_features(make_problem, 
     monkeypatch.setattr(batches, "_CHUNK", 7)
     problem = make_problem(2)
     params = problem.initial("concat")[0]
-    found = LinearProbes(problem).accuracy(Point(params, {}, ()), "test")
+    found = LinearProbes(problem).scores(Point(params, {}, ()), "test")
     assert sorted(found) == list(problem.modalities)
     labels = problem.data.labels
     for m, accuracy in found.items():
@@ -43,7 +43,7 @@ def test_probes_tell_an_informative_encoder_from_a_dead_one(make_problem):
     first, second = problem.modalities
     dead = jax.tree.map(jnp.zeros_like, params["encoders"][second])
     params = {**params, "encoders": {**params["encoders"], second: dead}}
-    found = LinearProbes(problem).accuracy(Point(params, {}, ()), "test")
+    found = LinearProbes(problem).scores(Point(params, {}, ()), "test")
     assert (found[first] > 0.6).all()
     # One class for all samples: a third of them, more or less.
     assert (found[second] < 0.45).all()
@@ -53,6 +53,6 @@ def test_a_diverged_seed_has_no_accuracy(make_problem):
     problem = make_problem(2)
     params = problem.initial("concat")[0]
     diverged = jax.tree.map(lambda leaf: leaf.at[0].set(jnp.nan), params)
-    for accuracy in LinearProbes(problem).accuracy(Point(diverged, {}, ()), "test").values():
+    for accuracy in LinearProbes(problem).scores(Point(diverged, {}, ()), "test").values():
         assert np.isnan(accuracy[0])
         assert 0 <= accuracy[1] <= 1

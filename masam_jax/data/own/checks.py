@@ -27,12 +27,13 @@ def suspicions(data: MultimodalData, splits: Sequence[Split]) -> tuple[str, ...]
       splits: one for each seed; the first one's parts are compared.
     """
     found = []
+    has_classes = not data.multi_label and not data.is_regression
     codes = {m: _codes(data, m) for m in data.modalities}
     for m, code in codes.items():
         rows = data.present.get(m, np.ones(len(data), np.bool_))
         if len(np.unique(code[rows])) == 1:
             found.append(f"{data.name}: modality {m!r} is the same in every row.")
-        elif not data.multi_label and (where := _leak(data, m, code, rows)) is not None:
+        elif has_classes and (where := _leak(data, m, code, rows)) is not None:
             found.append(
                 f"{data.name}: {where} tells the class of every row; a label that slipped in among"
                 " the features makes every result meaningless."
@@ -97,7 +98,7 @@ def _tells(values: np.ndarray, labels: np.ndarray) -> bool:
 
 def _untrained(data: MultimodalData, splits: Sequence[Split]) -> list[str]:
     """Classes without a training sample, of any seed, that validation or test samples have."""
-    if data.multi_label:
+    if data.multi_label or data.is_regression:
         return []
     lacking: set[int] = set()
     for split in splits:

@@ -1,4 +1,4 @@
-"""The classes of rows, of one column or several."""
+"""The classes or targets of rows, of one column or several."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from masam_jax.data.own.columns import Columns, as_objects, is_one_hot
 from masam_jax.data.raw_labels import as_labels, named_labels
+from masam_jax.data.raw_targets import as_targets
 
 
 def read_labels(
@@ -85,3 +86,32 @@ def _named(columns: Columns, name: str, classes: Sequence[str]) -> Columns:
     else:
         return columns
     return dataclasses.replace(columns, arrays={**columns.arrays, name: as_objects(texts)})
+
+
+def read_targets(
+    columns: Columns, label: Sequence[str], names: Sequence[str] | None = None
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Targets float64 ``[N, K]``, and their names.
+
+    Args:
+      columns: of the data.
+      label: the columns of the targets, or one with K of them.
+      names: of the targets; those of the columns when None.
+
+    Raises:
+      ValueError: a column is missing, or holds what is no finite number.
+    """
+    parts = [columns.require_complete(name, "a label") for name in label]
+    for name, values in zip(label, parts, strict=True):
+        if values.dtype.kind not in "biuf":
+            raise ValueError(
+                f"{columns.source}, column {name!r}: {values[:1].tolist()[0]!r} is no number, which"
+                " regression needs"
+            )
+    values = parts[0] if len(parts) == 1 else np.stack(parts, axis=1)
+    if (names is None and values.ndim == 1) or len(parts) > 1:
+        names = tuple(label)
+    try:
+        return as_targets(values, names)
+    except ValueError as error:
+        raise ValueError(f"{columns.source}, column {label[0]!r}: {error}") from error

@@ -24,11 +24,13 @@ class DataFacts:
 
     Attributes:
       name: of the data set.
-      classes: names of the C classes, or of the K labels; their numbers where they have no names.
+      classes: names of the C classes, or of the K labels or targets; their numbers where they have
+        no names.
       multi_label: whether a sample has K labels of zero or one, rather than one class.
       metric: what results are measured in, a name of ``masam_jax.training.classification_metrics``.
       has_missing: whether samples may lack a modality.
       modalities: modality -> what its samples look like, sorted.
+      is_regression: whether a sample has K numbers for targets.
     """
 
     name: str
@@ -37,6 +39,7 @@ class DataFacts:
     metric: str
     has_missing: bool
     modalities: Mapping[str, Modality]
+    is_regression: bool = False
 
 
 def facts_of(data: Data) -> DataFacts:
@@ -48,6 +51,7 @@ def facts_of(data: Data) -> DataFacts:
         data.metric,
         data.has_missing,
         dict(sorted(data.modality_specs.items())),
+        data.is_regression,
     )
 
 
@@ -75,7 +79,8 @@ def read_facts(root: Path) -> DataFacts:
     path = root / DATA_FILE
     if not path.is_file():
         raise RunError(f"{root} has no {DATA_FILE}: the run was stopped before it trained")
-    content = read_sealed_json(path, [field.name for field in dataclasses.fields(DataFacts)])
+    names = [field.name for field in dataclasses.fields(DataFacts)]
+    content = read_sealed_json(path, names, younger={"is_regression": False})
     try:
         for name, kind in _KINDS.items():
             _need(type(content[name]) is kind, f"{name} is no {kind.__name__}")
@@ -97,6 +102,7 @@ _KINDS = {
     "metric": str,
     "has_missing": bool,
     "modalities": dict,
+    "is_regression": bool,
 }
 
 

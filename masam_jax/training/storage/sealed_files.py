@@ -38,7 +38,9 @@ def seal(content: Mapping[str, Any]) -> dict[str, Any]:
     return {**values, _KEY: _json_digest(values)}
 
 
-def read_sealed_json(path: Path, keys: Collection[str] | None = None) -> dict[str, Any]:
+def read_sealed_json(
+    path: Path, keys: Collection[str] | None = None, younger: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """What `write_sealed_json` wrote, without the digest.
 
     A file without one, by an earlier version, is taken as it is.
@@ -46,11 +48,12 @@ def read_sealed_json(path: Path, keys: Collection[str] | None = None) -> dict[st
     Args:
       path: the file.
       keys: of the object, neither fewer nor more; None for any.
+      younger: those that files of earlier versions do not have, with what they mean.
 
     Raises:
       RunError: the file is damaged, and its name.
     """
-    content = unseal(path, read_json(path))
+    content = {**(younger or {}), **unseal(path, read_json(path))}
     if keys is not None and set(content) != set(keys):
         lacking, unknown = set(keys) - set(content), set(content) - set(keys)
         found = [f"it lacks {sorted(lacking)}"] * bool(lacking)

@@ -97,8 +97,12 @@ def test_no_checkpoint(tmp_path, problem):
 
 
 def test_another_configuration_is_named(saved, problem):
-    config = {**CONFIG, "optimization": {"steps": 8, "learning_rate": 0.005}}
-    with pytest.raises(RunError, match=r"optimization\.steps: 6 -> 8$"):
+    """More steps alone are not: a run may be made longer."""
+    config = {**CONFIG, "optimization": {"steps": 4, "learning_rate": 0.005}}
+    with pytest.raises(RunError, match=r"optimization\.steps: 6 -> 4$"):
+        _restore(saved[0], problem, config=config)
+    config = {**CONFIG, "optimization": {"steps": 8, "learning_rate": 0.01}}
+    with pytest.raises(RunError, match=r"optimization\.learning_rate: 0\.005 -> 0\.01"):
         _restore(saved[0], problem, config=config)
 
 
