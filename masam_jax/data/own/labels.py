@@ -105,7 +105,7 @@ def read_targets(
     for name, values in zip(label, parts, strict=True):
         if values.dtype.kind not in "biuf":
             raise ValueError(
-                f"{columns.source}, column {name!r}: {values[:1].tolist()[0]!r} is no number, which"
+                f"{columns.named(name)}: {values[:1].tolist()[0]!r} is no number, which"
                 " regression needs"
             )
     values = parts[0] if len(parts) == 1 else np.stack(parts, axis=1)
@@ -114,4 +114,4 @@ def read_targets(
     try:
         return as_targets(values, names)
     except ValueError as error:
-        raise ValueError(f"{columns.source}, column {label[0]!r}: {error}") from error
+        raise ValueError(f"{columns.named(label[0])}: {error}") from error
