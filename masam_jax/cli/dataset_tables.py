@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from masam_jax.cli.printing import print_plain
+from masam_jax.cli.printing import counted, print_plain
 from masam_jax.data.builders.registry import BUILDERS
 from masam_jax.data.constant_inputs import describe_constants
 from masam_jax.data.description import Description, describe_normalization
@@ -165,11 +165,10 @@ def statistics_table(found: Verification) -> Table:
 
 
 def _count_classes(found: Description) -> str:
-    count = len(found.class_names)
-    singular, plural = ("label", "labels") if found.multi_label else ("class", "classes")
+    noun, plural = ("label", "labels") if found.multi_label else ("class", "classes")
     if found.is_regression:
-        singular, plural = "target", "targets"
-    return f"{count} {singular if count == 1 else plural}"
+        noun, plural = "target", "targets"
+    return counted(len(found.class_names), noun, plural)
 
 
 def _modality_table(found: Description) -> Table:

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.padding import Padding
 
 from masam_jax.cli.commands import Diagnose
-from masam_jax.cli.printing import print_plain
+from masam_jax.cli.printing import counted, print_plain
 from masam_jax.cli.sample_progress import SampleProgress
 from masam_jax.diagnosis import execute_diagnosis, plan_diagnosis
 from masam_jax.training.interrupt import InterruptRequest
@@ -30,8 +30,9 @@ def execute_diagnose(
         print_plain(console, f"warning: {warning}")
     print_plain(
         console,
-        f"{problem.data.name}: {len(problem.modalities)} modalities,"
-        f" {problem.indices('train').shape[1]} training samples, {len(problem.splits)} seeds"
+        f"{problem.data.name}: {counted(len(problem.modalities), 'modality', 'modalities')},"
+        f" {counted(problem.indices('train').shape[1], 'training sample')},"
+        f" {counted(len(problem.splits), 'seed')}"
         f" -> {command.output.output}",
     )
     found = execute_diagnosis(plan, command.output, line, ProgressReport(console), interrupt)

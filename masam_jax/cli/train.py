@@ -7,7 +7,7 @@ from rich.console import Console
 from masam_jax import analysis
 from masam_jax.api.method_list import bind_method, expand_methods
 from masam_jax.cli.commands import Compare, Train
-from masam_jax.cli.printing import print_plain
+from masam_jax.cli.printing import counted, print_plain
 from masam_jax.cli.sample_progress import SampleProgress
 from masam_jax.config.errors import user_errors
 from masam_jax.config.published import settings_of
@@ -54,9 +54,9 @@ def execute_train(
         print_plain(console, lacking)
     print_plain(
         console,
-        f"{problem.data.name}: {len(problem.modalities)} modalities,"
-        f" {problem.indices('train').shape[1]} training samples,"
-        f" {len(problem.splits)} seeds, {problem.placement.description}"
+        f"{problem.data.name}: {counted(len(problem.modalities), 'modality', 'modalities')},"
+        f" {counted(problem.indices('train').shape[1], 'training sample')},"
+        f" {counted(len(problem.splits), 'seed')}, {problem.placement.description}"
         f" -> {command.output.output}",
     )
     path = execute(plan, command.output, line, ProgressReport(console), interrupt)

@@ -5,7 +5,7 @@ from rich.console import Console
 from masam_jax.analysis.tuning_table import tuning_to_markdown, tuning_to_rich
 from masam_jax.api.method_list import expand_methods
 from masam_jax.cli.commands import Tune
-from masam_jax.cli.printing import print_plain
+from masam_jax.cli.printing import counted, print_plain
 from masam_jax.config.errors import RunError
 from masam_jax.core.extras import install_extras
 from masam_jax.training.interrupt import InterruptRequest
@@ -30,8 +30,9 @@ def execute_tune(
         expand_methods(command.methods), command.trials, command.experiment, command.inputs
     )
     announce(
-        f"{plan.problem.data.name}: {len(plan.spaces)} methods, {plan.trials} trials each,"
-        f" {len(plan.problem.splits)} seeds -> {command.output.output}"
+        f"{plan.problem.data.name}: {counted(len(plan.spaces), 'method')},"
+        f" {counted(plan.trials, 'trial')} each, {counted(len(plan.problem.splits), 'seed')}"
+        f" -> {command.output.output}"
     )
     path, best = execute_tuning(plan, command.output, line, announce, interrupt)
     console.print(tuning_to_rich(best))

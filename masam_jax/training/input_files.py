@@ -64,7 +64,8 @@ class InputFiles:
             names = tuple(name for name in LABELS if name in self.columns.arrays)[:1]
         if absent := [name for name in names or LABELS[:1] if name not in self.columns.arrays]:
             raise ValueError(
-                f"{self.columns.source}: {unknown('column', absent[0], self.columns.arrays)};"
+                f"{self.columns.source}:"
+                f" {unknown(self.columns.noun, absent[0], self.columns.arrays)};"
                 ' name the one that has the classes: --label COLUMN, label="COLUMN" in Python'
             )
         if facts.is_regression:

@@ -41,7 +41,8 @@ def test_a_table_is_trained_on_evaluated_resumed_and_refused(masam, tmp_path, mo
     train = (*train, "--output", "run")
     code, output, errors = masam(*train)
     assert (code, errors) == (0, "")
-    assert "trees: 2 modalities" in output
+    assert "trees: 2 modalities, " in output
+    assert " training samples, 1 seed, " in output
     config = json.loads((tmp_path / "run" / "config.json").read_text())
     assert config["data"]["dataset"] == f"{table}:label=species,group=patient"
     assert json.loads((tmp_path / "run" / "data.json").read_text())["classes"] == list(WORDS)

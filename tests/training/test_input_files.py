@@ -199,5 +199,5 @@ def test_data_without_a_recipe_take_arrays_and_columns_by_name(tmp_path):
     found = predictor.of_files(write_csv(tmp_path / "new.csv", columns))
     np.testing.assert_allclose(found.by_seed, direct.by_seed, rtol=2e-5, atol=1e-6)
     np.savez(tmp_path / "bad.npz", **{m: samples[m] for m in others})
-    with pytest.raises(RunError, match=f"no column is called {first} or x_{first}"):
+    with pytest.raises(RunError, match=f"no array is called {first} or x_{first}"):
         predictor.of_files(tmp_path / "bad.npz")

@@ -47,8 +47,7 @@ def load_arrays(path: Path) -> Any:
             path.open("rb") as file,
             mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
         ):
-            found = PickleMachine(content, _find, (_Array, _Dtype)).run()
-            _check_size(found, MOST_COPIES * len(content))
+            return parse_arrays(content)
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error}") from error
     except pickle.UnpicklingError as error:
@@ -56,6 +55,17 @@ def load_arrays(path: Path) -> Any:
     except Exception as error:
         # A damaged pickle ends in whatever error its first wrong byte leads to.
         raise ValueError(f"{path} is no pickle, or is damaged: {error!r}") from error
+
+
+def parse_arrays(content: bytes | mmap.mmap) -> Any:
+    """`load_arrays` of a file's content.
+
+    Raises:
+      pickle.UnpicklingError: it names anything else, or would unfold to far more than its size.
+      Exception: of any kind, where it is damaged or no pickle.
+    """
+    found = PickleMachine(content, _find, (_Array, _Dtype)).run()
+    _check_size(found, MOST_COPIES * len(content))
     return found
 
 

@@ -117,7 +117,7 @@ def _check_classes(
 ) -> None:
     if labels.ndim == 1 and len(np.unique(labels)) < 2:
         raise ValueError(
-            f"{columns.source}, column {recipe.label[0]!r}: all {len(labels):,} rows are of the"
+            f"{columns.named(recipe.label[0])}: all {len(labels):,} rows are of the"
             f" class {class_names[int(labels[0])]!r}; at least 2 classes are needed"
         )
 
@@ -137,8 +137,6 @@ def make_samples(columns: Columns, modality: str, group: Ingredients) -> Samples
     if asked in columns.arrays:
         has = columns.arrays[asked]
         if has.ndim != 1 or has.dtype.kind not in "biu" or not np.isin(has, (0, 1)).all():
-            raise ValueError(
-                f"{columns.source}, column {asked!r}: truth values are needed, or zeros and ones"
-            )
+            raise ValueError(f"{columns.named(asked)}: truth values are needed, or zeros and ones")
         found = found._replace(present=found.present & has.astype(np.bool_))
     return found

@@ -61,14 +61,26 @@ def _codes(data: MultimodalData, modality: str) -> np.ndarray:
 def _leak(data: MultimodalData, modality: str, code: np.ndarray, rows: np.ndarray) -> str | None:
     labels = data.labels[rows]
     if _tells(code[rows], labels):
-        return f"modality {modality!r}"
+        return f"modality {modality!r}{_of_column(data, modality, 0, 1)}"
     features: Any = data.features[modality]
     if data.modality_specs[modality].kind != "vector":
         return None
     for place in range(features.shape[1]):
         if _tells(features[rows, place], labels):
-            return f"feature {place} of modality {modality!r}"
+            column = _of_column(data, modality, place, features.shape[1])
+            return f"feature {place} of modality {modality!r}{column}"
     return None
+
+
+def _of_column(data: MultimodalData, modality: str, place: int, count: int) -> str:
+    """Which column one of ``count`` features was; empty where no table says."""
+    group = None if data.recipe is None else data.recipe.modalities.get(modality)
+    if group is None or group.kind not in ("category", "vector"):
+        return ""
+    words = group.settings.get("words", {})
+    columns = [name for name in group.columns for _ in words.get(name, (name,))]
+    # An array has many features.
+    return f" (column {columns[place]!r})" if len(columns) == count else ""
 
 
 def _tells(values: np.ndarray, labels: np.ndarray) -> bool:

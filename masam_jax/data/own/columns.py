@@ -23,6 +23,7 @@ class Columns:
       class_names: column -> names of its classes, where the source has them.
       first_line: line of the source that the first row is; 0 where it has no lines.
       left_out: arrays of the source that are no columns, with why.
+      noun: what messages call a column.
     """
 
     source: str
@@ -31,6 +32,7 @@ class Columns:
     class_names: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     first_line: int = 0
     left_out: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    noun: str = "column"
 
     def __len__(self) -> int:
         return len(next(iter(self.arrays.values()))) if self.arrays else 0
@@ -42,13 +44,17 @@ class Columns:
           ValueError: there is none of that name; the nearest is told.
         """
         if name not in self.arrays:
-            raise ValueError(f"{self.source}: {unknown('column', name, self.arrays)}")
+            raise ValueError(f"{self.source}: {unknown(self.noun, name, self.arrays)}")
         return self.arrays[name]
+
+    def named(self, column: str) -> str:
+        """A column of the source, for messages."""
+        return f"{self.source}, {self.noun} {column!r}"
 
     def at(self, row: int, column: str | None = None) -> str:
         """Where a value, or a row, is, for messages."""
         where = f"line {self.first_line + row}" if self.first_line else f"row {row}"
-        of_column = "" if column is None else f", column {column!r}"
+        of_column = "" if column is None else f", {self.noun} {column!r}"
         return f"{self.source}, {where}{of_column}"
 
     def require_complete(self, name: str, what: str) -> np.ndarray:

@@ -72,7 +72,8 @@ def guess(columns: Columns, options: OwnOptions) -> Guess:
     modalities = _modalities(columns, rest, doubts)
     if not modalities:
         raise ValueError(
-            f"{columns.source}: no column is left to learn from; it has {', '.join(columns.arrays)}"
+            f"{columns.source}: no {columns.noun} is left to learn from; it has"
+            f" {', '.join(columns.arrays)}"
         )
     if len(modalities) == 1:
         doubts.append(f"there is one modality alone, {next(iter(modalities))}")
@@ -89,14 +90,14 @@ def _label(columns: Columns, options: OwnOptions) -> tuple[str, ...]:
         label = label_columns(options.label)
         for name in label:
             if name not in columns.arrays:
-                raise ValueError(f"{columns.source}: {unknown('column', name, columns.arrays)}")
+                raise ValueError(f"{columns.source}: {unknown(columns.noun, name, columns.arrays)}")
         return label
     found = _first(columns, LABELS, ())
     if found is None:
-        listed = ", ".join(list(columns.arrays)[:12])
+        listed, noun = ", ".join(list(columns.arrays)[:12]), columns.noun
         raise ValueError(
-            f"{columns.source}: no column is called {', '.join(LABELS)}: say which has the"
-            f" classes, as in PATH:label=COLUMN (columns: {listed}"
+            f"{columns.source}: no {noun} is called {', '.join(LABELS)}: say which has the"
+            f" classes, as in PATH:label={noun.upper()} ({noun}s: {listed}"
             f"{', …' if len(columns.arrays) > 12 else ''})"
         )
     return (found,)

@@ -37,7 +37,7 @@ def read_labels(
     try:
         return named_labels(values, names)
     except ValueError as error:
-        raise ValueError(f"{columns.source}, column {label[0]!r}: {error}") from error
+        raise ValueError(f"{columns.named(label[0])}: {error}") from error
 
 
 def new_labels(
@@ -65,11 +65,11 @@ def new_labels(
         labels = as_labels(found, len(classes))
     except ValueError as error:
         said = str(error)
-        at = "" if said.startswith(columns.source) else f"{columns.source}, column {name!r}: "
+        at = "" if said.startswith(columns.source) else f"{columns.named(name)}: "
         raise ValueError(f"{at}{said}") from error
     if (labels.ndim > 1) != multi_label:
         wanted = f"{len(classes)} labels" if multi_label else "one class"
-        raise ValueError(f"{columns.source}, column {name!r}: a row of the run has {wanted}")
+        raise ValueError(f"{columns.named(name)}: a row of the run has {wanted}")
     return labels.astype(np.int32)
 
 
@@ -105,7 +105,7 @@ def read_targets(
     for name, values in zip(label, parts, strict=True):
         if values.dtype.kind not in "biuf":
             raise ValueError(
-                f"{columns.source}, column {name!r}: {values[:1].tolist()[0]!r} is no number, which"
+                f"{columns.named(name)}: {values[:1].tolist()[0]!r} is no number, which"
                 " regression needs"
             )
     values = parts[0] if len(parts) == 1 else np.stack(parts, axis=1)
@@ -114,4 +114,4 @@ def read_targets(
     try:
         return as_targets(values, names)
     except ValueError as error:
-        raise ValueError(f"{columns.source}, column {label[0]!r}: {error}") from error
+        raise ValueError(f"{columns.named(label[0])}: {error}") from error

@@ -120,7 +120,7 @@ def make_array(columns: Columns, group: Ingredients) -> Samples:
         content.update(hashlib.sha256(raw).digest())
     first = next((array for array in arrays if array is not None), None)
     if first is None:
-        raise ValueError(f"{columns.source}, column {name!r}: no row has a file")
+        raise ValueError(f"{columns.named(name)}: no row has a file")
     if first.ndim == 2:
         length = group.settings.get("length")
         found = padded(columns, name, as_objects(arrays), length)
@@ -161,7 +161,7 @@ def _decoded(
     needed = len(values) * math.prod(spec.shape) * np.dtype(spec.dtype).itemsize
     if needed > _MOST_BYTES:
         raise ValueError(
-            f"{columns.source}, column {name!r}: decoded, {len(values):,} samples of"
+            f"{columns.named(name)}: decoded, {len(values):,} samples of"
             f" {' × '.join(map(str, spec.shape))} take {needed / 2**30:.1f} GiB, and at most"
             f" {_MOST_BYTES / 2**30:.0f} are kept in memory; a smaller size in dataset.toml, or"
             " features that were extracted before, need less"

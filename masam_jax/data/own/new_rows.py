@@ -78,8 +78,8 @@ def recipe_of_arrays(columns: Columns, specs: Mapping[str, Modality]) -> Recipe:
         if not names:
             listed = ", ".join(list(columns.arrays)[:12])
             raise ValueError(
-                f"{columns.source}: no column is called {m} or x_{m}, as the modality is (columns:"
-                f" {listed}{', …' if len(columns.arrays) > 12 else ''})"
+                f"{columns.source}: no {columns.noun} is called {m} or x_{m}, as the modality is"
+                f" ({columns.noun}s: {listed}{', …' if len(columns.arrays) > 12 else ''})"
             )
         mask = f"mask_{m}"
         has_mask = spec.kind in ("sequence", "tokens") and mask in columns.arrays
@@ -99,6 +99,6 @@ def _check_shape(columns: Columns, group: Ingredients, found: Modality, wanted: 
     if (found.kind, found.shape) != (wanted.kind, wanted.shape):
         names = group.columns[0] + (", …" if len(group.columns) > 1 else "")
         raise ValueError(
-            f"{columns.source}, column {names!r}: samples are of kind {found.kind!r} and shape"
+            f"{columns.named(names)}: samples are of kind {found.kind!r} and shape"
             f" {list(found.shape)}; the run's are {wanted.kind!r} {list(wanted.shape)}"
         )

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from masam_jax.data.own.columns import Columns
+from masam_jax.data.own.ragged import instead_of_objects
 
 _LABELS = ("label", "y", "labels")
 _NAMES = ("class_names", "label_names", "classes")
@@ -36,10 +37,8 @@ def read_npz(path: Path) -> Columns:
                 except ValueError as error:
                     if "allow_pickle" not in str(error):
                         raise
-                    raise ValueError(
-                        f"{path}: array {name!r} holds Python's objects; numbers or text are"
-                        " accepted: numpy.array(values, dtype=str) makes text"
-                    ) from None
+                    why = instead_of_objects(name, archive.zip.read(f"{name}.npy"))
+                    raise ValueError(f"{path}: array {name!r} {why}") from None
     except ValueError as error:
         raise error if str(error).startswith(str(path)) else _damaged(path, error) from error
     # zipfile's errors, by where the first wrong byte is.
@@ -69,7 +68,7 @@ def read_npz(path: Path) -> Columns:
     if names is not None and names.ndim == 1:
         texts = tuple(str(name) for name in names.tolist())
         classes = {name: texts for name in _LABELS if name in kept}
-    return Columns(str(path), kept, path.parent, classes, left_out=odd)
+    return Columns(str(path), kept, path.parent, classes, left_out=odd, noun="array")
 
 
 def _damaged(path: Path, error: Exception) -> ValueError:

@@ -111,7 +111,7 @@ def _given(columns: Columns, recipe: Recipe) -> np.ndarray:
     parts = part_names(values)
     if parts is not None:
         if not (parts == "train").any():
-            raise ValueError(f"{columns.source}: column {name!r} has no row to train on")
+            raise ValueError(f"{columns.source}: {columns.noun} {name!r} has no row to train on")
         return parts
     texts = np.array([str(value) for value in columns.require_complete(name, "a part")])
     found = sorted(set(texts.tolist()), key=lambda text: (len(text), text))
@@ -124,12 +124,12 @@ def _given(columns: Columns, recipe: Recipe) -> np.ndarray:
         )
     if recipe.fold is None:
         raise ValueError(
-            f"{columns.source}: column {name!r} holds {listed}: train, validation and test are"
-            " parts, and fold=0 tests on the first of folds"
+            f"{columns.source}: {columns.noun} {name!r} holds {listed}: train, validation and test"
+            " are parts, and fold=0 tests on the first of folds"
         )
     if recipe.fold >= len(found):
         raise ValueError(
-            f"{columns.source}: column {name!r} has {len(found)} folds ({listed}); fold="
+            f"{columns.source}: {columns.noun} {name!r} has {len(found)} folds ({listed}); fold="
             f"{recipe.fold} must lie in 0..{len(found) - 1}"
         )
     return np.where(texts == found[recipe.fold], "test", "train")

@@ -50,11 +50,15 @@ def make_vector(columns: Columns, group: Ingredients) -> Samples:
         if (lacking[present]).any():
             row = int(np.flatnonzero(lacking.any(axis=1) & present)[0])
             widths = np.repeat(np.arange(len(parts)), [part.shape[1] for part in parts])
-            name = group.columns[int(widths[np.flatnonzero(lacking[row])[0]])]
+            first = int(np.flatnonzero(lacking[row])[0])
+            name = group.columns[int(widths[first])]
+            feature = first - int(np.flatnonzero(widths == widths[first])[0])
+            of_array = f", feature {feature}" if columns[name].ndim > 1 else ""
             count = int(np.count_nonzero(lacking[present]))
             raise ValueError(
-                f"{columns.at(row, name)}: the value is missing, as are {count} in all; fill them"
-                " in (a row that lacks all columns of a modality is a sample without it)"
+                f"{columns.at(row, name)}{of_array}: the value is missing, as are {count} in"
+                " all; fill them in (a row that lacks all columns of a modality is a sample without"
+                " it)"
             )
         values = np.where(lacking, 0, values).astype(np.float32)
     else:
@@ -100,7 +104,7 @@ def make_grid(columns: Columns, group: Ingredients) -> Samples:
         values = values[..., np.newaxis]
     if values.ndim != (5 if kind == "frames" else 4):
         raise ValueError(
-            f"{columns.source}, column {name!r}: its shape is {list(values.shape)}; of kind"
+            f"{columns.named(name)}: its shape is {list(values.shape)}; of kind"
             f" {kind!r} it is {'[N, T, H, W, C]' if kind == 'frames' else '[N, H, W, C]'}"
         )
     present, values = _without_nan(columns, name, values)
@@ -121,7 +125,7 @@ def make_sequence(columns: Columns, group: Ingredients) -> Samples:
         values = values[..., np.newaxis]
     if values.ndim != 3:
         raise ValueError(
-            f"{columns.source}, column {name!r}: its shape is {list(values.shape)}; of kind"
+            f"{columns.named(name)}: its shape is {list(values.shape)}; of kind"
             " 'sequence' it is [N, T, D]"
         )
     present, values = _without_nan(columns, name, values)
@@ -138,7 +142,7 @@ def make_tokens(columns: Columns, group: Ingredients) -> Samples:
     values = _numbers(columns, name)
     if values.ndim != 2 or values.dtype.kind not in "iu" or values.min() < 0:
         raise ValueError(
-            f"{columns.source}, column {name!r}: dtype {values.dtype} and shape"
+            f"{columns.named(name)}: dtype {values.dtype} and shape"
             f" {list(values.shape)}; tokens are integers [N, L] from 0"
         )
     mask = _mask(columns, group, values.shape)
@@ -181,7 +185,7 @@ def padded(columns: Columns, name: str, values: np.ndarray, length: int | None) 
             raise ValueError(f"{columns.at(row, name)}: it holds values that are not finite")
         rows[row] = each
     if width is None:
-        raise ValueError(f"{columns.source}, column {name!r}: no row has a value")
+        raise ValueError(f"{columns.named(name)}: no row has a value")
     steps = max(len(each) for each in rows.values()) if length is None else length
     found = np.zeros((len(values), steps, *width), np.float32)
     mask = np.zeros((len(values), steps), np.bool_)
@@ -212,7 +216,7 @@ def _numbers(columns: Columns, name: str) -> np.ndarray:
         raise ValueError(
             f"{columns.at(at, name)}: {str(values[at])[:40]!r} is no number"
             if values.ndim == 1 and not isinstance(values[at], list | np.ndarray)
-            else f"{columns.source}, column {name!r}: rows have different shapes"
+            else f"{columns.named(name)}: rows have different shapes"
         )
     return values
 
@@ -234,9 +238,11 @@ def _without_nan(columns: Columns, name: str, values: np.ndarray) -> tuple[np.nd
     present = ~lacking.all(axis=1)
     if lacking[present].any():
         row = int(np.flatnonzero(lacking.any(axis=1) & present)[0])
+        first = np.unravel_index(int(np.argmax(lacking[row])), values.shape[1:])
         raise ValueError(
-            f"{columns.at(row, name)}: {int(lacking[row].sum())} values are NaN; fill them in (a"
-            " row of NaN alone is a sample without the modality)"
+            f"{columns.at(row, name)}: {int(lacking[row].sum())} values are NaN, the first at"
+            f" {list(map(int, first))}; fill them in (a row of NaN alone is a sample without"
+            " the modality)"
         )
     shape = (-1, *[1] * (values.ndim - 1))
     return present, np.where(present.reshape(shape), values, 0).astype(values.dtype)

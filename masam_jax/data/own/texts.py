@@ -39,7 +39,7 @@ def make_text(columns: Columns, group: Ingredients) -> Samples:
     present = ~missing(values)
     texts = [str(value) for value in values[present]]
     if not texts:
-        raise ValueError(f"{columns.source}, column {name!r}: no row has a text")
+        raise ValueError(f"{columns.named(name)}: no row has a text")
     known = group.settings.get("words")
     size = int(group.settings.get("vocabulary", _VOCABULARY))
     vocabulary = count_words(texts, size) if known is None else tuple(known)

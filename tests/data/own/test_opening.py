@@ -304,7 +304,14 @@ def test_files_that_are_none(tmp_path, name, content, words):
         ({"seed": np.int64(3)}, None),
         ({"label": np.array([{}] * 60, dtype=object)}, "array 'label' holds Python's objects"),
         ({"x_text": np.full((60, 4), np.nan)}, None),
-        ({"x_picture": np.where(np.arange(3) > 1, np.nan, np.ones((60, 8, 8, 3)))}, "64 values"),
+        (
+            {"x_picture": np.where(np.arange(3) > 1, np.nan, np.ones((60, 8, 8, 3)))},
+            r"row 0, .*'x_picture': 64 values are NaN, the first at \[0, 0, 2\]",
+        ),
+        (
+            {"x_text": np.where(np.arange(240).reshape(60, 4) == 22, np.nan, 1)},
+            r"row 5, .*'x_text', feature 2: the value is missing, as are 1 in all",
+        ),
         ({"present_text": np.arange(60)}, "'present_text': truth values are needed"),
     ],
 )
@@ -319,10 +326,62 @@ def test_faults_of_arrays(tmp_path, change, words):
         _open(tmp_path / "a.npz")
 
 
+class Trap:
+    """Leaves a file behind when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (str(self.path), "w")
+
+
+def _objects(*rows):
+    found = np.empty(len(rows), object)
+    found[:] = rows
+    return found
+
+
+@pytest.mark.parametrize(
+    "rows, words",
+    [
+        (
+            [np.ones((5, 3)), np.ones((5, 3)), np.ones((4, 3))],
+            r"array 'x_audio' holds rows of different shapes: row 0 has \(5, 3\), and row 2"
+            r" \(4, 3\); pad them to one length, \[N, T, D\], and give mask_audio \[N, T\]",
+        ),
+        ([[1, 2], [3]], r"row 0 has \(2,\), and row 1 \(1,\); pad them"),
+        ([np.ones(3, np.float32), np.ones(3)], r"numpy\.stack\(values\) makes numbers"),
+        (["ash", None], r"numpy\.array\(values, dtype=str\) makes text"),
+    ],
+)
+def test_objects_are_refused_with_what_to_do(tmp_path, rows, words):
+    np.savez(tmp_path / "a.npz", x_audio=_objects(*rows), y=np.arange(len(rows)))
+    with pytest.raises(ValueError, match=words):
+        _open(tmp_path / "a.npz")
+
+
+def test_objects_run_no_code(tmp_path):
+    np.savez(tmp_path / "a.npz", x_audio=_objects([1.0], Trap(tmp_path / "trapped")))
+    with pytest.raises(ValueError, match="holds Python's objects"):
+        _open(tmp_path / "a.npz")
+    assert not (tmp_path / "trapped").exists()
+
+
 def test_a_modality_without_x_is_refused_as_well_where_rows_differ(tmp_path):
     np.savez(tmp_path / "a.npz", sound=np.ones((59, 4)), face=np.eye(60), y=np.arange(60) % 2)
     with pytest.raises(ValueError, match=r"array 'sound' has shape \(59, 4\); 60 rows"):
         _open(tmp_path / "a.npz")
+
+
+def test_without_a_label_arrays_are_said_not_columns(tmp_path):
+    np.savez(tmp_path / "a.npz", x_sound=np.eye(6), kind=np.arange(6) % 2)
+    words = r"no array is called label, .*y, .*PATH:label=ARRAY \(arrays: x_sound, kind\)"
+    with pytest.raises(ValueError, match=words):
+        _open(tmp_path / "a.npz")
+    with pytest.raises(ValueError, match="unknown array 'knid'; did you mean 'kind'"):
+        _open(f"{tmp_path / 'a.npz'}:label=knid")
+    assert _open(f"{tmp_path / 'a.npz'}:label=kind").data.modalities == ("sound",)
 
 
 MODULE = """
