@@ -51,12 +51,12 @@ MUTANTS = (
         ),
         (
             "logits are averaged, not log-probabilities",
-            "(lambda z: z) if network.multi_label else jax.nn.log_softmax",
+            "(lambda z: z) if as_they_are else jax.nn.log_softmax",
             "lambda z: z",
         ),
         (
             "log-probabilities are averaged of labels too",
-            "(lambda z: z) if network.multi_label else jax.nn.log_softmax",
+            "(lambda z: z) if as_they_are else jax.nn.log_softmax",
             "jax.nn.log_softmax",
         ),
         (

@@ -98,9 +98,11 @@ def test_wandb_goes_on_with_its_run(tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "offline")
     _two_sessions(tmp_path, "wandb", pause=1.1)  # It names its folders by the second.
     known = json.loads((tmp_path / "loggers.json").read_text())["wandb"]
-    files = sorted((tmp_path / "wandb").glob(f"offline-run-*-{known}*/run-{known}.wandb"))
-    assert files
-    content = b"".join(path.read_bytes() for path in files)
+    content, deadline = b"", time.monotonic() + 60
+    while b"60.5" not in content and time.monotonic() < deadline:
+        time.sleep(0.1)  # Its own process writes, and may do so after finish() returned.
+        files = sorted((tmp_path / "wandb").glob(f"offline-run-*-{known}/run-{known}.wandb"))
+        content = b"".join(path.read_bytes() for path in files)
     assert b"train/loss" in content
     assert b"60.5" in content
     assert b"seed_offset" in content
