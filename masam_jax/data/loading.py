@@ -36,10 +36,8 @@ def load_dataset(
         missing, files that are missing or damaged, or data that are not prepared.
 
     Examples:
-      >>> load_dataset("synthetic:samples=200")
-      MultimodalData('synthetic', 200 samples, 4 classes)
-        modalities: m0: vector [8], m1: vector [8]
-        metric: accuracy; split: drawn
+      >>> len(load_dataset("synthetic:samples=200"))
+      200
     """
     dataset = parse_dataset(spec) if options is None else DatasetSpec(spec, options)
     if is_own(dataset.name):
