@@ -36,8 +36,10 @@ def load_dataset(
         missing, files that are missing or damaged, or data that are not prepared.
 
     Examples:
-      >>> len(load_dataset("synthetic:samples=200"))
-      200
+      >>> load_dataset("synthetic:samples=200")
+      MultimodalData('synthetic', 200 samples, 4 classes)
+        modalities: m0: vector [16], m1: vector [16], m2: vector [16]
+        metric: accuracy; split: drawn
     """
     dataset = parse_dataset(spec) if options is None else DatasetSpec(spec, options)
     if is_own(dataset.name):
