@@ -33,7 +33,8 @@ def test_draws_that_are_there_are_not_run_again(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(diagnosis_cases.jax.config, "update", lambda name, value: None)
     case = dataclasses.replace(CASES["pad"], is_right=lambda found: len(asked) != 2)
     monkeypatch.setitem(CASES, "pad", case)
-    words = ["--output", str(tmp_path), "--cases", "pad", "--seeds", "3", "--draws"]
+    words = ["--output", str(tmp_path), "--cases", "pad", "--seeds", "3"]
+    words += ["--first-draw", "0", "--draws"]
     main([*words, "2"])
     main([*words, "3"])
     assert [draw for _, draw, _ in asked] == [0, 1, 2]
