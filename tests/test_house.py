@@ -21,7 +21,7 @@ ORDER = (
     ("methods", "models", "data", "config"),
     ("training.storage",),
     ("training",),
-    ("tuning",),
+    ("tuning", "geometry"),
     ("predict", "analysis"),
     ("diagnosis",),
     ("api",),

@@ -117,7 +117,7 @@ class TrainingBatches:
 
 
 def evaluation_batches(
-    problem: Problem, indices: np.ndarray, part: str = "test"
+    problem: Problem, indices: np.ndarray, part: str = "test", most: int | None = None
 ) -> Iterator[tuple[Batch, int]]:
     """Rows ``[S, n]`` a few at a time, placed, with how many of them count.
 
@@ -128,12 +128,13 @@ def evaluation_batches(
       problem: the data, and where arrays live.
       indices: the rows.
       part: ``"train"`` for labels and missing modalities as they are trained on, else ``"test"``.
+      most: rows at a time; as memory allows when None.
     """
-    size = min(indices.shape[1], _CHUNK)
+    streamed = isinstance(problem.data, PreparedData)
+    size = min(indices.shape[1], most or (_STREAMED_CHUNK if streamed else _CHUNK))
     samples: Iterator[Batch | None] = itertools.repeat(None)
     shared = shares_samples(problem, indices)
     if isinstance(problem.data, PreparedData):
-        size = min(indices.shape[1], _STREAMED_CHUNK)
         count = -(-indices.shape[1] // size)
         padded = np.pad(indices, ((0, 0), (0, count * size - indices.shape[1])), mode="edge")
         parts = padded.reshape(len(indices), count, size).swapaxes(0, 1)

@@ -7,26 +7,20 @@ from typing import Any, Literal
 import numpy as np
 
 from masam_jax.config import InputConfig, added_length, changed_fields, completed
-from masam_jax.config.errors import RunError, user_errors
+from masam_jax.config.errors import RunError
 from masam_jax.data.builders.build_job import OnSample
 from masam_jax.methods import BoundMethod
 from masam_jax.training.distribution import make_placement
 from masam_jax.training.estimates import Estimates
 from masam_jax.training.loop import reported_point
-from masam_jax.training.open_data import open_data, prepare_if_needed
 from masam_jax.training.predictions import Predictions, Predictors, measure
-from masam_jax.training.problem import Problem, build_problem
+from masam_jax.training.problem import Problem
+from masam_jax.training.saved_problem import open_problem
 from masam_jax.training.state import abstract_state
 from masam_jax.training.storage.checkpoints import Checkpoints
 from masam_jax.training.storage.run_config import check_config
 from masam_jax.training.storage.run_directory import read_config
-from masam_jax.training.storage.surroundings import (
-    check_data,
-    check_splits,
-    read_fitted,
-    read_statistics,
-    run_root,
-)
+from masam_jax.training.storage.surroundings import run_root
 from masam_jax.training.task import Task
 
 SplitName = Literal["train", "validation", "test"]
@@ -90,25 +84,14 @@ def evaluate_run(
     root = run_root(path)
     checked = check_config(path, config)
     experiment = checked.experiment
-    inputs = InputConfig() if inputs is None else inputs
-    with user_errors():
-        prepare_if_needed(experiment.data.dataset, inputs, report)
-        data = open_data(experiment.data.dataset, inputs)
-        check_data(root, data.digest())
-        problem = build_problem(
-            experiment,
-            make_placement,
-            data=data,
-            inputs=inputs,
-            fitted=read_fitted(root),
-            statistics=read_statistics(root),
-        )
     if checked.is_comparison:
         places = [path / "methods" / method.slug for method in checked.methods]
         _check_configs(path, config, places)
     else:
         places = [path]
-    check_splits(root, problem.describe_splits()["seeds"])
+    problem = open_problem(
+        root, experiment, make_placement, InputConfig() if inputs is None else inputs, report
+    )
     predictors = Predictors(problem)
     rows = problem.indices(split)
     return [

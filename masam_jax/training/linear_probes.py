@@ -87,12 +87,12 @@ class LinearProbes:
         key = jnp.zeros(2, jnp.uint32)
         seen = network_inputs(experiment.corruption, "test", resident, scales, batch, key)
         return {
-            m: _vectors(network.encode({"encoders": encoders}, m, x))
+            m: feature_vectors(network.encode({"encoders": encoders}, m, x))
             for m, x in seen.inputs.items()
         }
 
 
-def _vectors(features: Any) -> jax.Array:
+def feature_vectors(features: Any) -> jax.Array:
     """Features ``[B, H]``; of tokens, the mean of the real ones."""
     if not isinstance(features, Mapping):
         return features

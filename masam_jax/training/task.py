@@ -302,7 +302,7 @@ class Task:
         )
         network = self.network.with_statistics(step.statistics)
         observed = Observed(
-            accuracy=None if network.is_regression else jnp.mean(_hits(outcome.logits, labels)),
+            accuracy=None if network.is_regression else jnp.mean(hits(outcome.logits, labels)),
             by_objective=outcome.observed,
             signals=batch_signals(self.method.signals, network, params, features, inputs, labels),
             statistics=step.statistics
@@ -311,7 +311,8 @@ class Task:
         return outcome.fusion, outcome.unimodal, observed
 
 
-def _hits(logits: jax.Array, labels: jax.Array) -> jax.Array:
+def hits(logits: jax.Array, labels: jax.Array) -> jax.Array:
+    """Float32 ``[B]`` or ``[B, K]``, 1 where the classes or labels are those of the logits."""
     if labels.ndim == logits.ndim:
         return ((logits >= 0) == (labels > 0)).astype(jnp.float32)
     return (jnp.argmax(logits, axis=-1).astype(labels.dtype) == labels).astype(jnp.float32)
