@@ -35,7 +35,12 @@ def as_json(config: Any) -> dict[str, Any]:
 # JSON has it.
 _YOUNGER: dict[str, dict[str, Any]] = {
     "data": {"modalities": []},
-    "evaluation": {"min_epochs": 0},
+    "evaluation": {
+        "min_epochs": 0,
+        "measure": [],
+        "measure_every": 5,
+        "measure_samples": 256,
+    },
     "model": {"network": None},
     "optimization": {
         "optimizer": "adamw",
