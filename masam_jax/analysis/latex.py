@@ -71,14 +71,25 @@ def to_latex(rows: Sequence[Row]) -> str:
     best = {key: _best(rows, summary) for key, summary in _QUALITIES.items()}
     lines = shown_cells([_cells(row, best) for row in rows])
     headings = [escape(heading) for heading in lines[0]]
+    return tabular(_notes(rows), headings, [list(line.values()) for line in lines])
+
+
+def tabular(notes: Sequence[str], headings: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """A booktabs tabular.
+
+    Args:
+      notes: comments above it.
+      headings: of the columns, as LaTeX.
+      lines: the cells, as LaTeX.
+    """
     return "\n".join(
         [
-            *_notes(rows),
+            *notes,
             rf"\begin{{tabular}}{{l{'r' * (len(headings) - 1)}}}",
             r"\toprule",
             _line(headings),
             r"\midrule",
-            *(_line(list(line.values())) for line in lines),
+            *map(_line, lines),
             r"\bottomrule",
             r"\end{tabular}",
             "",

@@ -1,8 +1,9 @@
-"""All plots of a comparison or run directory, as PNG files."""
+"""All plots of a comparison or run directory, as files."""
 
 import io
 from pathlib import Path
 
+from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from masam_jax.analysis.critical_difference import critical_difference_plot
@@ -12,7 +13,7 @@ from masam_jax.analysis.modality_plots import modality_plots
 from masam_jax.analysis.records import Directory, read_directory
 from masam_jax.analysis.style import DPI, Plot
 from masam_jax.analysis.unimodal_plot import unimodal_plot
-from masam_jax.training.storage.atomic_files import write_bytes
+from masam_jax.training.storage.atomic_files import write_bytes, write_text
 
 
 def make_plots(directory: Directory) -> list[Plot]:
@@ -47,6 +48,18 @@ def write_plot(plot: Plot, folder: Path) -> Path:
         picture, format="png", dpi=DPI, facecolor="white", metadata={"Software": None}
     )
     write_bytes(path, picture.getvalue())
+    return path
+
+
+def write_svg(plot: Plot, folder: Path) -> Path:
+    """Writes one plot as ``folder/<name>.svg``, text as shapes, and returns its path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{plot.name}.svg"
+    drawn = io.StringIO()
+    # Without a salt, ids differ from one time to the next.
+    with rc_context({"svg.fonttype": "path", "svg.hashsalt": plot.name}):
+        plot.figure.savefig(drawn, format="svg", facecolor="white", metadata={"Date": None})
+    write_text(path, drawn.getvalue())
     return path
 
 

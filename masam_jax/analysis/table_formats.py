@@ -22,14 +22,19 @@ def to_markdown(rows: Rows) -> str:
     if not rows:
         return ""
     shown = shown_cells([row.cells() for row in rows])
-    headings = list(map(escape_markdown, shown[0]))
-    lines = [_markdown_line(headings), _markdown_line([":--", *["--:"] * (len(headings) - 1)])]
+    lines = []
     for row, line in zip(rows, shown, strict=True):
         cells = list(map(escape_markdown, line.values()))
         if is_emphasized(row, rows):
             cells[1] = f"**{cells[1]}**"
-        lines.append(_markdown_line(cells))
-    return "\n".join(lines) + "\n"
+        lines.append(cells)
+    return markdown_table(list(map(escape_markdown, shown[0])), lines)
+
+
+def markdown_table(headings: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """A Markdown table of cells that are Markdown, the first column to the left."""
+    rule = [":--", *["--:"] * (len(headings) - 1)]
+    return "\n".join(map(_markdown_line, [headings, rule, *lines])) + "\n"
 
 
 def to_csv(rows: Rows) -> str:

@@ -19,7 +19,16 @@ from typing import IO, Any, cast
 
 from rich.console import Console
 
-from masam_jax.cli.commands import Command, Diagnose, Evaluate, PredictFiles, Run, Runs, Tune
+from masam_jax.cli.commands import (
+    Command,
+    ConductExperiment,
+    Diagnose,
+    Evaluate,
+    PredictFiles,
+    Run,
+    Runs,
+    Tune,
+)
 from masam_jax.cli.config_file import write_file
 from masam_jax.cli.dataset_commands import DatasetCommand, PrepareDataset
 from masam_jax.cli.datasets import execute_datasets
@@ -92,7 +101,7 @@ def _run(words: list[str], output: Outlet, logs: ExitStack) -> int:
             stack.enter_context(terminable(watch.take))
             with user_errors():
                 command = parse(words)
-                if isinstance(command, PrepareDataset):
+                if isinstance(command, PrepareDataset | ConductExperiment):
                     again = typed(words)
                 if isinstance(command, Run):
                     if command.write_config is not None:
@@ -174,6 +183,10 @@ def _execute(
         from masam_jax.cli.predict import execute_predict
 
         execute_predict(command, console)
+    elif isinstance(command, ConductExperiment):
+        from masam_jax.cli.experiment import execute_experiment
+
+        execute_experiment(command, console, line, interrupt)
     elif isinstance(command, Tune):
         from masam_jax.cli.tune import execute_tune
 

@@ -235,6 +235,35 @@ class Runs:
     """Where to look."""
 
 
+@dataclasses.dataclass(frozen=True)
+class ConductExperiment:
+    """Make one of the paper's tables or figures, on the data that are there.
+
+    Without NAME, lists them. What was trained before is not trained again.
+    """
+
+    name: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="NAME")]] = ""
+    """Which one."""
+    datasets: tuple[str, ...] = ()
+    """Data sets, each as NAME[:OPTION=VALUE,...] or a path; the published ones that are prepared
+    when left out, and where there are none those that ship with the package."""
+    seeds: int | None = None
+    """Number of seeds; None for 8, on published data for the published number."""
+    steps: int | None = None
+    """Optimizer steps of each training; None for the data set's own length."""
+    quick: bool = False
+    """Two seeds, few steps, one data set: to see that everything runs."""
+    output: str | None = None
+    """Directory of all experiments; runs/experiments when None, with --quick
+    runs/experiments-quick."""
+
+    def __post_init__(self) -> None:
+        for option in ("seeds", "steps"):
+            value = getattr(self, option)
+            if value is not None and value < 1:
+                raise ValueError(f"{option}={value} is out of range: expected an integer >= 1")
+
+
 Run = Train | Compare | Diagnose | Tune
 """The commands that train, into a directory of their own."""
 
@@ -266,7 +295,7 @@ def default_command(kind: type, settings: PublishedSettings) -> Run:
     )
 
 
-Command = Run | Evaluate | PredictFiles | Runs
+Command = Run | Evaluate | PredictFiles | Runs | ConductExperiment
 # By the word that asks for them.
 COMMANDS: dict[str, type[Command]] = {
     "train": Train,
@@ -276,4 +305,5 @@ COMMANDS: dict[str, type[Command]] = {
     "evaluate": Evaluate,
     "predict": PredictFiles,
     "runs": Runs,
+    "experiment": ConductExperiment,
 }

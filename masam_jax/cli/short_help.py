@@ -82,6 +82,14 @@ SCREENS: dict[tuple[str, ...], Screen] = {
         "masam evaluate --inputs, runs; docs/inference.md",
     ),
     ("runs",): Screen(("directory",), ("runs runs/2026",), "masam evaluate, predict; docs/runs.md"),
+    ("experiment",): Screen(
+        ("name", "datasets", "seeds", "steps", "quick", "output"),
+        (
+            "experiment",
+            "experiment ablation --datasets mfeat --seeds 8",
+        ),
+        "docs/experiments.md",
+    ),
     ("datasets", "list"): Screen(
         ("data_dir",), ("datasets list",), "masam datasets info; docs/datasets.md"
     ),

@@ -1,0 +1,155 @@
+"""An experiment, conducted: its runs trained unless they are there, its findings written."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+from rich.console import Console
+
+from experiments.data_at_hand import choose_datasets
+from experiments.paper import FinishedRun, PaperExperiment, PlannedRun, Scale
+from masam_jax.analysis.records import read_directory
+from masam_jax.analysis.result_page import RESULT_TABLES, ResultPage, save_result_page
+from masam_jax.api.keywords import run_settings
+from masam_jax.api.method_list import bind_method
+from masam_jax.cli.printing import print_plain
+from masam_jax.config import OutputConfig, changed_fields
+from masam_jax.config.errors import RunError, user_errors
+from masam_jax.training.interrupt import InterruptRequest
+from masam_jax.training.plan import plan_comparison
+from masam_jax.training.progress_report import ProgressReport
+from masam_jax.training.run import execute
+from masam_jax.training.storage.atomic_files import read_json, write_json
+
+_PLANNED = "planned.json"
+
+
+class Asked(NamedTuple):
+    """What the command line says.
+
+    Attributes:
+      datasets: data sets, as ``--dataset`` takes them; those at hand when empty.
+      scale: how much is trained.
+      output: directory of all experiments; runs that several of them plan are trained once.
+      command: the command line, for the page.
+    """
+
+    datasets: tuple[str, ...]
+    scale: Scale
+    output: Path
+    command: str
+
+
+def conduct(
+    experiment: PaperExperiment,
+    asked: Asked,
+    console: Console,
+    interrupt: InterruptRequest | None = None,
+) -> Path:
+    """Trains what is not there yet, and writes tables, pictures and the page.
+
+    Args:
+      experiment: which one.
+      asked: on what, how much, where to.
+      console: for what it says.
+      interrupt: asked between steps whether to stop.
+
+    Returns:
+      The path of ``report.html``.
+
+    Raises:
+      RunError: a mistake in what was asked, or a run of other settings in its place.
+      InterruptedRun: a signal came; every step that was taken is saved.
+      OSError: something could not be written.
+    """
+    datasets, said = choose_datasets(asked.datasets, quick=asked.scale.quick)
+    print_plain(console, f"{experiment.name}: {experiment.question}")
+    if said:
+        print_plain(console, said)
+    planned = [run for name in datasets for run in experiment.plan(name, asked.scale)]
+    _keep_programs(asked.output)
+    finished = []
+    for number, run in enumerate(planned, start=1):
+        place = asked.output / "runs" / run.slug / run.label
+        print_plain(console, f"[{number}/{len(planned)}] {run.dataset}, {run.label}: {place}")
+        _train(run, place, asked, console, interrupt)
+        with user_errors():
+            finished.append(FinishedRun(run, read_directory(place)))
+    found = experiment.conclude(finished, asked.scale)
+    page = ResultPage(
+        heading=experiment.question,
+        remarks=(*found.remarks, *([said] if said else ())),
+        facts=_facts(experiment, datasets, finished),
+        tables=found.tables,
+        plots=found.plots,
+        command=asked.command,
+        kicker="experiment",
+    )
+    written = save_result_page(page, asked.output / experiment.name)
+    for table in found.tables:
+        console.print(table.rich())
+    for remark in found.remarks:
+        print_plain(console, remark)
+    print_plain(console, f"written: {written}, {written.with_name(RESULT_TABLES)}")
+    return written
+
+
+def _train(
+    run: PlannedRun,
+    place: Path,
+    asked: Asked,
+    console: Console,
+    interrupt: InterruptRequest | None,
+) -> None:
+    """Trains a run, or what is left of it; one that is finished is not even planned again."""
+    _check_planned(run, place)
+    if (place / "results.json").is_file():
+        return
+    with user_errors():
+        settings = run_settings("compare", run.dataset, run.options)
+    published = settings.published.methods if settings.published else None
+    plan = plan_comparison(
+        [bind_method(spec, published) for spec in run.methods.values()],
+        None,
+        settings.experiment,
+        inputs=settings.inputs,
+    )
+    for warning in plan.warnings:
+        print_plain(console, f"warning: {warning}")
+    resume = (place / "config.json").is_file()
+    output = OutputConfig(str(place), resume=resume, loggers=settings.loggers)
+    execute(plan, output, [asked.command], ProgressReport(console), interrupt)
+    write_json(place / _PLANNED, run.content)
+
+
+def _check_planned(run: PlannedRun, place: Path) -> None:
+    """Refuses to take a run for one of other settings; an unfinished one is checked by itself.
+
+    Raises:
+      RunError: it is of other settings.
+    """
+    path = place / _PLANNED
+    if path.is_file() and (changes := changed_fields(read_json(path), run.content)):
+        raise RunError(
+            f"{place} is a run of other settings ({'; '.join(changes)}); give another --output"
+        )
+
+
+def _keep_programs(output: Path) -> None:
+    """Compiled programs are kept: runs that differ in their data alone share them."""
+    if jax.config.values["jax_compilation_cache_dir"] is None:
+        jax.config.update("jax_compilation_cache_dir", os.path.abspath(output / "programs"))
+
+
+def _facts(
+    experiment: PaperExperiment, datasets: Sequence[str], finished: Sequence[FinishedRun]
+) -> tuple[tuple[str, str], ...]:
+    seeds = sorted({len(run.record.results["seeds"]) for run in finished})
+    return (
+        ("Experiment", experiment.name),
+        ("Data", ", ".join(datasets)),
+        ("Runs", str(len(finished))),
+        ("Seeds", " or ".join(map(str, seeds))),
+    )
