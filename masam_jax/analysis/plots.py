@@ -8,6 +8,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from masam_jax.analysis.critical_difference import critical_difference_plot
 from masam_jax.analysis.final_scores import final_score_plots
+from masam_jax.analysis.flatness_curves import flatness_curves
 from masam_jax.analysis.learning_curves import learning_curves
 from masam_jax.analysis.modality_plots import modality_plots
 from masam_jax.analysis.records import Directory, read_directory
@@ -26,7 +27,8 @@ def make_plots(directory: Directory) -> list[Plot]:
       Final scores; paired differences to the baseline (several methods and seeds); the
       critical-difference diagram (three methods and seeds); learning curves with seed bands;
       the modalities' own heads; for methods that recorded MASAM's state, the share of steps in
-      which each modality was dominant, and score, alignment and decay over time.
+      which each modality was dominant, and score, alignment and decay over time; for runs that
+      measured along training, the flatness of every encoder.
     """
     return [
         *final_score_plots(directory),
@@ -34,6 +36,7 @@ def make_plots(directory: Directory) -> list[Plot]:
         *learning_curves(directory),
         *unimodal_plot(directory),
         *modality_plots(directory),
+        *flatness_curves(directory),
     ]
 
 

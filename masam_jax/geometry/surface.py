@@ -18,7 +18,7 @@ from masam_jax.core.random_keys import fold_raw
 from masam_jax.core.specs import check_choice, check_sizes
 from masam_jax.geometry.directions import random_direction
 from masam_jax.geometry.grid import LossFn, losses_at
-from masam_jax.geometry.surface_file import SurfaceFile, fingerprint
+from masam_jax.geometry.surface_file import SurfaceFile, surface_digest
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -126,7 +126,7 @@ def loss_surface(
     found, done = np.full(len(coordinates), np.nan), 0
     file, shape = None, (points,) * len(axes)
     if path is not None:
-        file = SurfaceFile(Path(path), fingerprint((params, tuple(directions), batches), axes))
+        file = SurfaceFile(Path(path), surface_digest((params, tuple(directions), batches), axes))
         known = file.known()
         found[: len(known)], done = known, len(known)
     evaluated = losses_at(

@@ -34,7 +34,7 @@ class Stored(NamedTuple):
     fingerprint: str
 
 
-def fingerprint(tree: Any, axes: tuple[np.ndarray, ...]) -> str:
+def surface_digest(tree: Any, axes: tuple[np.ndarray, ...]) -> str:
     """SHA-256 of parameters, directions, samples and axes: what makes a surface that one."""
     digest = hashlib.sha256()
     for leaf in [*jax.tree.leaves(tree), *axes]:
@@ -52,7 +52,7 @@ class SurfaceFile:
     """
 
     def __init__(self, path: Path, fingerprint: str | None) -> None:
-        """Of what `fingerprint` says; None for a file that is not gone on with."""
+        """Of what `surface_digest` says; None for a file that is not gone on with."""
         self.path = path if path.suffix == ".npz" else path.with_name(f"{path.name}.npz")
         self._fingerprint = fingerprint or ""
 
