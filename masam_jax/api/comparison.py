@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from masam_jax.api.keywords import run_settings
-from masam_jax.api.method_list import bind_method, expand_methods
+from masam_jax.api.method_list import bind_method, expand_methods, recorded_methods
 from masam_jax.api.results import RunResults
 from masam_jax.api.running import OutputPlace, call_in_words, run_plan
 from masam_jax.config.errors import user_errors
@@ -74,11 +74,12 @@ def compare(
         settings = run_settings("compare", data, options)
         asked = place.config(resume, overwrite, settings.loggers)
     published = settings.published.methods if settings.published else None
+    recorded = recorded_methods(asked)
     default = settings.published.compared if settings.published else _METHODS
     words = (methods,) if isinstance(methods, str) else methods
     plan = plan_comparison(
-        expand_methods(default if words is None else tuple(words), published),
-        bind_method(baseline, published) if baseline is not None else None,
+        expand_methods(default if words is None else tuple(words), published, recorded),
+        bind_method(baseline, published, recorded) if baseline is not None else None,
         settings.experiment,
         inputs=settings.inputs,
         data=settings.data,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from masam_jax.api.keywords import run_settings
-from masam_jax.api.method_list import bind_method
+from masam_jax.api.method_list import bind_method, recorded_methods
 from masam_jax.api.results import RunResults
 from masam_jax.api.running import OutputPlace, call_in_words, run_plan
 from masam_jax.config.errors import user_errors
@@ -72,8 +72,9 @@ def train(
         settings = run_settings("train", data, options)
         asked = place.config(resume, overwrite, settings.loggers)
     published = settings.published.methods if settings.published else None
+    recorded = recorded_methods(asked)
     plan = plan_training(
-        bind_method(method, published),
+        bind_method(method, published, recorded),
         settings.experiment,
         inputs=settings.inputs,
         data=settings.data,

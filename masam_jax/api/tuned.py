@@ -15,7 +15,7 @@ from rich.console import Console
 
 from masam_jax.analysis.tuning_table import tuning_cells, tuning_to_markdown
 from masam_jax.api.keywords import run_settings
-from masam_jax.api.method_list import expand_methods
+from masam_jax.api.method_list import expand_methods, recorded_methods
 from masam_jax.api.running import OutputPlace, call_in_words
 from masam_jax.config.errors import RunError, user_errors
 from masam_jax.core.extras import install_extras
@@ -135,9 +135,10 @@ def tune(
         settings = run_settings("tune", data, {**given, **fixed})
         asked = place.config(resume, overwrite, ())
     published = settings.published.methods if settings.published else None
+    recorded = recorded_methods(asked)
     words = (methods,) if isinstance(methods, str) else tuple(methods)
     plan = plan_tuning(
-        expand_methods(words, published),
+        expand_methods(words, published, recorded),
         trials,
         settings.experiment,
         settings.inputs,

@@ -5,7 +5,7 @@ from pathlib import Path
 from rich.console import Console
 
 from masam_jax import analysis
-from masam_jax.api.method_list import bind_method, expand_methods
+from masam_jax.api.method_list import bind_method, expand_methods, recorded_methods
 from masam_jax.cli.commands import Compare, Train
 from masam_jax.cli.printing import counted, print_plain
 from masam_jax.cli.sample_progress import SampleProgress
@@ -53,6 +53,8 @@ def execute_train(
     settings = settings_of(command.experiment.data.dataset)
     for lacking in settings.missing_weights(command.experiment.chosen_model) if settings else ():
         print_plain(console, lacking)
+    for told in settings.options_told(plan.methods) if settings else ():
+        print_plain(console, told)
     print_plain(
         console,
         f"{problem.data.name}: {counted(len(problem.modalities), 'modality', 'modalities')},"
@@ -69,14 +71,15 @@ def _plan(command: Train | Compare, console: Console) -> Plan:
     dataset = command.experiment.data.dataset
     settings = settings_of(dataset)
     published = None if settings is None else settings.methods
+    recorded = recorded_methods(command.output)
     rest = (command.experiment, command.distribution, command.inputs)
     measurement = FlatnessAlongTraining
     with SampleProgress(console, f"preparing {dataset}") as preparing:
         if isinstance(command, Train):
-            method = bind_method(command.method, published)
+            method = bind_method(command.method, published, recorded)
             return plan_training(method, *rest, preparing.update, measurement=measurement)
-        methods = expand_methods(command.methods, published)
-        baseline = command.baseline and bind_method(command.baseline, published)
+        methods = expand_methods(command.methods, published, recorded)
+        baseline = command.baseline and bind_method(command.baseline, published, recorded)
         return plan_comparison(
             methods, baseline or None, *rest, preparing.update, measurement=measurement
         )

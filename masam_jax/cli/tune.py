@@ -3,10 +3,11 @@
 from rich.console import Console
 
 from masam_jax.analysis.tuning_table import tuning_to_markdown, tuning_to_rich
-from masam_jax.api.method_list import expand_methods
+from masam_jax.api.method_list import expand_methods, recorded_methods
 from masam_jax.cli.commands import Tune
 from masam_jax.cli.printing import counted, print_plain
 from masam_jax.config.errors import RunError
+from masam_jax.config.published import settings_of
 from masam_jax.core.extras import install_extras
 from masam_jax.training.interrupt import InterruptRequest
 from masam_jax.training.storage.atomic_files import write_text
@@ -26,9 +27,12 @@ def execute_tune(
     def announce(text: str) -> None:
         print_plain(console, text)
 
-    plan = plan_tuning(
-        expand_methods(command.methods), command.trials, command.experiment, command.inputs
-    )
+    settings = settings_of(command.experiment.data.dataset)
+    published = None if settings is None else settings.methods
+    methods = expand_methods(command.methods, published, recorded_methods(command.output))
+    plan = plan_tuning(methods, command.trials, command.experiment, command.inputs)
+    for told in settings.options_told(methods) if settings else ():
+        announce(told)
     announce(
         f"{plan.problem.data.name}: {counted(len(plan.spaces), 'method')},"
         f" {counted(plan.trials, 'trial')} each, {counted(len(plan.problem.splits), 'seed')}"

@@ -26,8 +26,9 @@ class OptimizationConfig(Options):
     """The optimizer, Optax's; muon for matrices, with AdamW for all other parameters."""
     momentum: float = option(0.9, "[0, 1)")
     """Momentum of sgd; 0 for none."""
-    schedule: Literal["constant", "cosine", "linear"] = "constant"
-    """The learning rate after the warm-up: constant, or falling to 0 at the end of the run."""
+    schedule: Literal["constant", "cosine", "linear", "step"] = "constant"
+    """The learning rate after the warm-up: constant, falling to 0 at the end of the run, or, with
+    step, a tenth in the last 30 % of it."""
     warmup: int = option(0, "[0, inf)")
     """Steps in which the learning rate rises to its height, linearly; 0 for none."""
     clip_norm: float | None = option(None, "(0, inf)")

@@ -17,13 +17,11 @@ import optax
 
 from masam_jax.core.numerics import inner, total
 from masam_jax.core.random_keys import typed_key
-
-LossOfSeed = Callable[[Any, Any], jax.Array]
-Positions = tuple[int, ...]
+from masam_jax.geometry.mean_loss import LossFn, Positions
 
 
 def trace_samples(
-    loss_fn: LossOfSeed,
+    loss_fn: LossFn,
     params: optax.Params,
     batches: Sequence[Any],
     positions: Positions,
@@ -55,7 +53,7 @@ def trace_samples(
     )
 
 
-def losses(loss_fn: LossOfSeed, params: optax.Params, batches: Sequence[Any]) -> jax.Array:
+def losses(loss_fn: LossFn, params: optax.Params, batches: Sequence[Any]) -> jax.Array:
     """Mean losses over batches, float32 ``[S]``; arguments as of `trace_samples`."""
     return _mean(_loss(loss_fn, params, batch) for batch in batches)
 
@@ -66,7 +64,7 @@ def norms(params: optax.Params, positions: Positions) -> jax.Array:
 
 
 def increases(
-    loss_fn: LossOfSeed,
+    loss_fn: LossFn,
     params: optax.Params,
     batches: Sequence[Any],
     positions: Positions,
@@ -104,7 +102,7 @@ def _mean(arrays: Any) -> jax.Array:
 
 
 def _by_leaves(
-    loss_fn: LossOfSeed, positions: Positions, params: Any, batch: Any
+    loss_fn: LossFn, positions: Positions, params: Any, batch: Any
 ) -> tuple[Callable[[list[jax.Array]], jax.Array], list[jax.Array]]:
     """The loss as a function of some leaves, and these."""
     leaves, structure = jax.tree.flatten(params)
@@ -123,7 +121,7 @@ def _merged(
 
 
 @functools.partial(jax.jit, static_argnames=("loss_fn",))
-def _loss(loss_fn: LossOfSeed, params: Any, batch: Any) -> jax.Array:
+def _loss(loss_fn: LossFn, params: Any, batch: Any) -> jax.Array:
     return jax.vmap(loss_fn)(params, batch).astype(jnp.float32)
 
 
@@ -138,9 +136,7 @@ def _length(leaves: list[jax.Array]) -> jax.Array:
 
 
 @functools.partial(jax.jit, static_argnames=("loss_fn", "positions"))
-def _gradient(
-    loss_fn: LossOfSeed, positions: Positions, params: Any, batch: Any
-) -> list[jax.Array]:
+def _gradient(loss_fn: LossFn, positions: Positions, params: Any, batch: Any) -> list[jax.Array]:
     def one(params: Any, batch: Any) -> list[jax.Array]:
         loss, own = _by_leaves(loss_fn, positions, params, batch)
         return jax.grad(loss)(own)
@@ -164,7 +160,7 @@ def _step(params: Any, positions: Positions, gradient: list[jax.Array], radius: 
 
 @functools.partial(jax.jit, static_argnames=("loss_fn", "positions"))
 def _form(
-    loss_fn: LossOfSeed,
+    loss_fn: LossFn,
     positions: Positions,
     params: Any,
     batch: Any,

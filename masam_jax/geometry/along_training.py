@@ -11,6 +11,7 @@ import numpy as np
 from masam_jax.core.partition import resolve_partition
 from masam_jax.core.random_keys import fold_raw, seed_key
 from masam_jax.geometry.all_seeds import increases, losses, norms, trace_samples
+from masam_jax.geometry.mean_loss import Positions
 from masam_jax.geometry.task_losses import LossInputs, TaskLosses
 from masam_jax.training import key_streams
 from masam_jax.training.predictions import Point
@@ -80,7 +81,7 @@ class FlatnessAlongTraining:
             for batch in self._batches
         ]
 
-    def _positions(self, params: Any) -> dict[str, tuple[int, ...]]:
+    def _positions(self, params: Any) -> dict[str, Positions]:
         one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), params)
         partition = resolve_partition(self._losses.labels, one)
         return {m: partition.positions(m) for m in partition.modalities}

@@ -14,8 +14,7 @@ from jax.sharding import Mesh, PartitionSpec
 
 from masam_jax.core.numerics import accumulation_dtype
 from masam_jax.core.specs import check_sizes
-
-LossFn = Callable[[Any, Any], jax.Array]
+from masam_jax.geometry.mean_loss import LossFn
 
 _AXIS = "points"
 

@@ -10,10 +10,17 @@ import optax
 
 from masam_jax.core.numerics import accumulation_dtype
 from masam_jax.core.partition import Labels, Partition, resolve_partition
-from masam_jax.core.signal_checks import require_entries, require_signals, require_structure
+from masam_jax.core.signal_checks import (
+    check_present,
+    require_entries,
+    require_signals,
+    require_structure,
+)
 from masam_jax.core.specs import Options, check_number, check_sizes, option
-from masam_jax.methods.from_options import built_by, titled
-from masam_jax.methods.method import Method
+from masam_jax.methods.from_options import built_by, call, titled
+from masam_jax.methods.head_parts import HeadPartsObjective
+from masam_jax.methods.method import Context, Method
+from masam_jax.methods.objective import LATE_FUSION_OBJECTIVE, Objective
 from masam_jax.methods.registry import register
 from masam_jax.methods.search import LogUniform
 
@@ -75,7 +82,9 @@ def info_reg(
     single modality never is. A gradient whose square is not finite counts as 0 in the trace.
 
     ``update`` needs the signals ``fusion_grads`` of `multimodal_value_and_grad`, and
-    ``confidence``, ``{modality: p}``, of the batch.
+    ``confidence``, ``{modality: p}``, of the batch. It reads ``present={modality: bool}`` where it
+    is given: a modality that is absent from the batch is not pulled, has no part in the others'
+    mean, and adds nothing to its trace.
 
     Args:
       labels: the modality of each parameter: a tree of strings, a prefix of it, or a callable of
@@ -101,10 +110,11 @@ def info_reg(
 
     Differences from the release:
       There the audio encoder's trace marks the window of both modalities; here each has its own.
-      The trace there is of the gradient of the fusion loss *plus* the cross-entropy of every
-      modality's own part of the fusion logits (which the release trains as well), taken *after* the
-      pull was added to it, over the weights of convolutions and dense layers, biases and
-      normalisation left out; here it is the fusion gradient over all tensors of the encoder. It
+      The release trains the fusion loss *plus* the cross-entropy of every modality's own part of
+      the fusion logits, and its trace is of the gradient of that sum: here so with an objective
+      that has these terms, as ``info_reg:parts_weight=1`` does (`HeadPartsObjective`). There the
+      trace is taken *after* the pull was added to the gradient, over the weights of convolutions
+      and dense layers, biases and normalisation left out; here before it, over all tensors. It
       sums the steps of an epoch where the mean is taken here: a factor that a relative change does
       not see. Sums of p over the batch, the epochs of trace 0 before the first, and the open window
       of epoch 0 are as in the release, which divides by zero where the mean trace is 0.
@@ -156,6 +166,8 @@ def info_reg(
             )
         partition = resolve(params)
         _check_signals(signals, partition, updates, params)
+        given = signals.get("present") or {}
+        present = {m: jnp.asarray(given.get(m, True), bool) for m in partition.modalities}
         is_start, is_end = state.step == 0, state.step == steps_per_epoch - 1
         leaves, structure = jax.tree.flatten(updates)
         running, traces, window, snapshot = {}, {}, {}, {}
@@ -165,7 +177,7 @@ def info_reg(
             snapshot[m] = tuple(
                 jnp.where(is_start, x, old) for x, old in zip(now, state.snapshot[m], strict=True)
             )
-            is_pulled, factor = _pull(signals["confidence"], partition, m, dtype)
+            is_pulled, factor = _pull(signals["confidence"], present, m, dtype)
             is_pulled = is_pulled & state.window[m]
             factor = jnp.asarray(beta[m] if isinstance(beta, Mapping) else beta, dtype) * factor
             places = partition.positions(m)
@@ -173,6 +185,7 @@ def info_reg(
                 pull = jnp.where(is_pulled, factor * (x - start), jnp.zeros_like(x))
                 leaves[i] = leaves[i] + pull.astype(leaves[i].dtype)
             trace = _trace(partition.leaves(signals["fusion_grads"], m), dtype)
+            trace = jnp.where(present[m], trace, jnp.zeros_like(trace))
             total = state.running[m] + trace / steps_per_epoch
             old, last = jnp.mean(state.traces[m]), jnp.append(state.traces[m][1:], total)
             is_open = jnp.mean(last) - old > threshold * jnp.mean(last)
@@ -193,19 +206,19 @@ def info_reg(
 
 
 def _pull(
-    confidence: Mapping[str, Any], partition: Partition, modality: str, dtype: Any
+    confidence: Mapping[str, Any], present: Mapping[str, jax.Array], modality: str, dtype: Any
 ) -> tuple[jax.Array, jax.Array]:
-    """Whether the modality alone is the most confident, and ``exp(tanh Δp)``."""
-    p = {m: jnp.asarray(confidence[m]).astype(dtype) for m in partition.modalities}
-    own = p[modality]
-    others = [p[m] for m in partition.modalities if m != modality]
-    if not others:
-        return jnp.zeros((), bool), jnp.ones((), dtype)
-    is_most = jnp.isfinite(own)
-    for rival in others:
-        is_most = is_most & (own > rival) & jnp.isfinite(rival)
-    gap = own - sum(others, jnp.zeros((), dtype)) / len(others)
-    return is_most, jnp.exp(jnp.tanh(gap))
+    """Whether the modality alone is the most confident of those present, and ``exp(tanh Δp)``."""
+    p = {m: jnp.asarray(confidence[m]).astype(dtype) for m in present}
+    own, rivals = p[modality], [m for m in present if m != modality]
+    is_most = jnp.isfinite(own) & present[modality]
+    count, others = jnp.zeros((), dtype), jnp.zeros((), dtype)
+    for m in rivals:
+        is_most = is_most & (~present[m] | ((own > p[m]) & jnp.isfinite(p[m])))
+        count = count + present[m].astype(dtype)
+        others = others + jnp.where(present[m], p[m], 0)
+    gap = own - others / jnp.maximum(count, 1)
+    return is_most & (count > 0), jnp.exp(jnp.tanh(gap))
 
 
 def _trace(gradients: list[jax.Array], dtype: Any) -> jax.Array:
@@ -221,6 +234,7 @@ def _check_signals(
     names = ("fusion_grads", "confidence")
     require_signals("info_reg", signals, names, "confidence={modality: scalar} of the batch")
     require_entries("confidence", signals["confidence"], partition.modalities)
+    check_present(signals.get("present"), partition.modalities)
     require_structure({"updates": updates, "fusion_grads": signals["fusion_grads"]}, params)
 
 
@@ -232,14 +246,32 @@ class InfoRegOptions(Options):
       beta: β, the pull towards the start of the epoch, for whichever modality is pulled.
       threshold: the relative change of the Fisher trace's mean above which the window is open.
       history: the epochs in that mean.
-      weight: λ, the weight of every unimodal loss in the total loss; the paper trains the fusion
-        loss alone, and 0 leaves the unimodal heads untrained.
+      parts_weight: the weight of the losses of each modality's part of the fusion logits, added to
+        the fusion loss; 1 in the authors' release.
+      weight: λ, the weight of every unimodal loss in the total loss; 0 leaves the unimodal heads
+        untrained.
     """
 
     beta: float = option(0.95, "[0, inf)", "β={}", always=True)
     threshold: float = option(0.05, "[0, 1]", "k>{}")
     history: int = option(10, "[1, inf)", "{} epochs")
+    parts_weight: float = option(0.0, "[0, inf)", "parts={}")
     weight: float = option(0.0, "[0, inf)", "λ={}")
+
+
+def _objective(options: InfoRegOptions, context: Context) -> Objective:
+    if not options.parts_weight:
+        return LATE_FUSION_OBJECTIVE
+    return call(HeadPartsObjective, options, context)
+
+
+def _warning(options: InfoRegOptions, context: Context) -> str:
+    if context.steps_per_epoch > 1 or not options.beta:
+        return ""
+    return (
+        "an epoch is one step here, and it pulls encoders towards where they were when the epoch"
+        " began: nothing is ever pulled; a --batch-size below the number of training samples helps"
+    )
 
 
 INFO_REG = register(
@@ -248,9 +280,11 @@ INFO_REG = register(
         summary="holds the most confident encoder back in its prime learning window",
         options=InfoRegOptions,
         build=built_by(info_reg),
+        objective=_objective,
         title=titled("InfoReg"),
         loss_weight=lambda options: options.weight,
         signals=("confidence",),
         search={"beta": LogUniform(0.05, 5.0)},
+        warning=_warning,
     )
 )

@@ -58,6 +58,8 @@ class Method:
         says so.
       host_dispatch: ``options -> bool``, whether choosing the dominant modality on the host saves
         work (see ``masam_jax.training.train_step``).
+      warning: ``(options, context) -> str``, what makes the method idle in such a training, to be
+        told before it begins; empty where nothing does.
     """
 
     name: str
@@ -74,6 +76,7 @@ class Method:
         default_factory=dict
     )
     host_dispatch: Callable[[Any], bool] = lambda options: False
+    warning: Callable[[Any, Context], str] = lambda options, context: ""
 
     def __post_init__(self) -> None:
         known = {field.name for field in dataclasses.fields(self.options)}
@@ -152,6 +155,10 @@ class BoundMethod:
     def host_dispatch(self) -> bool:
         """Whether choosing the dominant modality on the host saves work."""
         return self.method.host_dispatch(self.options)
+
+    def warning(self, context: Context) -> str:
+        """What makes the method idle in such a training; empty where nothing does."""
+        return self.method.warning(self.options, context)
 
     def transformation(
         self, labels: Labels, context: Context

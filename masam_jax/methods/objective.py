@@ -45,6 +45,9 @@ class Network(Protocol):
     def fuse(self, params: optax.Params, features: Features) -> jax.Array:
         """Fusion logits ``[B, C]`` of the features of all modalities."""
 
+    def modality_logits(self, params: optax.Params, features: Features) -> dict[str, jax.Array]:
+        """Each modality's own part ``{m: [B, C]}`` of the fusion logits."""
+
     def unimodal(self, params: optax.Params, features: Features) -> dict[str, jax.Array]:
         """Unimodal logits ``{m: [B, C]}``, each from its own features alone."""
 

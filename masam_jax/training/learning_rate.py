@@ -11,8 +11,9 @@ def learning_rate(
     """The learning rate η of update t, counted from 0; a number where it never changes.
 
     With w steps of warm-up it is ``η (t + 1) / w`` in the first w, and η at step w. Of the T steps
-    in all, "cosine" then is ``η (1 + cos(π (t - w) / (T - w))) / 2`` and "linear" is
-    ``η (1 - (t - w) / (T - w))``.
+    in all, "cosine" then is ``η (1 + cos(π (t - w) / (T - w))) / 2``, "linear" is
+    ``η (1 - (t - w) / (T - w))``, and "step" is η, and η / 10 from ``t - w >= .7 (T - w)`` on, as
+    the releases of OGM-GE and its followers have it (epoch 70 of 100).
 
     Args:
       config: the height η, the warm-up and the schedule.
@@ -43,4 +44,6 @@ def _after_warmup(name: str, rate: float, steps: int) -> optax.Schedule:
         return optax.cosine_decay_schedule(rate, steps)
     if name == "linear":
         return optax.linear_schedule(rate, 0.0, steps)
+    if name == "step":
+        return optax.piecewise_constant_schedule(rate, {-(-7 * steps // 10): 0.1})
     return optax.constant_schedule(rate)

@@ -43,19 +43,26 @@ class LinearProbes:
           point: parameters ``[S, ...]`` of a network whose encoders are the problem's.
           split: ``train``, ``validation`` or ``test``.
         """
+        from threadpoolctl import threadpool_limits
+
         train, other = (self._problem.indices(name) for name in ("train", split))
         fit, judged = self._features(point, train), self._features(point, other)
         labels = self._problem.data.labels
         probe = _probe_of_targets if self._problem.data.is_regression else _probe_of_classes
-        return {
-            m: np.array(
-                [
-                    probe(fit[m][seed], labels[train[seed]], judged[m][seed], labels[other[seed]])
-                    for seed in range(len(train))
-                ]
-            )
-            for m in self._problem.modalities
-        }
+        # Products of matrices this small cost threads of BLAS more than they gain, on busy cores 20
+        # times as much; and their rounding depends on how many there are.
+        with threadpool_limits(limits=1):
+            return {
+                m: np.array(
+                    [
+                        probe(
+                            fit[m][seed], labels[train[seed]], judged[m][seed], labels[other[seed]]
+                        )
+                        for seed in range(len(train))
+                    ]
+                )
+                for m in self._problem.modalities
+            }
 
     def _features(self, point: Point, indices: np.ndarray) -> dict[str, np.ndarray]:
         problem = self._problem

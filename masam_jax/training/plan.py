@@ -36,7 +36,7 @@ class Plan:
       tasks: what is trained, in order: one for each method.
       baseline: the method that the others are tested against; None for a run of one method, which
         is not a comparison.
-      warnings: what is odd about the data, a sentence each.
+      warnings: what is odd about the data, or idle of a method, a sentence each.
       make_measurement: what measures along training; None where nothing is to be measured.
     """
 
@@ -175,6 +175,8 @@ def _plan(
                     measurement(task)
             except ValueError as error:
                 raise ValueError(f"method {task.method.spec!r}: {error}") from error
+            if idle := task.method.warning(task.context):
+                warnings += (f"method {task.method.spec!r}: {idle}",)
         for fusion in dict.fromkeys(task.fusion for task in tasks):
             problem.check_weights(fusion)
     return Plan(problem, tasks, baseline, warnings, measurement)

@@ -5,8 +5,10 @@ import json
 import pytest
 
 from masam_jax.api import method_list
+from masam_jax.config import OutputConfig
 from masam_jax.config.errors import RunError
 from masam_jax.methods import method_names
+from masam_jax.training.storage.run_directory import FORMAT
 from masam_jax.tuning.best_file import TUNING_FORMAT, sign_best
 
 ABLATIONS = [
@@ -119,3 +121,22 @@ def test_missing_and_unreadable_files_are_refused(tmp_path):
 def test_unknown_methods_are_refused():
     with pytest.raises(RunError, match="unknown method 'al'"):
         expand_methods(["al"])
+
+
+def test_a_resumed_run_takes_none_of_what_was_published(tmp_path):
+    """Its specifications leave out what is the method's default, published or not."""
+    published = {"masam": {"rho": 0.5, "alpha": 0.5}}
+    begun = method_list.bind_method("masam:rho=0.3", published)
+    assert begun.spec == "masam:alpha=0.5"
+    config = {"format": FORMAT, "kind": "compare", "methods": ["late_fusion", begun.spec]}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    recorded = method_list.recorded_methods(OutputConfig(str(tmp_path), resume=True))
+    assert recorded == {"late_fusion", "masam:alpha=0.5"}
+    (again,) = method_list.expand_methods([begun.spec], published, recorded)
+    assert (again, again.spec) == (begun, begun.spec)
+    # Typed again as it was begun, it is the same.
+    assert method_list.bind_method("masam:rho=0.3", published, recorded) == begun
+    (tmp_path / "config.json").write_text(json.dumps({"format": FORMAT, "method": "masam"}))
+    assert method_list.recorded_methods(OutputConfig(str(tmp_path), resume=True)) == {"masam"}
+    for other in (OutputConfig(str(tmp_path)), OutputConfig(str(tmp_path / "no"), resume=True)):
+        assert method_list.recorded_methods(other) == frozenset()

@@ -73,6 +73,18 @@ def test_steps_take_the_place_of_epochs(command, words):
         ),
         (["train", "--dataset", "crema_d"], ["masam"]),
         (
+            ["compare", "--dataset", "crema_d", "--methods", "ogm_ge", "ogm_ge:alpha=0.1", "pmr"],
+            [
+                "ogm_ge:alpha=0.8,modulation_share=0.5",
+                "ogm_ge:alpha=0.1,modulation_share=0.5",
+                "pmr:alpha=2,momentum=0,modulation_epochs=71",
+            ],
+        ),
+        (
+            ["train", "--dataset", "kinetics_sounds", "--method", "ogm_ge"],
+            ["ogm_ge:alpha=0.1,modulation_share=0.5"],
+        ),
+        (
             ["compare", "--dataset", "mimic_mortality", "--methods", "sam", "masam"],
             ["sam", "masam:rho=0.5,alpha=0.5,beta=0.9"],
         ),

@@ -40,11 +40,11 @@ class InfoRegReference:
     def step(
         self, encoders: Mapping[str, Encoder], fusion: Mapping[str, Encoder], p: Mapping[str, float]
     ) -> dict[str, Encoder]:
-        """What is added to each encoder's gradient."""
+        """What is added to each encoder's gradient; ``p`` is of the modalities that are present."""
         if not self.seen:
             self.start = {m: [leaf.copy() for leaf in leaves] for m, leaves in encoders.items()}
         added: dict[str, Any] = {m: [0 * x for x in leaves] for m, leaves in encoders.items()}
-        first = max(p, key=lambda m: p[m])
+        first = max(p, key=lambda m: p[m], default="")
         rivals = [p[m] for m in p if m != first]
         if rivals and max(rivals) < p[first] and self.window(first):
             factor = self.beta[first] * np.exp(np.tanh(p[first] - np.mean(rivals)))
@@ -53,7 +53,10 @@ class InfoRegReference:
                 for x, start in zip(encoders[first], self.start[first], strict=True)
             ]
         self.seen.append(
-            {m: sum(float((g**2).mean()) for g in leaves) for m, leaves in fusion.items()}
+            {
+                m: sum(float((g**2).mean()) for g in leaves) if m in p else 0.0
+                for m, leaves in fusion.items()
+            }
         )
         if len(self.seen) == self.steps_per_epoch:
             for m in encoders:

@@ -14,7 +14,9 @@ import optax
 import pytest
 
 from masam_jax.methods import Context, get_method, parse_method
+from masam_jax.methods.head_parts import HeadPartsObjective
 from masam_jax.methods.info_reg import InfoRegOptions, info_reg
+from masam_jax.methods.objective import LATE_FUSION_OBJECTIVE
 from tests.methods.info_reg_reference import InfoRegReference
 
 NAMES = ("text", "audio", "video")
@@ -31,8 +33,13 @@ def labels_of(names: tuple[str, ...]) -> dict[str, str]:
     return {**{m: m for m in names}, "head": "other"}
 
 
-@pytest.mark.parametrize("count, history, threshold", [(1, 10, 0.05), (2, 10, 0.05), (3, 3, 0.2)])
-def test_trajectory_of_the_reference(x64: None, count: int, history: int, threshold: float) -> None:
+@pytest.mark.parametrize(
+    "count, history, threshold, missing",
+    [(1, 10, 0.05, 0.0), (2, 10, 0.05, 0.0), (3, 3, 0.2, 0.0), (3, 3, 0.2, 0.4)],
+)
+def test_trajectory_of_the_reference(
+    x64: None, count: int, history: int, threshold: float, missing: float
+) -> None:
     """Fourteen epochs, whose gradients shrink and grow so that windows close and open again."""
     names = NAMES[:count]
     generator = np.random.default_rng(count)
@@ -43,8 +50,9 @@ def test_trajectory_of_the_reference(x64: None, count: int, history: int, thresh
     reference = InfoRegReference(EPOCH, beta, threshold, history)
 
     @jax.jit
-    def step(params: Any, state: Any, grads: Any, fusion: Any, confidence: Any) -> Any:
-        updates, state = tx.update(grads, state, params, fusion_grads=fusion, confidence=confidence)
+    def step(params: Any, state: Any, grads: Any, *signals: Any) -> Any:
+        named = dict(zip(("fusion_grads", "confidence", "present"), signals, strict=False))
+        updates, state = tx.update(grads, state, params, **named)
         return jax.tree.map(lambda p, u: p - 0.1 * u, params, updates), state
 
     want = draw(generator, names)
@@ -54,11 +62,12 @@ def test_trajectory_of_the_reference(x64: None, count: int, history: int, thresh
         grads = draw(generator, names)
         fusion = draw(generator, names, 0.7 ** (t // EPOCH) if t < 11 * EPOCH else 2.0)
         confidence = {m: np.asarray(generator.uniform(0, 2)) for m in names}
+        present = {m: np.asarray(generator.uniform() >= missing) for m in names} if missing else {}
         expected = {m: reference.window(m) for m in names}
         added = reference.step(
             {m: list(want[m].values()) for m in names},
             {m: list(fusion[m].values()) for m in names},
-            {m: float(p) for m, p in confidence.items()},
+            {m: float(p) for m, p in confidence.items() if present.get(m, True)},
         )
         pulled |= {m for m in names if any(x.any() for x in added[m])}
         windows |= set(expected.items())
@@ -67,7 +76,8 @@ def test_trajectory_of_the_reference(x64: None, count: int, history: int, thresh
             for x, (k, g) in zip(added[m], grads[m].items(), strict=True):
                 want[m][k] = want[m][k] - 0.1 * (g + x)
         want["head"] = {k: want["head"][k] - 0.1 * g for k, g in grads["head"].items()}
-        params, state = step(params, state, *jax.tree.map(jnp.asarray, (grads, fusion, confidence)))
+        signals = (fusion, confidence, present) if missing else (fusion, confidence)
+        params, state = step(params, state, *jax.tree.map(jnp.asarray, (grads, *signals)))
         chex.assert_trees_all_close(params, want, rtol=1e-10, atol=1e-10)
     assert (int(state.epoch), int(state.step)) == (14, 0)
     for m in names:
@@ -228,6 +238,27 @@ def test_mapping_over_parameters_passes_over_the_snapshot():
     chex.assert_trees_all_equal(mapped, world.state)
 
 
+def test_an_absent_modality_is_neither_pulled_nor_a_rival() -> None:
+    """Audio, the most confident, is absent: text is pulled, by its distance to video."""
+    world = World(NAMES)
+    world.step(1.0, 2.0, 0.0)
+    ones = jax.tree.map(jnp.ones_like, world.params)
+    signals = {
+        "fusion_grads": ones,
+        "confidence": {"text": 1.0, "audio": 2.0, "video": 0.0},
+        "present": {"audio": jnp.asarray(False)},
+    }
+    updates, state = world.tx.update(ones, world.state, world.params, **signals)
+    added = jax.device_get(jax.tree.map(lambda u: u - 1, updates))
+    assert_pulls(added, text=0.5 * np.exp(np.tanh(1.0)) * 0.25)
+    grown = {m: float(state.running[m]) > float(world.state.running[m]) for m in NAMES}
+    assert grown == {"text": True, "audio": False, "video": True}
+    # Text alone is present: there is nobody to hold it back for.
+    signals["present"] = {"audio": jnp.asarray(False), "video": jnp.asarray(False)}
+    updates, _ = world.tx.update(ones, world.state, world.params, **signals)
+    chex.assert_trees_all_equal(updates, ones)
+
+
 # --- mistakes, and the registry ---
 
 
@@ -265,6 +296,7 @@ def test_arguments_are_checked(options: dict[str, Any], message: str) -> None:
         ({"confidence": {"audio": 1.0}}, r"confidence has no entry for the modalities \['video'\]"),
         ({"fusion_grads": [1.0]}, "fusion_grads must have the structure of params"),
         ({"params": None}, "info_reg needs params"),
+        ({"present": {"smell": True}}, r"present names unknown modalities \['smell'\]"),
     ],
 )
 def test_signals_are_checked(changes: dict[str, Any], message: str) -> None:
@@ -285,6 +317,10 @@ def test_registration():
     assert method.title == "InfoReg β=0.95"
     changed = parse_method("info_reg:beta=2,threshold=0.1,history=5,weight=1")
     assert (changed.title, changed.loss_weight) == ("InfoReg β=2, k>0.1, 5 epochs, λ=1", 1.0)
+    assert changed.objective(Context()) is LATE_FUSION_OBJECTIVE
+    released = parse_method("info_reg:parts_weight=1")
+    assert released.title == "InfoReg β=0.95, parts=1"
+    assert released.objective(Context()) == HeadPartsObjective(1.0)
     assert get_method("info_reg").signals == ("confidence",)
     world, same = World(beta=2.0, threshold=0.1, history=5), World()
     context = Context(steps_per_epoch=EPOCH)
@@ -295,6 +331,8 @@ def test_registration():
         got, want = same.step(1.0, 0.0), world.step(1.0, 0.0)
     assert_pulls(got, audio=want["audio"][0])
     chex.assert_trees_all_close(same.state, world.state)
-    for option in ("beta=-1", "threshold=2", "history=0", "weight=-1", "weight=nan"):
+    assert "an epoch is one step here" in changed.warning(Context(steps_per_epoch=1))
+    assert changed.warning(context) == ""
+    for option in ("beta=-1", "threshold=2", "history=0", "parts_weight=-1", "weight=nan"):
         with pytest.raises(ValueError, match="is out of range"):
             parse_method(f"info_reg:{option}")

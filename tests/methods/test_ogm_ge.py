@@ -285,7 +285,28 @@ def test_registration() -> None:
     assert modulated == [True] * 4 + [False]
 
 
-@pytest.mark.parametrize("options", [{"alpha": -1}, {"modulation_epochs": -1}, {"weight": -1}])
+@pytest.mark.parametrize(
+    "options, steps",
+    [
+        ({"modulation_share": 0.5}, 5),
+        ({"modulation_share": 0.5, "modulation_epochs": 2}, 4),
+        ({"modulation_share": 0.3, "modulation_epochs": 2}, 3),
+        ({}, 10),
+    ],
+)
+def test_a_share_of_the_run_is_modulated(options: dict[str, Any], steps: int) -> None:
+    gradients, confidence = _gradients(0), {"audio": 9.0, "text": 1.0, "video": 1.0}
+    tx = OGM_GE.build(OgmGeOptions(**options), LABELS, Context(steps_per_epoch=2, steps=10))
+    state, modulated = tx.init(gradients), 0
+    for _ in range(10):
+        _, state = tx.update(gradients, state, confidence=confidence)
+        modulated += float(state.coefficients["audio"]) < 1
+    assert modulated == steps
+
+
+@pytest.mark.parametrize(
+    "options", [{"alpha": -1}, {"modulation_epochs": -1}, {"modulation_share": 0}, {"weight": -1}]
+)
 def test_options_out_of_range_are_named(options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(options))):
         OgmGeOptions(**options)

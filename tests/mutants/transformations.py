@@ -218,10 +218,26 @@ MUTANTS = (
         ("the gap is not squashed", "jnp.exp(jnp.tanh(gap))", "jnp.exp(gap)"),
         (
             "the gap is to the others' sum",
-            "sum(others, jnp.zeros((), dtype)) / len(others)",
-            "sum(others, jnp.zeros((), dtype))",
+            "others / jnp.maximum(count, 1)",
+            "others",
         ),
-        ("the least confident is pulled", "(own > rival)", "(own < rival)"),
+        ("the least confident is pulled", "(own > p[m])", "(own < p[m])"),
+        (
+            "an absent modality is pulled",
+            "jnp.isfinite(own) & present[modality]",
+            "jnp.isfinite(own)",
+        ),
+        ("an absent modality is a rival", "(~present[m] | (", "((False & present[m]) | ("),
+        (
+            "an absent modality counts in the others' mean",
+            "others + jnp.where(present[m], p[m], 0)",
+            "others + p[m]",
+        ),
+        (
+            "an absent modality adds to its trace",
+            "jnp.where(present[m], trace, jnp.zeros_like(trace))",
+            "trace",
+        ),
         ("the window is always open", "is_pulled & state.window[m]", "is_pulled"),
         (
             "the change is relative to the mean before",

@@ -15,13 +15,14 @@ def _expected(schedule, warmup):
     falling = {
         "constant": np.ones(STEPS),
         "linear": 1 - share,
+        "step": np.where(10 * (t - warmup) < 7 * (STEPS - warmup), 1, 0.1),
         "cosine": (1 + np.cos(np.pi * share)) / 2,
     }[schedule]
     return HEIGHT * np.where(t < warmup, (t + 1) / max(warmup, 1), falling)
 
 
 @pytest.mark.parametrize("warmup", [0, 1, 5])
-@pytest.mark.parametrize("schedule", ["constant", "cosine", "linear"])
+@pytest.mark.parametrize("schedule", ["constant", "cosine", "linear", "step"])
 def test_rises_then_stays_or_falls(schedule, warmup):
     config = OptimizationConfig(learning_rate=HEIGHT, schedule=schedule, warmup=warmup)
     rate = learning_rate(config, STEPS)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from masam_jax.config import (
     DataConfig,
@@ -14,6 +15,7 @@ from masam_jax.config import (
     SeedConfig,
 )
 from masam_jax.config.model import by_modality
+from masam_jax.core.specs import write_value
 
 PUBLISHED_METHODS = (
     "fusion_only",
@@ -35,6 +37,7 @@ class PublishedSettings:
       experiment: data, model, optimization, seeds and evaluation.
       methods: method -> options that were published for these data, where they are not the
         method's defaults; what `masam_jax.methods.parse_method` takes.
+      sources: method -> where its options are from, where that is not the paper of MASAM.
       compared: methods that are compared where none are named.
       published: method -> the published result, in the data set's own metric, mean of 4 seeds.
       needs: modality -> the pretrained weights that its encoder starts from where it was published,
@@ -43,6 +46,7 @@ class PublishedSettings:
 
     experiment: Experiment
     methods: Mapping[str, Mapping[str, float]] = dataclasses.field(default_factory=dict)
+    sources: Mapping[str, str] = dataclasses.field(default_factory=dict)
     compared: tuple[str, ...] = PUBLISHED_METHODS
     published: Mapping[str, float] = dataclasses.field(default_factory=dict)
     needs: Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -62,6 +66,29 @@ class PublishedSettings:
             for modality, weights in self.needs.items()
             if modality not in given and asked.get(modality) == encoders[modality]
         )
+
+    def options_told(self, methods: Iterable[Any]) -> tuple[str, ...]:
+        """A sentence on each method that has options which were published for these data.
+
+        Args:
+          methods: of a run, `masam_jax.methods.BoundMethod`; an option that was named is none.
+        """
+        told: dict[str, str] = {}
+        for method in methods:
+            published = self.methods.get(method.name, {})
+            taken = {
+                name: value
+                for name, value in published.items()
+                if name not in method.named and getattr(method.options, name) == value
+            }
+            if taken:
+                source = self.sources.get(method.name, "as published for these data")
+                told.setdefault(method.name, f"{method.name}: {_in_words(taken)}, {source}.")
+        return tuple(told.values())
+
+
+def _in_words(options: Mapping[str, float]) -> str:
+    return ", ".join(f"{name}={write_value(value)}" for name, value in options.items())
 
 
 def published_experiment(dataset: str, model: ModelConfig) -> Experiment:

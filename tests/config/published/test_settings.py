@@ -115,6 +115,34 @@ def test_the_demos_own_settings_did_not_move():
     assert settings_of("av_digits").experiment.optimization.weight_decay == 1e-4
 
 
+def test_published_options_are_told_and_those_that_are_named_are_not():
+    settings = settings_of("crema_d")
+    specs = ("late_fusion", "masam", "ogm_ge", "ogm_ge:alpha=0.3", "pmr:alpha=1")
+    bound = [parse_method(spec, settings.methods) for spec in specs]
+    assert settings.options_told(bound) == (
+        "ogm_ge: alpha=0.8, modulation_share=0.5, of its authors' release for these data.",
+        "pmr: momentum=0, modulation_epochs=71, of its authors' release for these data.",
+    )
+    # What was published may be named too, and a run that is resumed took none of it.
+    assert settings.options_told([parse_method("ogm_ge:alpha=0.8,modulation_share=0.5")]) == ()
+    assert settings.options_told([parse_method("ogm_ge")]) == ()
+    (told,) = settings_of("kinetics_sounds").options_told(
+        [parse_method("ogm_ge", settings_of("kinetics_sounds").methods)]
+    )
+    assert "for VGGSound, the nearest data" in told
+    mimic = settings_of("mimic_mortality")
+    (told,) = mimic.options_told([parse_method("masam", mimic.methods)])
+    assert told == "masam: rho=0.5, alpha=0.5, beta=0.9, as published for these data."
+
+
+def test_every_published_option_is_one_of_its_method():
+    for name in PAPER:
+        settings = settings_of(name)
+        for method in settings.methods:
+            parse_method(method, settings.methods)
+        assert set(settings.sources) <= set(settings.methods)
+
+
 PUBLISHED = {"masam": {"rho": 0.5, "alpha": 0.5}, "sam": {"rho": 2.0}}
 
 
