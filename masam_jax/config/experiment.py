@@ -37,6 +37,7 @@ _YOUNGER: dict[str, dict[str, Any]] = {
     "data": {"modalities": []},
     "evaluation": {
         "min_epochs": 0,
+        "log_gradients": False,
         "measure": [],
         "measure_every": 5,
         "measure_samples": 256,
