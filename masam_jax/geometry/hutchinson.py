@@ -1,9 +1,8 @@
 """Hutchinson's estimator: means of vᵀHv over random signs v, until their error is small enough."""
 
-import functools
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +12,7 @@ from masam_jax.core.extras import needs
 from masam_jax.geometry.estimate import Estimate, added, is_reached
 from masam_jax.geometry.mean_loss import MeanLoss, Positions
 from masam_jax.geometry.parts import ALL, everything
+from masam_jax.geometry.signs import random_signs
 
 with needs("masam_jax.geometry", "geometry"):
     from matfree import stochtrace
@@ -80,7 +80,7 @@ class _Part:
     def _signs(self, number: int) -> jax.Array:
         """The same however many are drawn at a time."""
         key = jax.random.fold_in(self._key, number)
-        return _random_signs(key, self._spread.size, self._mean_loss.dtype)
+        return random_signs(key, self._spread.size, self._mean_loss.dtype)
 
     def _unit(self, number: int) -> jax.Array:
         return jnp.zeros(self._spread.size, self._mean_loss.dtype).at[number].set(1)
@@ -182,9 +182,3 @@ def _sum_is_reached(drawing: Mapping[str, _Part], relative_error: float) -> bool
     mean = math.fsum(part.mean for part in drawing.values())
     error = math.sqrt(math.fsum(part.standard_error**2 for part in drawing.values()))
     return is_reached(mean, error, relative_error)
-
-
-@functools.partial(jax.jit, static_argnames=("size", "dtype"))
-def _random_signs(key: jax.Array, size: int, dtype: Any) -> jax.Array:
-    (signs,) = stochtrace.sampler_signs(jnp.zeros(size, dtype), num=1)(key)
-    return signs

@@ -32,3 +32,8 @@ def parts_of(labels: Labels | None, params: optax.Params) -> dict[str, Positions
 def everything(params: optax.Params) -> Positions:
     """All leaves."""
     return tuple(range(len(jax.tree.leaves(params))))
+
+
+def parts_and_whole(labels: Labels | None, params: optax.Params) -> dict[str, Positions]:
+    """All leaves, under ``"all"``, and the parts as `parts_of` has them."""
+    return {ALL: everything(params)} | parts_of(labels, params)
