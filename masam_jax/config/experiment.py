@@ -34,6 +34,7 @@ def as_json(config: Any) -> dict[str, Any]:
 # Fields that are younger than the format of `config.json`, each with what was done before it, as
 # JSON has it.
 _YOUNGER: dict[str, dict[str, Any]] = {
+    "corruption": {"input_noise_of": []},
     "data": {"modalities": []},
     "evaluation": {
         "min_epochs": 0,
