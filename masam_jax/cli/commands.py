@@ -92,6 +92,9 @@ class TuneEvaluation(EvaluationConfig):
 
     checkpoint_every: tyro.conf.Suppress[int] = 100
     report_split: tyro.conf.Suppress[Literal["test", "validation"]] = "validation"
+    measure: tyro.conf.Suppress[tuple[str, ...]] = ()
+    measure_every: tyro.conf.Suppress[int] = 5
+    measure_samples: tyro.conf.Suppress[int] = 256
 
 
 @dataclasses.dataclass(frozen=True)

@@ -36,7 +36,13 @@ def as_json(config: Any) -> dict[str, Any]:
 _YOUNGER: dict[str, dict[str, Any]] = {
     "corruption": {"input_noise_of": []},
     "data": {"modalities": []},
-    "evaluation": {"min_epochs": 0, "log_gradients": False},
+    "evaluation": {
+        "min_epochs": 0,
+        "log_gradients": False,
+        "measure": [],
+        "measure_every": 5,
+        "measure_samples": 256,
+    },
     "model": {"network": None},
     "optimization": {
         "optimizer": "adamw",
