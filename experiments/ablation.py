@@ -12,6 +12,7 @@ from experiments.alone import run_alone
 from experiments.paper import Findings, FinishedRun, PaperExperiment, PlannedRun, Scale
 from experiments.published_results import ABLATION
 from experiments.radii import ROWS, ablation
+from experiments.verdict import verdict
 from masam_jax.analysis import holm, paired_test
 from masam_jax.analysis.formatting import p_value
 from masam_jax.analysis.result_table import (
@@ -38,8 +39,11 @@ def plan(dataset: str, scale: Scale) -> list[PlannedRun]:
 
 def conclude(runs: Sequence[FinishedRun], scale: Scale) -> Findings:
     """A table for each data set."""
-    tables = tuple(_table(run) for run in runs)
-    return Findings(tuple(map(_remark, runs)), tables)
+    said = [
+        verdict({name: run.scores(name) for name in ROWS}, "score", run.planned.dataset)
+        for run in runs
+    ]
+    return Findings(tuple(said), tuple(map(_table, runs)))
 
 
 def _table(run: FinishedRun) -> ResultTable:
@@ -72,14 +76,6 @@ def _table(run: FinishedRun) -> ResultTable:
         with_best(rows, 2),
         _CAPTION,
     )
-
-
-def _remark(run: FinishedRun) -> str:
-    means = {name: run.summary(name).mean for name in ROWS}
-    finite = {name: mean for name, mean in means.items() if mean is not None}
-    order = sorted(finite, key=finite.__getitem__, reverse=True)
-    listed = ", ".join(f"{name} {100 * finite[name]:.2f} %" for name in order)
-    return f"On {run.planned.dataset}, from the highest mean to the lowest: {listed}."
 
 
 EXPERIMENT = PaperExperiment("ablation", "Which part of MASAM does the work?", plan, conclude)

@@ -9,6 +9,11 @@ from masam_jax.core.specs import unknown
 NAMES = (
     "main_table",
     "ablation",
+    "unimodal",
+    "label_noise",
+    "robustness",
+    "sensitivity",
+    "cost",
 )
 """In the paper's order; each is a file of this folder."""
 

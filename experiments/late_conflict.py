@@ -53,8 +53,9 @@ class Geometry(NamedTuple):
 
 
 class ObservedState(NamedTuple):
-    """The optimizer's state, and the last step's geometry."""
+    """The method's state, its optimizer's, and the last step's geometry."""
 
+    method: Any
     optimizer: Any
     geometry: Geometry
 
@@ -94,7 +95,7 @@ def observed(method: Any, optimizer: Any, modalities: Sequence[str], amplify: bo
     """A method and its optimizer, which keep what the gradients looked like.
 
     Args:
-      method: MMPareto, or another that keeps no state.
+      method: MMPareto.
       optimizer: what comes after it.
       modalities: whose encoders.
       amplify: whether the factor ``‖f + u‖ / ‖h‖`` stays; False divides by it.
@@ -103,12 +104,12 @@ def observed(method: Any, optimizer: Any, modalities: Sequence[str], amplify: bo
     def init_fn(params: Any) -> ObservedState:
         zeros = jnp.zeros(len(modalities), jnp.float32)
         empty = Geometry(zeros, zeros > 0, zeros, zeros)
-        return ObservedState(optimizer.init(params), empty)
+        return ObservedState(method.init(params), optimizer.init(params), empty)
 
     def update_fn(grads: Any, state: ObservedState, params: Any = None, **signals: Any) -> Any:
         trees = (signals["fusion_grads"]["encoders"], signals["unimodal_grads"]["encoders"])
         each = {m: geometry_of(*(jax.tree.leaves(tree[m]) for tree in trees)) for m in modalities}
-        changed, _ = method.update(grads, optax.EmptyState(), params, **signals)
+        changed, kept = method.update(grads, state.method, params, **signals)
         if not amplify:
             factors = {m: jnp.exp(-found.amplified) for m, found in each.items()}
             encoders = {
@@ -116,9 +117,9 @@ def observed(method: Any, optimizer: Any, modalities: Sequence[str], amplify: bo
                 for m in modalities
             }
             changed = changed | {"encoders": encoders}
-        updates, kept = optimizer.update(changed, state.optimizer, params)
+        updates, moved = optimizer.update(changed, state.optimizer, params)
         geometry = jax.tree.map(lambda *parts: jnp.stack(parts), *each.values())
-        return updates, ObservedState(kept, geometry)
+        return updates, ObservedState(kept, moved, geometry)
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)
 

@@ -64,7 +64,7 @@ def conclude(runs: Sequence[FinishedRun], scale: Scale) -> Findings:
 
 def _measured(runs: Sequence[FinishedRun]) -> ResultTable:
     names = list(dict.fromkeys(name for run in runs for name in run.planned.methods))
-    headings, columns = ["Method"], [[text_cell(_title(name)) for name in names]]
+    headings, columns = ["Method"], [[text_cell(title_of(name)) for name in names]]
     for run in runs:
         metric = run.record.metric
         headings.append(f"{run.planned.dataset}, {metric}")
@@ -78,7 +78,8 @@ def _measured(runs: Sequence[FinishedRun]) -> ResultTable:
     return ResultTable("main-table", "All methods", tuple(headings), rows, _CAPTION)
 
 
-def _title(name: str) -> str:
+def title_of(name: str) -> str:
+    """What the table calls a method of the plan."""
     return name if name == OWN_RADIUS else bind_method(name).title
 
 

@@ -18,6 +18,7 @@ OPTIONAL = (
     "flax",
     "grain",
     "jinja2",
+    "matfree",
     "matplotlib",
     "optuna",
     "orbax",

@@ -1,4 +1,4 @@
-"""Which modality was dominant how often, for every MASAM method in one figure."""
+"""Which modality was dominant how often, for every method that chooses one, in one figure."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -42,8 +42,9 @@ def dominant_shares(methods: Sequence[MethodRecord], styles: dict[str, LineStyle
     ax.set_xlabel("share of training steps, %", fontsize=9)
     legend_above(figure, styles)
     caption = (
-        "How often each modality was dominant (had the highest score, or was drawn or fixed where "
-        "the method says so), in percent of all training steps, mean over seeds."
+        "How often each modality was dominant (had the highest score, of M-SAM the highest Shapley "
+        "value, or was drawn or fixed where the method says so), in percent of all training steps, "
+        "mean over seeds."
     )
     if any(map(perturbs_all, methods)):
         caption += (

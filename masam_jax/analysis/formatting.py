@@ -49,6 +49,16 @@ def mean_percent(summary: Summary) -> str:
     return number(None if summary.mean is None else summary.mean * 100)
 
 
+def interval(ends: tuple[float, float] | None) -> str:
+    """An interval of a difference of fractions, in points; a dash for ``None``.
+
+    Examples:
+      >>> interval((-0.0012, 0.02)), interval(None)
+      ('−0.12 to +2.00', '—')
+    """
+    return DASH if ends is None else " to ".join(number(end * 100, signed=True) for end in ends)
+
+
 def p_value(value: float | None) -> str:
     """A p-value with two significant digits; a dash for ``None``.
 

@@ -70,6 +70,17 @@ def option_words(specs: Iterable[str]) -> dict[str, str]:
     return words
 
 
+def reported_words(spec: str) -> dict[str, str]:
+    """What a method reports of its steps, name -> what it is; empty for one not known here.
+
+    Examples:
+      >>> reported_words("g_blend:super_epoch=5")
+      {'loss_weight': 'w, the weight of the loss; all of them add up to 1'}
+    """
+    method = _known(spec)
+    return {} if method is None else dict(method.method.reports)
+
+
 def _known(spec: str) -> BoundMethod | None:
     try:
         return parse_method(spec)

@@ -11,6 +11,7 @@ from masam_jax.analysis.final_scores import final_score_plots
 from masam_jax.analysis.learning_curves import learning_curves
 from masam_jax.analysis.modality_plots import modality_plots
 from masam_jax.analysis.records import Directory, read_directory
+from masam_jax.analysis.reported_plots import reported_plots
 from masam_jax.analysis.style import DPI, Plot
 from masam_jax.analysis.unimodal_plot import unimodal_plot
 from masam_jax.training.storage.atomic_files import write_bytes, write_text
@@ -25,8 +26,9 @@ def make_plots(directory: Directory) -> list[Plot]:
     Returns:
       Final scores; paired differences to the baseline (several methods and seeds); the
       critical-difference diagram (three methods and seeds); learning curves with seed bands;
-      the modalities' own heads; for methods that recorded MASAM's state, the share of steps in
-      which each modality was dominant, and score, alignment and decay over time.
+      the modalities' own heads; for methods that choose a modality, the share of steps in which
+      each was dominant; for MASAM score, alignment and decay over time; for others, what they
+      reported.
     """
     return [
         *final_score_plots(directory),
@@ -34,6 +36,7 @@ def make_plots(directory: Directory) -> list[Plot]:
         *learning_curves(directory),
         *unimodal_plot(directory),
         *modality_plots(directory),
+        *reported_plots(directory),
     ]
 
 

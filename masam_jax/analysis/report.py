@@ -12,10 +12,11 @@ from masam_jax.analysis.conclusion import headline
 from masam_jax.analysis.formatting import mean_percent, number
 from masam_jax.analysis.html_pages import drawing, load_template
 from masam_jax.analysis.method_words import method_summary, option_words
+from masam_jax.analysis.paired_evidence import EQUIVALENCE_MARGIN
 from masam_jax.analysis.plots import make_plots, write_plot
 from masam_jax.analysis.primary_metric import probe_metric
 from masam_jax.analysis.records import Directory, MethodRecord, read_directory
-from masam_jax.analysis.rows import Rows, is_emphasized, shown_cells
+from masam_jax.analysis.rows import Row, Rows, is_emphasized, shown_cells
 from masam_jax.analysis.sort_keys import sort_key
 from masam_jax.analysis.style import Plot
 from masam_jax.analysis.table_files import tables_by_modality
@@ -98,6 +99,8 @@ def _page(record: Directory, plots: list[Plot]) -> dict[str, Any]:
         "seeds": record.results.get("seeds") or record.baseline.result["seeds"],
         "cost_reference": cost_reference(record.results)["title"],
         "main": _table(rows, [row.cells() for row in rows]),
+        "evidence": _evidence(rows),
+        "margin": number(100 * EQUIVALENCE_MARGIN, 0),
         "further": _table(rows, [row.further_cells() for row in rows]),
         "metric": phrase(record.metric),
         "metric_title": title(record.metric),
@@ -163,6 +166,12 @@ def _table(rows: Rows, lines: Sequence[dict[str, str]]) -> dict[str, Any] | None
             for row, line in zip(rows, shown, strict=True)
         ],
     }
+
+
+def _evidence(rows: Sequence[Row]) -> dict[str, Any] | None:
+    """How sure the differences are; ``None`` where there are none over several seeds."""
+    lines = [row.evidence_cells() for row in rows if not row.is_baseline]
+    return _plain_table(lines) if len(rows) > 1 and rows[0].score.count > 1 else None
 
 
 def _unbroken(heading: str) -> str:

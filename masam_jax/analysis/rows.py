@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from masam_jax.analysis import formatting
+from masam_jax.analysis.paired_evidence import PairedEvidence
 from masam_jax.analysis.primary_metric import is_regression, probe_metric
 from masam_jax.analysis.statistics import PairedTest, Summary
 from masam_jax.training.metric_names import phrase, title
@@ -51,6 +52,7 @@ class Row:
       compile_seconds: wall-clock of compiling.
       split: the reported split, "test" or "validation".
       metric: name of the score.
+      evidence: what the differences say beside the tests; ``None`` as `difference`.
       mae: of regression, the mean absolute error in the targets' units.
       rmse: likewise the root of the mean squared error.
     """
@@ -77,6 +79,7 @@ class Row:
     compile_seconds: float | None
     split: str = "test"
     metric: str = "accuracy"
+    evidence: PairedEvidence | None = None
     mae: Summary = _UNMEASURED
     rmse: Summary = _UNMEASURED
 
@@ -115,6 +118,23 @@ class Row:
             "of these compiling": formatting.seconds(self.compile_seconds),
         }
 
+    def evidence_cells(self) -> dict[str, str]:
+        """How sure the difference is, and how large; a dash for what is undefined."""
+        found = self.evidence or PairedEvidence()
+        effect, equal = found.effect, found.equivalence
+        test = self.difference
+        seeds = found.seeds_needed
+        return {
+            "Method": self.title,
+            "Difference, points": self._difference(),
+            "95 % interval": formatting.interval(test.interval() if test else None),
+            "Bootstrap interval": formatting.interval(found.interval),
+            "Effect d_z": formatting.number(effect.d_z if effect else None, signed=True),
+            "Hedges' g": formatting.number(effect.hedges if effect else None, signed=True),
+            "p (equal)": formatting.p_value(equal.p_value if equal else None),
+            "Seeds for a point": formatting.DASH if seeds is None else str(seeds),
+        }
+
     def terminal_cells(self) -> dict[str, str]:
         """The main table in 100 columns: without the uncorrected p, and with shorter headings."""
         return {
@@ -149,6 +169,7 @@ class Row:
             "p_paired_t": test.p_value if test else None,
             "p_paired_t_holm": self.p_holm,
             "p_wilcoxon": test.wilcoxon_p_value if test else None,
+            **self._evidence_numbers(),
             f"probe_{probe_metric(self.metric)}_mean": self.probe.mean,
             f"probe_{probe_metric(self.metric)}_std": self.probe.std,
             f"unimodal_{self.metric}_mean": self.unimodal.mean,
@@ -160,6 +181,24 @@ class Row:
             "flops_ratio": self.flops_ratio,
             "seconds": self.seconds,
             "compile_seconds": self.compile_seconds,
+        }
+
+    def _evidence_numbers(self) -> dict[str, float | None]:
+        found = self.evidence or PairedEvidence()
+        effect, equal = found.effect, found.equivalence
+        student = self.difference.interval() if self.difference else None
+        low, high = student or (None, None)
+        bootstrap_low, bootstrap_high = found.interval or (None, None)
+        return {
+            "difference_low": low,
+            "difference_high": high,
+            "difference_bootstrap_low": bootstrap_low,
+            "difference_bootstrap_high": bootstrap_high,
+            "effect_d_z": effect.d_z if effect else None,
+            "effect_hedges": effect.hedges if effect else None,
+            "p_equivalence": equal.p_value if equal else None,
+            "equivalence_margin": equal.margin if equal else None,
+            "seeds_for_margin": found.seeds_needed,
         }
 
     def _beside(self, *metrics: str) -> dict[str, str]:

@@ -112,17 +112,12 @@ def paired_test(values: Sequence[float | None], baseline: Sequence[float | None]
     Raises:
       ValueError: if there is no value, or the lengths differ.
     """
-    ours, theirs = _as_vector("values", values), _as_vector("baseline", baseline)
+    ours, theirs = _pairs(values, baseline)
     count = ours.size
-    if theirs.size != count:
-        raise ValueError(
-            f"values has {count} seeds and baseline has {theirs.size}; a paired test needs one "
-            "value of each per seed"
-        )
     if not (np.isfinite(ours).all() and np.isfinite(theirs).all()):
         return PairedTest(None, None, None, None, None, count)
     difference = ours - theirs
-    resolution = RELATIVE_RESOLUTION * max(np.abs(ours).max(), np.abs(theirs).max())
+    resolution = _resolution(ours, theirs)
     mean = float(difference.mean())
     if count == 1:
         return PairedTest(mean, None, None, None, None, count)
@@ -135,6 +130,34 @@ def paired_test(values: Sequence[float | None], baseline: Sequence[float | None]
         return PairedTest(mean, 0.0, None, None, wilcoxon, count)
     t_test = scipy.stats.ttest_rel(ours, theirs)
     return PairedTest(mean, std, float(t_test.statistic), float(t_test.pvalue), wilcoxon, count)
+
+
+def paired_differences(
+    values: Sequence[float | None], baseline: Sequence[float | None]
+) -> np.ndarray | None:
+    """Differences ``values - baseline``, float64 ``[S]``, without what is float32 rounding.
+
+    Those that differ by less than 1e-6 of the largest value are equal, as in `paired_test`.
+
+    Args:
+      values: the method's metric, one number per seed.
+      baseline: the baseline's on the same seeds, in the same order.
+
+    Returns:
+      The differences; ``None`` where a value is not finite.
+
+    Raises:
+      ValueError: if there is no value, or the lengths differ.
+    """
+    ours, theirs = _pairs(values, baseline)
+    if not (np.isfinite(ours).all() and np.isfinite(theirs).all()):
+        return None
+    difference, resolution = ours - theirs, _resolution(ours, theirs)
+    if (np.abs(difference) <= resolution).all():
+        return np.zeros_like(difference)
+    if np.ptp(difference) <= resolution:
+        return np.full_like(difference, difference.mean())
+    return difference
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -159,6 +182,23 @@ def holm(p_values: Sequence[float]) -> list[float]:
         largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
         adjusted[index] = largest
     return adjusted
+
+
+def _pairs(
+    values: Sequence[float | None], baseline: Sequence[float | None]
+) -> tuple[np.ndarray, np.ndarray]:
+    ours, theirs = _as_vector("values", values), _as_vector("baseline", baseline)
+    if theirs.size != ours.size:
+        raise ValueError(
+            f"values has {ours.size} seeds and baseline has {theirs.size}; a paired test needs one "
+            "value of each per seed"
+        )
+    return ours, theirs
+
+
+def _resolution(ours: np.ndarray, theirs: np.ndarray) -> float:
+    """Differences of so much are rounding."""
+    return RELATIVE_RESOLUTION * float(max(np.abs(ours).max(), np.abs(theirs).max()))
 
 
 def _as_vector(name: str, values: Sequence[float | None]) -> np.ndarray:

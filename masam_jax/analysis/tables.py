@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from masam_jax.analysis.paired_evidence import paired_evidence
 from masam_jax.analysis.primary_metric import (
     primary_metric,
     primary_scores,
@@ -136,14 +137,16 @@ def _row(
     is_best: bool,
 ) -> Row:
     metrics, scores = method[split], primary_scores(method, split, metric)
-    difference = None
+    difference, evidence = None, None
     if baseline is not None and method is not baseline:
         if method["seeds"] != baseline["seeds"]:
             raise ValueError(
                 f"{method['spec']!r} has the seeds {method['seeds']} and the baseline "
                 f"{baseline['spec']!r} has {baseline['seeds']}; a paired test needs the same"
             )
-        difference = paired_test(scores, primary_scores(baseline, split, metric))
+        reference_scores = primary_scores(baseline, split, metric)
+        difference = paired_test(scores, reference_scores)
+        evidence = paired_evidence(scores, reference_scores)
     flops, reference_flops = (_positive(m.get("flops_per_step")) for m in (method, reference))
     return Row(
         title=method["title"],
@@ -168,6 +171,7 @@ def _row(
         compile_seconds=method.get("compile_seconds"),
         split=split,
         metric=metric,
+        evidence=evidence,
         mae=_summary(method, metrics.get("mae")),
         rmse=_summary(method, metrics.get("rmse")),
     )

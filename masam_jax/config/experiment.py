@@ -35,7 +35,7 @@ def as_json(config: Any) -> dict[str, Any]:
 # JSON has it.
 _YOUNGER: dict[str, dict[str, Any]] = {
     "data": {"modalities": []},
-    "evaluation": {"min_epochs": 0},
+    "evaluation": {"min_epochs": 0, "log_gradients": False},
     "model": {"network": None},
     "optimization": {
         "optimizer": "adamw",

@@ -117,6 +117,9 @@ class EvaluationConfig(Options):
 
     log_every: int = option(10, "[1, inf)")
     """Steps between two lines of training metrics."""
+    log_gradients: bool = False
+    """Log the norms of fusion and unimodal gradients of every encoder for methods that need no such
+    gradients too; it costs them a pass backwards. Methods that do log them anyway."""
     evaluate_every: int | None = option(20, "[1, inf)")
     """Steps between two evaluations on the validation samples; None for an epoch."""
     checkpoint_every: int | None = option(100, "[1, inf)")

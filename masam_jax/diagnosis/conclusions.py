@@ -174,6 +174,16 @@ class Diagnosis:
         return tuple(m for m, each in self.modalities.items() if each.is_informative)
 
     @property
+    def undecided(self) -> tuple[str, ...]:
+        """Modalities that may be informative, which the seeds cannot tell."""
+        floor = self.chance + DROWNED_MARGIN
+        return tuple(
+            m
+            for m, each in self.modalities.items()
+            if not each.is_informative and max(each.alone, each.head_alone) > floor
+        )
+
+    @property
     def suspects(self) -> tuple[str, ...]:
         """Modalities that may be drowned, which the seeds cannot tell; the likeliest first."""
         found = [

@@ -47,9 +47,9 @@ def _fusion(found: Diagnosis) -> str:
 
 
 def _drowned(found: Diagnosis) -> str:
-    silent = [m for m in found.modalities if m not in found.informative]
     if not found.informative:
         return _nothing_alone(found)
+    silent = [m for m in found.modalities if m not in found.informative + found.undecided]
     aside = ""
     if silent:
         has = "has" if len(silent) == 1 else "have"
@@ -60,8 +60,6 @@ def _drowned(found: Diagnosis) -> str:
             f" ({most}{_percent(max(accuracies))}, and guessing gets {_percent(found.chance)})"
         )
     if not found.drowned:
-        if len(found.seeds) < 2:
-            return f"Whether one is drowned needs more seeds than one{aside}."
         rest = [m for m in found.informative if m != found.dominant] or found.informative
         m = min(rest, key=lambda name: found.modalities[name].difference)
         each = found.modalities[m]
@@ -89,6 +87,14 @@ def _drowned(found: Diagnosis) -> str:
 
 def _nothing_alone(found: Diagnosis) -> str:
     best = max(each.head_alone for each in found.modalities.values())
+    if found.undecided:
+        count = len(found.seeds)
+        seeds = "one seed" if count == 1 else f"{count} seeds"
+        return (
+            f"Whether a modality is drowned, {seeds} cannot tell: alone,"
+            f" {listed(list(found.modalities))} get at most {_percent(best)}, and guessing gets"
+            f" {_percent(found.chance)}."
+        )
     return (
         f"No modality says anything alone: {listed(list(found.modalities))} get at most"
         f" {_percent(best)}, and guessing gets {_percent(found.chance)}; so none is drowned, and"
@@ -112,7 +118,7 @@ def _help(found: Diagnosis) -> str:
     if found.diverged:
         diverged = f" ({len(found.diverged)} seeds diverged, and are left out)"
     if not found.is_anything_wrong:
-        certainly = "certainly " if found.suspects else ""
+        certainly = "certainly " if found.suspects or found.undecided else ""
         return f"Nothing is {certainly}wrong here{diverged}."
     names = listed([remedy.name for remedy in found.remedies])
     if found.diverged:

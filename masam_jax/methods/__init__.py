@@ -14,6 +14,7 @@ from masam_jax.methods.registry import (
     parse_method,
     register,
 )
+from masam_jax.methods.report import Report, Reporting, method_report
 from masam_jax.methods.schedule import Probe, Schedule
 from masam_jax.methods.search import Choice, Integers, LogUniform, Search, Uniform
 
@@ -31,11 +32,14 @@ __all__ = [
     "Objective",
     "Outcome",
     "Probe",
+    "Report",
+    "Reporting",
     "Schedule",
     "Search",
     "Uniform",
     "get_method",
     "method_names",
+    "method_report",
     "parse_method",
     "register",
 ]

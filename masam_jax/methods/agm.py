@@ -22,6 +22,7 @@ from masam_jax.methods.modulation import (
     scale_encoders,
 )
 from masam_jax.methods.registry import register
+from masam_jax.methods.report import Report
 from masam_jax.methods.search import LogUniform
 
 Reference = Literal["mean_loss", "mean_ratio"]
@@ -44,6 +45,11 @@ class AgmState(NamedTuple):
     observed: jax.Array
     mean: jax.Array
     coefficients: dict[str, jax.Array]
+
+    @property
+    def report(self) -> Report:
+        """κ, as ``gradient_factor``; see `method_report`."""
+        return {"gradient_factor": self.coefficients}
 
 
 def agm(
@@ -206,6 +212,7 @@ AGM = register(
         title=titled("AGM"),
         loss_weight=lambda options: options.weight,
         signals=("response_losses",),
+        reports={"gradient_factor": "κ, what the encoder's gradient is multiplied with"},
         search={"alpha": LogUniform(0.1, 5.0)},
     )
 )

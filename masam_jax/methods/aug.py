@@ -25,6 +25,7 @@ from masam_jax.methods.objective import (
     require_one_class,
 )
 from masam_jax.methods.registry import register
+from masam_jax.methods.report import Report
 from masam_jax.methods.schedule import Schedule
 from masam_jax.methods.search import Integers, Uniform
 
@@ -41,6 +42,11 @@ class AugState(NamedTuple):
     step: jax.Array
     confidence: dict[str, jax.Array]
     layers: dict[str, jax.Array]
+
+    @property
+    def report(self) -> Report:
+        """The layers given so far, as ``layers``; see `method_report`."""
+        return {"layers": self.layers}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -279,6 +285,7 @@ AUG = register(
         objective=lambda options, context: call(AugObjective, options, context),
         schedule=lambda options: Schedule(by_modality=True),
         title=titled("AUG"),
+        reports={"layers": "n, the layers that the classifier was given beside its first"},
         search={
             "residual": Uniform(0.1, 1.0),
             "merge": Uniform(0.2, 0.8),

@@ -17,6 +17,7 @@ from masam_jax.methods.from_options import titled
 from masam_jax.methods.method import Context, Method
 from masam_jax.methods.objective import Network, Objective, Outcome, Present
 from masam_jax.methods.registry import register
+from masam_jax.methods.report import Report
 from masam_jax.methods.schedule import Probe, Schedule
 from masam_jax.methods.search import Integers
 
@@ -47,6 +48,11 @@ class GBlendState(NamedTuple):
 
     weights: dict[str, jax.Array]
     trial_steps: jax.Array
+
+    @property
+    def report(self) -> Report:
+        """The weight w of every loss, ``"fusion"`` among them, as ``loss_weight``."""
+        return {"loss_weight": self.weights}
 
 
 def blend_weights(
@@ -276,6 +282,7 @@ G_BLEND = register(
             share=options.held_out,
             smallest_overfitting=options.smallest_overfitting,
         ),
+        reports={"loss_weight": "w, the weight of the loss; all of them add up to 1"},
         search={"super_epoch": Integers(2, 20)},
     )
 )

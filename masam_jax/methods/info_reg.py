@@ -22,7 +22,14 @@ from masam_jax.methods.head_parts import HeadPartsObjective
 from masam_jax.methods.method import Context, Method
 from masam_jax.methods.objective import LATE_FUSION_OBJECTIVE, Objective
 from masam_jax.methods.registry import register
+from masam_jax.methods.report import Report
 from masam_jax.methods.search import LogUniform
+
+_REPORTS = {
+    "prime_window": "whether the epoch is in the prime learning window",
+    "pull_factor": "β exp(tanh Δp), the pull to the start of the epoch; 0 without one",
+    "fisher_trace": "T, the Fisher trace of the last epoch",
+}
 
 
 class InfoRegState(NamedTuple):
@@ -36,6 +43,9 @@ class InfoRegState(NamedTuple):
         those before the first.
       window: ``{modality: bool}``, whether this epoch is in the modality's prime learning window.
       snapshot: ``{modality: leaves}``, the encoders at the start of this epoch.
+      report: of the last step, see `method_report`: ``prime_window``, 1 in the window and 0
+        outside; ``pull_factor``, β exp(tanh Δp) where the modality was pulled, else 0; and
+        ``fisher_trace``, T of the last epoch that was completed, 0 before.
     """
 
     epoch: jax.Array
@@ -44,6 +54,7 @@ class InfoRegState(NamedTuple):
     traces: dict[str, jax.Array]
     window: dict[str, jax.Array]
     snapshot: Any
+    report: Report
 
 
 def info_reg(
@@ -152,6 +163,7 @@ def info_reg(
             traces=for_each(0, history),
             window=for_each(True, dtype=bool),
             snapshot=snapshot if partition.leaf_labels else jnp.zeros((), dtype),
+            report={name: for_each(0) for name in _REPORTS},
         )
 
     def update_fn(
@@ -170,7 +182,7 @@ def info_reg(
         present = {m: jnp.asarray(given.get(m, True), bool) for m in partition.modalities}
         is_start, is_end = state.step == 0, state.step == steps_per_epoch - 1
         leaves, structure = jax.tree.flatten(updates)
-        running, traces, window, snapshot = {}, {}, {}, {}
+        running, traces, window, snapshot, pulls = {}, {}, {}, {}, {}
         for m in partition.modalities:
             dtype = state.running[m].dtype
             now = [jnp.asarray(x).astype(dtype) for x in partition.leaves(params, m)]
@@ -180,6 +192,7 @@ def info_reg(
             is_pulled, factor = _pull(signals["confidence"], present, m, dtype)
             is_pulled = is_pulled & state.window[m]
             factor = jnp.asarray(beta[m] if isinstance(beta, Mapping) else beta, dtype) * factor
+            pulls[m] = jnp.where(is_pulled, factor, jnp.zeros_like(factor))
             places = partition.positions(m)
             for i, x, start in zip(places, now, snapshot[m], strict=True):
                 pull = jnp.where(is_pulled, factor * (x - start), jnp.zeros_like(x))
@@ -199,6 +212,11 @@ def info_reg(
             traces=traces,
             window=window,
             snapshot=snapshot,
+            report={
+                "prime_window": {m: x.astype(pulls[m].dtype) for m, x in state.window.items()},
+                "pull_factor": pulls,
+                "fisher_trace": {m: each[-1] for m, each in traces.items()},
+            },
         )
         return jax.tree.unflatten(structure, leaves), new
 
@@ -284,6 +302,8 @@ INFO_REG = register(
         title=titled("InfoReg"),
         loss_weight=lambda options: options.weight,
         signals=("confidence",),
+        gradients=("fusion",),
+        reports=_REPORTS,
         search={"beta": LogUniform(0.05, 5.0)},
         warning=_warning,
     )

@@ -23,6 +23,7 @@ from masam_jax.core.specs import Options, check_choice, check_radius, option
 from masam_jax.methods.from_options import built_by, titled
 from masam_jax.methods.method import Method
 from masam_jax.methods.registry import register
+from masam_jax.methods.report import Report
 from masam_jax.methods.search import LogUniform
 
 _SIGNALS = ("shapley_values", "fusion_grads", "fusion_grad_fn")
@@ -35,10 +36,12 @@ class MSamState(NamedTuple):
       count: int32 scalar, the steps taken.
       dominant: int32 scalar, the modality of the last step by its place among the sorted names;
         -1 before the first step, and where no modality had a finite Shapley value.
+      report: φ of the last step as ``shapley_value``, see `method_report`.
     """
 
     count: jax.Array  # type: ignore[assignment]
     dominant: jax.Array
+    report: Report
 
 
 def m_sam(
@@ -109,8 +112,11 @@ def m_sam(
     check_choice("dispatch", dispatch, ("auto", "switch", "dense"))
 
     def init_fn(params: optax.Params) -> MSamState:
-        resolve_partition(labels, params, other)
-        return MSamState(jnp.zeros((), jnp.int32), jnp.full((), CLEAN, jnp.int32))
+        modalities = resolve_partition(labels, params, other).modalities
+        nothing = {m: jnp.zeros((), accumulation_dtype(params)) for m in modalities}
+        return MSamState(
+            jnp.zeros((), jnp.int32), jnp.full((), CLEAN, jnp.int32), {"shapley_value": nothing}
+        )
 
     def update_fn(
         updates: optax.Updates, state: MSamState, params: optax.Params | None = None, **signals: Any
@@ -131,7 +137,12 @@ def m_sam(
             scales[m] = jnp.where(dominant == index, scale, 0)
         correction = Correction(partition, params, updates, fusion_grads, fusion_grad_fn, scales)
         corrected = correction.take(_route(partition, dispatch), dominant)
-        return corrected.updates, MSamState(optax.safe_increment(state.count), dominant)
+        values = {
+            m: jnp.asarray(signals["shapley_values"][m]).astype(old.dtype)
+            for m, old in state.report["shapley_value"].items()
+        }
+        moved = MSamState(optax.safe_increment(state.count), dominant, {"shapley_value": values})
+        return corrected.updates, moved
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)
 
@@ -185,6 +196,8 @@ M_SAM = register(
         title=titled("M-SAM"),
         loss_weight=lambda options: options.weight,
         signals=("shapley_values",),
+        gradients=("fusion",),
+        reports={"shapley_value": "φ, the Shapley value of minus the fusion loss, nats"},
         search={"rho": LogUniform(0.1, 200)},
     )
 )

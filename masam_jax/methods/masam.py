@@ -63,6 +63,7 @@ MASAM = register(
         build=built_by(masam),
         title=titled("MASAM"),
         loss_weight=lambda options: options.weight,
+        gradients=("fusion", "unimodal"),
         search=_search,
         # A modality fixed beforehand, or all of them, leave nothing to decide on the host.
         host_dispatch=lambda options: options.select in ("dominant", "random"),

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import optax
 
@@ -11,6 +11,8 @@ from masam_jax.core.specs import write_options
 from masam_jax.methods.objective import LATE_FUSION_OBJECTIVE, Objective
 from masam_jax.methods.schedule import Schedule
 from masam_jax.methods.search import Search
+
+GradientKind = Literal["fusion", "unimodal"]
 
 
 class Context(NamedTuple):
@@ -52,6 +54,10 @@ class Method:
       loss_weight: ``options -> float``, λ of all unimodal losses in the total loss.
       signals: names of the signals of the batch that the transformation reads, beside those of
         ``multimodal_value_and_grad``; see ``masam_jax.models.method_signals``.
+      gradients: which gradients the transformation reads beside the total one, ``"fusion"`` and
+        ``"unimodal"``: their norms are logged at no further pass.
+      reports: what the method's states report of every step (see `masam_jax.method_report`), name
+        -> what it is, in a line for plots.
       fusion: ``options -> str | None``, the fusion head that the method asks for; None for the
         one of the experiment.
       search: for each option worth tuning, where to look; or a function of the other options that
@@ -71,6 +77,8 @@ class Method:
     schedule: Callable[[Any], Schedule] = lambda options: Schedule()
     loss_weight: Callable[[Any], float] = lambda options: 1.0
     signals: tuple[str, ...] = ()
+    gradients: tuple[GradientKind, ...] = ()
+    reports: Mapping[str, str] = dataclasses.field(default_factory=dict)
     fusion: Callable[[Any], str | None] = lambda options: None
     search: Mapping[str, Search] | Callable[[Any], Mapping[str, Search]] = dataclasses.field(
         default_factory=dict
@@ -130,6 +138,11 @@ class BoundMethod:
     def signals(self) -> tuple[str, ...]:
         """Names of the signals of the batch that the transformation reads."""
         return self.method.signals
+
+    @property
+    def gradients(self) -> tuple[GradientKind, ...]:
+        """Which gradients the transformation reads beside the total one."""
+        return self.method.gradients
 
     @property
     def fusion(self) -> str | None:

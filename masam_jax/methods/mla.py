@@ -11,7 +11,7 @@ import optax
 
 from masam_jax.core.late_fusion import Features
 from masam_jax.core.losses import scalar_losses
-from masam_jax.core.numerics import accumulation_dtype
+from masam_jax.core.numerics import accumulation_dtype, inverse_norm, norm
 from masam_jax.core.partition import Labels, path_name, resolve_partition
 from masam_jax.core.signal_checks import require_entries, require_structure
 from masam_jax.core.specs import Options, check_number, check_sizes, option
@@ -28,6 +28,7 @@ from masam_jax.methods.objective import (
     unimodal_losses,
 )
 from masam_jax.methods.registry import register
+from masam_jax.methods.report import Report
 from masam_jax.methods.schedule import Schedule
 from masam_jax.methods.search import LogUniform
 
@@ -41,10 +42,13 @@ class MlaState(NamedTuple):
     Attributes:
       step: int32 scalar, the batches that all modalities have been through.
       root: ``[H, H]``, S of the projection P = S Sᵀ; the identity at first.
+      report: ``‖P g‖ / ‖g‖`` of each modality's last update as ``kept_gradient``, 0 where g is; see
+        `method_report`.
     """
 
     step: jax.Array
     root: jax.Array
+    report: Report
 
 
 def mla(
@@ -110,12 +114,16 @@ def mla(
     check_sizes(steps_per_epoch=steps_per_epoch)
 
     def init_fn(params: optax.Params) -> MlaState:
-        resolve_partition(labels, params, other)
+        modalities = resolve_partition(labels, params, other).modalities
         size = 0
         # optax.tree.map_params initialises with an empty placeholder.
         if leaves := jax.tree.leaves(params):
             size = leaves[_find(head, params)].shape[0]
-        return MlaState(jnp.zeros((), jnp.int32), jnp.eye(size, dtype=accumulation_dtype(params)))
+        dtype = accumulation_dtype(params)
+        kept = {m: jnp.zeros((), dtype) for m in modalities}
+        return MlaState(
+            jnp.zeros((), jnp.int32), jnp.eye(size, dtype=dtype), {"kept_gradient": kept}
+        )
 
     def update_fn(
         updates: optax.Updates,
@@ -133,7 +141,11 @@ def mla(
         features = _read_features(signals, turn, state.root)
         leaves, structure = jax.tree.flatten(updates)
         position = _find(head, updates)
+        gradient = leaves[position]
         leaves[position] = project(state.root, leaves[position])
+        dtype = state.root.dtype
+        share = norm([leaves[position]], dtype) * inverse_norm([gradient], dtype)
+        kept = state.report["kept_gradient"] | dict.fromkeys(turn, share)
         batch = (state.step % steps_per_epoch).astype(state.root.dtype)
         damping = jnp.asarray(alpha, state.root.dtype) ** (1 + batch / steps_per_epoch)
         root = state.root
@@ -141,7 +153,7 @@ def mla(
             root = absorb(root, feature, damping)
         ends = turn[-1] == modalities[-1]
         step = optax.safe_increment(state.step) if ends else state.step
-        return jax.tree.unflatten(structure, leaves), MlaState(step, root)
+        return jax.tree.unflatten(structure, leaves), MlaState(step, root, {"kept_gradient": kept})
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)
 
@@ -276,6 +288,7 @@ MLA = register(
         schedule=lambda options: Schedule(by_modality=True),
         title=titled("MLA"),
         signals=("mean_features",),
+        reports={"kept_gradient": "‖Pg‖ / ‖g‖, what the projection leaves of the head's gradient"},
         search={"alpha": LogUniform(1e-3, 1.0)},
     )
 )

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import chex
 import jax
@@ -16,7 +16,24 @@ from masam_jax.core.specs import Options, check_number, option
 from masam_jax.methods.from_options import built_by, titled
 from masam_jax.methods.method import Method
 from masam_jax.methods.registry import register
+from masam_jax.methods.report import Report
 from masam_jax.methods.search import Uniform
+
+_REPORTS = {
+    "fusion_weight": "w of the fusion gradient; that of the unimodal one is 1 − w",
+    "rescale_factor": "‖f + u‖ / ‖h‖, what makes the gradient as long as the sum; 0 for none",
+}
+
+
+class MMParetoState(NamedTuple):
+    """The state of `mmpareto`.
+
+    Attributes:
+      report: of the last step, see `method_report`: ``fusion_weight``, w_f of each encoder;
+        ``rescale_factor``, ‖f + u‖ / ‖h‖ without γ, 0 where the encoder stays.
+    """
+
+    report: Report
 
 
 def mmpareto(
@@ -61,7 +78,7 @@ def mmpareto(
       other: the label of the leaves that belong to no modality.
 
     Returns:
-      The transformation, without a state.
+      The transformation, with an `MMParetoState`.
 
     Raises:
       ValueError: γ is out of range, the labels name no modality or do not fit the parameters, or
@@ -80,16 +97,19 @@ def mmpareto(
     """
     check_number("gamma", gamma, "(0, inf)")
 
-    def init_fn(params: optax.Params) -> optax.EmptyState:
-        resolve_partition(labels, params, other)
-        return optax.EmptyState()
+    def init_fn(params: optax.Params) -> MMParetoState:
+        modalities = resolve_partition(labels, params, other).modalities
+        dtype = accumulation_dtype(params)
+        return MMParetoState(
+            {name: {m: jnp.zeros((), dtype) for m in modalities} for name in _REPORTS}
+        )
 
     def update_fn(
         updates: optax.Updates,
-        state: optax.EmptyState,
+        state: MMParetoState,
         params: optax.Params | None = None,
         **signals: Any,
-    ) -> tuple[Any, optax.EmptyState]:
+    ) -> tuple[Any, MMParetoState]:
         if params is None:
             raise ValueError(
                 "mmpareto needs params: tx.update(grads, opt_state, params, **signals)"
@@ -107,11 +127,15 @@ def mmpareto(
         leaves = {name: jax.tree.leaves(tree) for name, tree in trees.items()}
         each = signals.get("per_modality_grads")
         corrected = list(leaves["updates"])
+        report: Report = {name: {} for name in _REPORTS}
         for m in partition.modalities:
             mine = partition.positions(m)
             fusion = [leaves["fusion_grads"][i] for i in mine]
             own = leaves["unimodal_grads"] if each is None else jax.tree.leaves(each[m])
-            joined = _join(fusion, [own[i] for i in mine], gamma, accumulation_dtype(fusion))
+            dtype = accumulation_dtype(fusion)
+            joined, *said = _join(fusion, [own[i] for i in mine], gamma, dtype)
+            for name, value in zip(_REPORTS, said, strict=True):
+                report[name][m] = value.astype(state.report[name][m].dtype)
             changes = [
                 (g - leaves["total_grads"][i].astype(g.dtype)).astype(corrected[i].dtype)
                 for g, i in zip(joined, mine, strict=True)
@@ -119,15 +143,16 @@ def mmpareto(
             keep = all_finite(changes)
             for change, i in zip(changes, mine, strict=True):
                 corrected[i] = corrected[i] + jnp.where(keep, change, jnp.zeros_like(change))
-        return jax.tree.unflatten(jax.tree.structure(updates), corrected), state
+        tree = jax.tree.unflatten(jax.tree.structure(updates), corrected)
+        return tree, MMParetoState(report)
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)
 
 
 def _join(
     fusion: Sequence[jax.Array], unimodal: Sequence[jax.Array], gamma: Any, dtype: Any
-) -> list[jax.Array]:
-    """One encoder's ``g``, leaf by leaf."""
+) -> tuple[list[jax.Array], jax.Array, jax.Array]:
+    """One encoder's ``g``, leaf by leaf, with ``w_f`` and ``‖f + u‖ / ‖h‖``."""
     zero, one = jnp.zeros((), dtype), jnp.ones((), dtype)
     fusion, fusion_unit = _in_own_units(fusion, dtype)
     unimodal, unimodal_unit = _in_own_units(unimodal, dtype)
@@ -151,7 +176,12 @@ def _join(
     usable = length > terms * jnp.finfo(dtype).eps ** 0.5
     ratio = jnp.sqrt(_inner(plain, plain, zero)) / jnp.where(usable, length, one)
     factor = jnp.asarray(gamma, dtype) * ratio * unit
-    return [jnp.where(usable, factor * leaf, jnp.zeros_like(leaf)) for leaf in direction]
+    joined = [jnp.where(usable, factor * leaf, jnp.zeros_like(leaf)) for leaf in direction]
+    # The weights of f and u themselves are these over a and b.
+    share, sum_of_both = of_fusion * b, of_fusion * b + of_unimodal * a
+    weight = jnp.where(sum_of_both > 0, share / jnp.where(sum_of_both > 0, sum_of_both, one), 0.5)
+    both = jnp.where(a * b > 0, a * b, one)
+    return joined, weight, jnp.where(usable, ratio * sum_of_both / (2 * both), zero)
 
 
 def _in_own_units(leaves: Sequence[jax.Array], dtype: Any) -> tuple[list[jax.Array], jax.Array]:
@@ -190,6 +220,8 @@ MMPARETO = register(
         build=built_by(mmpareto),
         title=titled("MMPareto"),
         loss_weight=lambda options: options.weight,
+        gradients=("fusion", "unimodal"),
+        reports=_REPORTS,
         search={"gamma": Uniform(1.0, 3.0)},
     )
 )

@@ -24,6 +24,7 @@ from masam_jax.methods.modulation import (
     scale_encoders,
 )
 from masam_jax.methods.registry import register
+from masam_jax.methods.report import Report
 from masam_jax.methods.search import Uniform
 
 # Where the others have no confidence at all; tanh is 1 long before.
@@ -42,6 +43,11 @@ class OgmGeState(NamedTuple):
     count: jax.Array  # type: ignore[assignment]
     coefficients: dict[str, jax.Array]
     key: chex.PRNGKey
+
+    @property
+    def report(self) -> Report:
+        """k, as ``gradient_factor``; see `method_report`."""
+        return {"gradient_factor": self.coefficients}
 
 
 def ogm_ge(
@@ -222,6 +228,7 @@ OGM_GE = register(
         title=lambda options: title_of("OGM-GE" if options.noise else "OGM", options),
         loss_weight=lambda options: options.weight,
         signals=("confidence",),
+        reports={"gradient_factor": "k, what the encoder's gradient is multiplied with"},
         search={"alpha": Uniform(0.1, 1.0)},
     )
 )

@@ -15,12 +15,20 @@ from masam_jax.methods.from_options import call, titled
 from masam_jax.methods.method import Method
 from masam_jax.methods.objective import Network, Objective, Outcome, Present, require_one_class
 from masam_jax.methods.registry import register
+from masam_jax.methods.report import Report
 from masam_jax.methods.search import LogUniform, Uniform
 
 Coefficients = Literal["ratio", "binary"]
 
 # The logit of a class without a prototype; finite, so that no class at all gives no NaN.
 _NEVER = -1e30
+
+
+_REPORTS = {
+    "prototype_score": "s, the mean probability of the right class by prototypes",
+    "prototype_weight": "β, the weight of the prototypical cross-entropy",
+    "entropy_weight": "γ, the weight of the entropy",
+}
 
 
 class PmrState(NamedTuple):
@@ -32,6 +40,9 @@ class PmrState(NamedTuple):
       sums: ``{m: [C, H_m]}``, sums of the features of each class in the current epoch.
       counts: ``[C]``, how many samples they are of.
       step: int32 scalar, steps taken.
+      report: of the last step, see `method_report`: ``prototype_score``, s over the number of
+        samples that count; ``prototype_weight`` and ``entropy_weight``, β and γ, 0 in steps without
+        the term.
     """
 
     prototypes: dict[str, jax.Array]
@@ -39,6 +50,7 @@ class PmrState(NamedTuple):
     sums: dict[str, jax.Array]
     counts: jax.Array
     step: jax.Array
+    report: Report
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,6 +144,9 @@ class PmrObjective(Objective):
             sums=zeros(),
             counts=jnp.zeros(classes, dtype),
             step=jnp.zeros((), jnp.int32),
+            report={
+                name: {m: jnp.zeros((), dtype) for m in network.modalities} for name in _REPORTS
+            },
         )
 
     def losses(
@@ -154,13 +169,14 @@ class PmrObjective(Objective):
         )
         fusion, dtype = jnp.asarray(plain.fusion), state.counts.dtype
         wide = {m: features[m].astype(dtype) for m in network.modalities}
-        terms = self._terms(wide, labels, state)
+        terms, report = self._terms(wide, labels, state)
         members = jax.nn.one_hot(labels, network.num_classes, dtype=dtype)
         return plain._replace(
             fusion=fusion + terms.astype(fusion.dtype),
             observed={
                 "sums": {m: members.T @ f for m, f in wide.items()},
                 "counts": members.sum(axis=0),
+                "report": report,
             },
         )
 
@@ -184,11 +200,12 @@ class PmrObjective(Objective):
             sums={m: jnp.where(ends, 0, total) for m, total in sums.items()},
             counts=jnp.where(ends, 0, counts),
             step=step,
+            report=observed["report"],
         )
 
     def _terms(
         self, features: Mapping[str, jax.Array], labels: jax.Array, state: PmrState
-    ) -> jax.Array:
+    ) -> tuple[jax.Array, Report]:
         dtype, usable = state.counts.dtype, state.known[labels]
         log_p = {
             m: _log_probabilities(f, state.prototypes[m], state.known) for m, f in features.items()
@@ -200,17 +217,26 @@ class PmrObjective(Objective):
         scores = {m: _sum_where(usable, jnp.exp(each)) for m, each in own_class.items()}
         usable_count = jnp.maximum(_sum_where(usable, jnp.ones(labels.shape, dtype)), 1)
         epoch = state.step // self.steps_per_epoch
-        entropy_weight = jnp.where(epoch < self.regularized_epochs, self.mu, 0).astype(dtype)
-        total = jnp.zeros((), dtype)
-        for m in features:
-            beta, gamma = jax.lax.stop_gradient(self._imbalance(m, scores))
-            cross_entropy = -_sum_where(usable, own_class[m]) / usable_count
-            entropy = -jnp.mean(jnp.sum(jnp.exp(log_p[m]) * log_p[m], axis=-1))
-            total = total + self.alpha * beta * cross_entropy - entropy_weight * gamma * entropy
+        is_regularized = epoch < self.regularized_epochs
+        entropy_weight = jnp.where(is_regularized, self.mu, 0).astype(dtype)
         active = jnp.any(state.known)
         if self.modulation_epochs:
             active &= epoch < self.modulation_epochs
-        return jnp.where(active, total, 0)
+        total = jnp.zeros((), dtype)
+        report: Report = {name: {} for name in _REPORTS}
+        for m in features:
+            beta, gamma = jax.lax.stop_gradient(self._imbalance(m, scores))
+            said = (
+                scores[m] / usable_count,
+                jnp.where(active, beta, 0),
+                jnp.where(active & is_regularized, gamma, 0),
+            )
+            for name, value in zip(_REPORTS, said, strict=True):
+                report[name][m] = value
+            cross_entropy = -_sum_where(usable, own_class[m]) / usable_count
+            entropy = -jnp.mean(jnp.sum(jnp.exp(log_p[m]) * log_p[m], axis=-1))
+            total = total + self.alpha * beta * cross_entropy - entropy_weight * gamma * entropy
+        return jnp.where(active, total, 0), report
 
     def _imbalance(self, m: str, scores: Mapping[str, jax.Array]) -> tuple[jax.Array, jax.Array]:
         """β and γ of one modality."""
@@ -273,6 +299,7 @@ PMR = register(
         title=titled("PMR"),
         objective=lambda options, context: call(PmrObjective, options, context),
         loss_weight=lambda options: options.weight,
+        reports=_REPORTS,
         search={
             "alpha": LogUniform(0.1, 10.0),
             "mu": LogUniform(1e-3, 0.1),

@@ -1,4 +1,4 @@
-"""Linear probes: how much each encoder has learned by itself, whatever head it was trained with."""
+"""Probes: how much each encoder has learned by itself, whatever head it was trained with."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -34,7 +34,7 @@ class LinearProbes:
         self._functions: dict[bool, Callable[..., Any]] = {}
         self.name = "probe_r2" if problem.data.is_regression else "probe_accuracy"
 
-    def scores(self, point: Point, split: str) -> Mapping[str, np.ndarray]:
+    def scores(self, point: Point, split: str, hidden: int = 0) -> Mapping[str, np.ndarray]:
         """``{m: [S]}``, the probes' accuracy on a split, or R²; of several labels, the mean.
 
         NaN of a seed whose features are not finite.
@@ -42,20 +42,33 @@ class LinearProbes:
         Args:
           point: parameters ``[S, ...]`` of a network whose encoders are the problem's.
           split: ``train``, ``validation`` or ``test``.
+          hidden: units of one hidden layer, trained by scikit-learn's ``MLPClassifier`` or
+            ``MLPRegressor`` with their defaults and L-BFGS; 0 for a linear model.
         """
+        from threadpoolctl import threadpool_limits
+
         train, other = (self._problem.indices(name) for name in ("train", split))
         fit, judged = self._features(point, train), self._features(point, other)
         labels = self._problem.data.labels
         probe = _probe_of_targets if self._problem.data.is_regression else _probe_of_classes
-        return {
-            m: np.array(
-                [
-                    probe(fit[m][seed], labels[train[seed]], judged[m][seed], labels[other[seed]])
-                    for seed in range(len(train))
-                ]
-            )
-            for m in self._problem.modalities
-        }
+        # Products of matrices this small cost threads of BLAS more than they gain, on busy cores 20
+        # times as much; and their rounding depends on how many there are.
+        with threadpool_limits(limits=1):
+            return {
+                m: np.array(
+                    [
+                        probe(
+                            fit[m][seed],
+                            labels[train[seed]],
+                            judged[m][seed],
+                            labels[other[seed]],
+                            hidden,
+                        )
+                        for seed in range(len(train))
+                    ]
+                )
+                for m in self._problem.modalities
+            }
 
     def _features(self, point: Point, indices: np.ndarray) -> dict[str, np.ndarray]:
         problem = self._problem
@@ -95,9 +108,10 @@ def feature_vectors(features: Any) -> jax.Array:
 
 
 def _probe_of_classes(
-    features: np.ndarray, labels: np.ndarray, others: np.ndarray, truth: np.ndarray
+    features: np.ndarray, labels: np.ndarray, others: np.ndarray, truth: np.ndarray, hidden: int
 ) -> float:
     from sklearn.linear_model import LogisticRegression
+    from sklearn.neural_network import MLPClassifier
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
@@ -109,23 +123,39 @@ def _probe_of_classes(
         if (given == given[0]).all():  # Nothing to separate.
             shares.append(np.mean(true == given[0]))
             continue
-        model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=_ITERATIONS))
+        model = make_pipeline(
+            StandardScaler(),
+            MLPClassifier(**_layer(hidden)) if hidden else LogisticRegression(max_iter=_ITERATIONS),
+        )
         shares.append(model.fit(flat, given).score(flat_others, true))
     return float(np.mean(shares))
 
 
 def _probe_of_targets(
-    features: np.ndarray, targets: np.ndarray, others: np.ndarray, truth: np.ndarray
+    features: np.ndarray, targets: np.ndarray, others: np.ndarray, truth: np.ndarray, hidden: int
 ) -> float:
     from sklearn.linear_model import Ridge
+    from sklearn.neural_network import MLPRegressor
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
     flat, flat_others = _flat(features), _flat(others)
     if not (np.isfinite(flat).all() and np.isfinite(flat_others).all()):
         return float("nan")
-    model = make_pipeline(StandardScaler(), Ridge()).fit(flat, targets)
-    return r2(truth, model.predict(flat_others).reshape(truth.shape))
+    model = make_pipeline(StandardScaler(), MLPRegressor(**_layer(hidden)) if hidden else Ridge())
+    # A network wants one target without an axis.
+    given = targets[:, 0] if hidden and targets.ndim > 1 and targets.shape[1] == 1 else targets
+    return r2(truth, model.fit(flat, given).predict(flat_others).reshape(truth.shape))
+
+
+def _layer(units: int) -> dict[str, Any]:
+    """One hidden layer, fitted until nothing changes; always from the same initial weights."""
+    return {
+        "hidden_layer_sizes": (units,),
+        "solver": "lbfgs",
+        "max_iter": 10 * _ITERATIONS,
+        "random_state": 0,
+    }
 
 
 def _flat(features: np.ndarray) -> np.ndarray:

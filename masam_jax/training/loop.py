@@ -188,7 +188,7 @@ class _Course:
                     clock.compiled()
                 last = step == self._steps
                 if last or step % self._evaluation.log_every == 0:
-                    self._log_training(step, losses, state.opt_state)
+                    self._log_training(step, losses, state)
                 if last or step % self._task.evaluate_every == 0:
                     begin = time.perf_counter()
                     state = self._evaluate(step, state)
@@ -251,16 +251,15 @@ class _Course:
             step_flops=self._seed_step.flops or done.step_flops,
         )
 
-    def _log_training(self, step: int, losses: Any, opt_state: Any) -> None:
-        record = {"step": step, "split": "train", **self._train_record(losses, opt_state)}
-        dominant = record.pop("dominant", None)
+    def _log_training(self, step: int, losses: Any, state: TrainState) -> None:
+        record = {"step": step, "split": "train", **self._train_record(losses, state)}
         if self._log is not None:
             self._log.write(record)
         self._progress.update(
             step,
             loss=float(np.mean(record["total_loss"])),
             accuracy=float(np.mean(record["accuracy"])) if "accuracy" in record else None,
-            dominant=leading_modality(dominant, self._problem.modalities),
+            dominant=leading_modality(record.get("dominant")),
         )
 
     def _evaluate(self, step: int, state: TrainState) -> TrainState:

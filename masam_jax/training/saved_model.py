@@ -83,7 +83,7 @@ class SavedModel:
         if "average" in parts:
             average = parts["average"]
             return Point(average.params, average.statistics, parts["method_state"])
-        return Point(*parts.values())
+        return Point(*(parts[name] for name in fields))
 
     def step(self, fall_back: bool = False) -> int:
         """The step of the checkpoint that `point` takes.

@@ -42,6 +42,18 @@ class Given(NamedTuple):
     class_weights: Any = None
 
 
+class Logged(NamedTuple):
+    """What is logged of a batch beside its losses.
+
+    Attributes:
+      accuracy: the batch's, ``[S]``; None of regression.
+      gradient_norms: see `Observed.gradient_norms`.
+    """
+
+    accuracy: Any
+    gradient_norms: dict[str, dict[str, Any]]
+
+
 _AXES = Given(0, 0, 0, None, 0, None, 0)
 Advance = Callable[[Moving, Given], tuple[Moving, Any]]
 
@@ -81,7 +93,7 @@ class SeedStep:
     def __call__(self, state: TrainState, batch: Batch, step: int) -> tuple[TrainState, Any]:
         """``(state, losses)`` after a batch.
 
-        ``losses.aux`` is the batch's accuracy. Seeds that have stopped stay as they are.
+        ``losses.aux`` is a `Logged` of the batch. Seeds that have stopped stay as they are.
         ``params``, ``statistics``, ``opt_state`` and ``average`` are donated.
 
         Args:
@@ -176,18 +188,23 @@ def _averaging(task: Task) -> Callable[[Any, Any, Any], Any]:
 
 
 def _summarize(losses: dict[str | None, Any]) -> Any:
-    """One record of a step's updates, with the accuracy alone as ``aux``.
+    """One record of a step's updates, with a `Logged` as ``aux``.
 
     Of updates by modality: the sum of what was minimised, and means of loss and accuracy.
     """
     each = list(losses.values())
     if len(each) == 1:
-        return each[0]._replace(aux=each[0].aux.accuracy)
+        observed = each[0].aux
+        return each[0]._replace(aux=Logged(observed.accuracy, observed.gradient_norms))
+    norms: dict[str, dict[str, jax.Array]] = {}
+    for one in each:
+        for name, found in one.aux.gradient_norms.items():
+            norms[name] = norms.get(name, {}) | found
     return each[0]._replace(
         total=sum(one.total for one in each),
         fusion=sum(one.fusion for one in each) / len(each),
         unimodal={m: loss for one in each for m, loss in one.unimodal.items()},
-        aux=sum(one.aux.accuracy for one in each) / len(each),
+        aux=Logged(sum(one.aux.accuracy for one in each) / len(each), norms),
     )
 
 

@@ -17,12 +17,14 @@ from masam_jax.core.random_keys import fold_raw, typed_key
 from masam_jax.data import hold_out
 from masam_jax.data.batch import Batch
 from masam_jax.methods import BoundMethod, Context, Objective, Outcome, Schedule
+from masam_jax.methods.method import GradientKind
 from masam_jax.methods.objective import NEEDS_CLASSES
 from masam_jax.models import LateFusionNetwork, batch_signals
 from masam_jax.models.method_signals import CLASS_SIGNALS
 from masam_jax.training import key_streams
 from masam_jax.training.batches import TrainingBatches
 from masam_jax.training.dominance import count_dominance
+from masam_jax.training.gradient_norms import gradient_norms
 from masam_jax.training.optimizer import make_optimizer
 from masam_jax.training.own_network import takes_fusion
 from masam_jax.training.problem import Problem
@@ -39,12 +41,15 @@ class Observed(NamedTuple):
       by_objective: what the objective's state moves on.
       signals: what the method asked for of the batch.
       statistics: running statistics ``{m: …}`` of the encoders after the batch.
+      gradient_norms: ``{"fusion_gradient_norm": {m: scalar}, "unimodal_gradient_norm": {m:
+        scalar}}`` at the clean point, of encoders; without those that nobody asked for.
     """
 
     accuracy: jax.Array | None
     by_objective: Any
     signals: dict[str, Any]
     statistics: dict[str, Any]
+    gradient_norms: dict[str, dict[str, jax.Array]]
 
 
 class StepInputs(NamedTuple):
@@ -221,6 +226,7 @@ class Task:
           phase: the only modality that takes part; None for all.
         """
         weight = self.method.loss_weight if phase is None else 0.0
+        logged = self._logged_gradients(phase)
         inner = multimodal_value_and_grad(
             self._late_fusion(self.network.modalities if phase is None else (phase,)),
             loss_weights=weight,
@@ -229,11 +235,26 @@ class Task:
 
         def value_and_grad(params: Any, step: StepInputs) -> tuple[Any, Any, dict[str, Any]]:
             losses, grads, signals = inner(params, step)
+            norms = gradient_norms(self.network.labels, params, signals, logged)
+            losses = losses._replace(aux=losses.aux._replace(gradient_norms=norms))
             present = {m: jnp.any(each) for m, each in step.batch.present.items()}
             further = {"present": present} if present else {}
             return losses, grads, signals | losses.aux.signals | further
 
         return value_and_grad
+
+    def _logged_gradients(self, phase: str | None) -> dict[GradientKind, tuple[str, ...]]:
+        """Whose norms are logged of which gradients.
+
+        Of those that the method reads, and of all if asked for. In a phase there is no fusion loss,
+        and one modality.
+        """
+        asked = self.problem.experiment.evaluation.log_gradients
+        modalities = self.network.modalities
+        if phase is not None:
+            return {"unimodal": (phase,)} if asked else {}
+        kinds: tuple[GradientKind, ...] = ("fusion", "unimodal")
+        return dict.fromkeys(kinds if asked else self.method.gradients, modalities)
 
     def predict(
         self, params: Any, statistics: Any, state: Any, inputs: Any
@@ -307,6 +328,7 @@ class Task:
             signals=batch_signals(self.method.signals, network, params, features, inputs, labels),
             statistics=step.statistics
             | {m: each["statistics"] for m, each in encoded.items() if each["statistics"]},
+            gradient_norms={},  # Known after the pass backwards.
         )
         return outcome.fusion, outcome.unimodal, observed
 

@@ -124,7 +124,7 @@ def test_cells_carry_the_number_to_sort_by(comparison, page):
     assert keys[3] == "0.0"  # The baseline against itself.
     assert keys[4] is None
     html = (comparison / "report.html").read_text(encoding="utf-8")
-    assert html.count('<table class="sortable">') == 5
+    assert html.count('<table class="sortable">') == 6
     # Without the script it is a plain table: the buttons are the script's.
     assert "<button" not in html
 
@@ -220,13 +220,33 @@ def test_report_explains_the_critical_difference(page):
 
 
 def test_report_shows_seeds_and_single_modalities(page):
-    _, _, per_seed, probes, unimodal, _ = page.tables
+    _, _, per_seed, _, probes, unimodal, _ = page.tables
     assert per_seed[0] == ["Seed", "Late fusion", "SAM ρ=0.5", "MASAM ρ=12"]
     assert len(per_seed) == 7
     for table in (probes, unimodal):
         assert table[0] == ["Method", "fou, %", "pix, %", "zer, %"]
     # Ten and five points below the fused accuracy, as the directory was made.
     assert probes[1][1] != unimodal[1][1]
+
+
+def test_report_says_how_sure_the_differences_are(page):
+    headings, sam, masam = page.tables[3]
+    assert headings == [
+        "Method",
+        "Difference, points",
+        "95 % interval",
+        "Bootstrap interval",
+        "Effect d_z",
+        "Hedges' g",
+        "p (equal)",
+        "Seeds for a point",
+    ]
+    assert (sam[0], masam[0]) == ("SAM ρ=0.5", "MASAM ρ=12")
+    assert masam[1] == page.tables[0][3][3]
+    assert " to " in masam[2]
+    assert " to " in masam[3]
+    assert int(masam[7]) >= 2
+    assert "equivalence within 1 point" in page.text
 
 
 def test_more_methods_than_seeds_go_down_the_page(tmp_path):

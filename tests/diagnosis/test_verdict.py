@@ -4,6 +4,7 @@ import dataclasses
 import re
 import shlex
 
+import numpy as np
 import pytest
 
 from masam_jax.cli.commands import COMMANDS
@@ -30,6 +31,7 @@ def _sentences(verdict):
 
 
 NOISE = {"a": spread(0.25), "b": spread(0.25)}
+FAR_APART = {"a": spread(0.25), "b": spread(0.4, 0.5)}
 CASES = {
     "fine": ({}, ["Fusion is worth it", "No modality is drowned", "Nothing is wrong here."]),
     "drowned": (
@@ -47,6 +49,14 @@ CASES = {
     "xor": (
         {"alone": NOISE, "probe_alone": NOISE, "alone_validation": NOISE},
         ["Fusion is worth it", "No modality says anything alone", "Nothing is wrong here."],
+    ),
+    "seeds far apart": (
+        {"alone": FAR_APART, "probe_alone": FAR_APART, "alone_validation": FAR_APART},
+        [
+            "Fusion is worth it",
+            "Whether a modality is drowned, 8 seeds cannot tell: alone, a and b get at most 40.0 %",
+            "Nothing is certainly wrong here.",
+        ],
     ),
     "nothing learned": (
         {
@@ -98,6 +108,18 @@ def test_commands_are_commands_and_train_the_same(case):
         assert isinstance(command, COMMANDS[name])
         assert command.experiment.data == EXPERIMENT.data
         assert command.experiment.optimization.steps == 30
+
+
+def test_one_seed_is_not_taken_for_modalities_that_say_nothing():
+    one = {
+        name: {m: of[:1] for m, of in value.items()} if isinstance(value, dict) else value[:1]
+        for name, value in dataclasses.asdict(observations()).items()
+        if isinstance(value, dict | np.ndarray) and name != "alignment"
+    }
+    verdict = _diagnosis(**one, seeds=(0,)).verdict
+    assert "One seed cannot say whether fusion is worth it" in verdict
+    assert "Whether a modality is drowned, one seed cannot tell" in verdict
+    assert "No modality says anything alone" not in verdict
 
 
 def test_many_drowned_modalities_stay_one_sentence():

@@ -25,6 +25,7 @@ def make_state(
         sums=jax.tree.map(jnp.zeros_like, arrays),
         counts=jnp.zeros(CLASSES, dtype),
         step=jnp.int32(step),
+        report={},
     )
 
 

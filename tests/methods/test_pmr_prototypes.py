@@ -38,7 +38,8 @@ def test_prototypes_are_convex_combinations_of_class_means(
         features = generator.standard_normal((4, SIZE)).astype(np.float32)
         seen.append((features, classes))
         members = np.eye(CLASSES, dtype=np.float32)[classes]
-        observed = {"sums": {"m": members.T @ features}, "counts": members.sum(axis=0)}
+        sums, counts = {"m": members.T @ features}, members.sum(axis=0)
+        observed = {"sums": sums, "counts": counts, "report": {}}
         before = state
         state = advance(objective, state, observed)
         if step % epoch:

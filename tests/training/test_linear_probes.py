@@ -56,3 +56,23 @@ def test_a_diverged_seed_has_no_accuracy(make_problem):
     for accuracy in LinearProbes(problem).scores(Point(diverged, {}, ()), "test").values():
         assert np.isnan(accuracy[0])
         assert 0 <= accuracy[1] <= 1
+
+
+def test_a_hidden_layer_sees_what_a_line_cannot(make_problem, monkeypatch):
+    problem = make_problem(2)
+    point = Point(problem.initial("concat")[0], {}, ())
+    rng = np.random.default_rng(0)
+    signs = rng.choice([-1.0, 1.0], (len(problem.data.labels), 2))
+    # Of three classes, one is where both signs agree.
+    labels = problem.data.labels
+    signs[:, 1] = signs[:, 0] * np.where(labels == 0, 1, -1)
+    probes = LinearProbes(problem)
+    monkeypatch.setattr(
+        probes, "_features", lambda _, rows: dict.fromkeys(problem.modalities, signs[rows])
+    )
+    for line, curved in zip(
+        probes.scores(point, "test").values(),
+        probes.scores(point, "test", hidden=8).values(),
+        strict=True,
+    ):
+        assert (curved > line + 0.1).all()

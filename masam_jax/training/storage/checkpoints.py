@@ -12,6 +12,7 @@ import math
 import os
 import shutil
 import threading
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -24,6 +25,7 @@ from masam_jax.config.errors import RunError
 from masam_jax.training.storage.atomic_files import plain, read_json
 from masam_jax.training.storage.digests import DIGESTS_FILE, find_damage, write_digests
 from masam_jax.training.storage.processes import agreed, barrier, is_primary
+from masam_jax.training.storage.younger_arrays import filled_up, path_of, without, younger_arrays
 
 _KIND = "masam_jax checkpoint"
 _FORMAT = f"{_KIND} 5"
@@ -145,7 +147,7 @@ class Checkpoints:
 
         Args:
           like: a state of the same structure, shapes and sharding; its values are not read. Fields
-            that are None may be unknown to who saved.
+            that are None may be unknown to who saved, and so may `younger_arrays`: they are zero.
           fall_back: where the last checkpoint is damaged, whether to take the last whole one; the
             damaged ones are then removed, unless the checkpoints are open for reading alone.
 
@@ -154,11 +156,14 @@ class Checkpoints:
           RunError: there is none, or it is of another configuration or model.
         """
         path, step, content = self._choose(fall_back)
-        _check_arrays(path, content["arrays"], _describe(like))
+        lacking = _check_arrays(path, content["arrays"], _describe(like))
         abstract = jax.tree.map(
             lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), _given(like)
         )
-        found = self._read(path, "state", ocp.args.StandardRestore(abstract))
+        if lacking:
+            found = self._read_some(path, abstract, lacking)
+        else:
+            found = self._read(path, "state", ocp.args.StandardRestore(abstract))
         # The restored arrays may belong to the reader; the step donates only what is its own.
         state = cast(Any, like)._replace(**jax.tree.map(jnp.copy, found))
         if not self._read_only:
@@ -187,12 +192,8 @@ class Checkpoints:
         """
         path, _, content = self._choose(fall_back)
         saved = {k: v for k, v in content["arrays"].items() if k.partition("/")[0] in like}
-        _check_arrays(path, saved, _describe(like))
-        # Orbax keeps nothing of a field without arrays.
-        wanted = {name: tree for name, tree in like.items() if jax.tree.leaves(tree)}
-        restore_args = ocp.checkpoint_utils.construct_restore_args(wanted)
-        args = ocp.args.PyTreeRestore(wanted, restore_args=restore_args, partial_restore=True)
-        return {**like, **self._read(path, "state", args)}
+        lacking = _check_arrays(path, saved, _describe(like))
+        return self._read_some(path, like, lacking)
 
     def wait(self) -> None:
         """Returns when everything is on the disk.
@@ -263,6 +264,14 @@ class Checkpoints:
             self._scores[step] = score if isinstance(score, int | float) else -math.inf
         score = self._scores[step]
         return -math.inf if math.isnan(score) else score
+
+    def _read_some(self, path: Path, like: dict[str, Any], lacking: Collection[str]) -> Any:
+        """A state like ``like``, zero where the checkpoint lacks something."""
+        # Orbax keeps nothing of what has no arrays.
+        wanted = without(like, lacking) or {}
+        restore_args = ocp.checkpoint_utils.construct_restore_args(wanted)
+        args = ocp.args.PyTreeRestore(wanted, restore_args=restore_args, partial_restore=True)
+        return filled_up(like, self._read(path, "state", args))
 
     def _read(self, path: Path, item: str, args: Any) -> Any:
         checkpointer = ocp.Checkpointer(ocp.CompositeCheckpointHandler())
@@ -376,10 +385,13 @@ def _check_format(path: Path, content: dict[str, Any]) -> None:
         raise RunError(f"{path} is a {found!r}; this version reads {_FORMAT!r}")
 
 
-def _check_arrays(path: Path, saved: dict[str, str], wanted: dict[str, str]) -> None:
-    changes = changed_fields(saved, wanted)
+def _check_arrays(path: Path, saved: dict[str, str], wanted: dict[str, str]) -> Collection[str]:
+    """Which of the wanted arrays the checkpoint lacks, being older than they are."""
+    lacking = younger_arrays(saved, wanted)
+    changes = changed_fields(saved, {k: v for k, v in wanted.items() if k not in lacking})
     if changes:
         raise RunError(f"{path} is of another model: {'; '.join(changes[:8])}")
+    return lacking
 
 
 def _check_space(directory: Path, size: int) -> None:
@@ -402,6 +414,6 @@ def _given(state: Any) -> dict[str, Any]:
 def _describe(state: Any) -> dict[str, str]:
     """``{path: "dtype[shape]"}`` of every array."""
     return {
-        jax.tree_util.keystr(path, simple=True, separator="/"): f"{leaf.dtype}{list(leaf.shape)}"
+        path_of(path): f"{leaf.dtype}{list(leaf.shape)}"
         for path, leaf in jax.tree_util.tree_leaves_with_path(state)
     }
