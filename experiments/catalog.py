@@ -10,6 +10,7 @@ NAMES = (
     "main_table",
     "ablation",
     "unimodal",
+    "flatness",
     "label_noise",
     "robustness",
     "sensitivity",

@@ -81,9 +81,11 @@ def _competes(found: Diagnosis) -> bool:
 
 
 CASES: dict[str, Case] = {
-    "drowned": Case("dominance=8/1,shared=1", "m1 is drowned", _is_drowned, width=8),
+    "drowned": Case(
+        "dominance=8/1,shared=1,within_class=0.2", "m1 is drowned", _is_drowned, width=8
+    ),
     "ahead": Case("dominance=8/1", "m0 is ahead, and drowns nobody", _drowns_nobody),
-    "balanced": Case("dominance=1/1", "nothing is wrong, and nobody dominates", _is_silent),
+    "balanced": Case("dominance=1/1", "nothing is wrong, nobody dominates", _is_silent),
     "redundant": Case("dominance=1/1,shared=1", "nothing is wrong", _is_quiet),
     "noise": Case("dominance=2/0", "m1 says nothing; nobody is drowned", _is_noise),
     "xor": Case("case=xor", "nothing alone, fusion is worth it", _is_joint, fusion="film"),

@@ -20,7 +20,7 @@ from masam_jax.analysis.formatting import interval, number
 from masam_jax.analysis.result_table import ResultTable, score_table
 from masam_jax.training.linear_probes import LinearProbes
 
-_ALONE, _FUSION = "alone", "fusion loss alone"
+ALONE, FUSION = "alone", "fusion loss alone"
 # Head -> units of its hidden layer.
 _HEADS = {"linear": 0, "MLP": 64}
 
@@ -33,8 +33,8 @@ def plan(dataset: str, scale: Scale) -> list[PlannedRun]:
     rows = ablation(dataset)
     methods = {
         BASELINE: rows[BASELINE],
-        _ALONE: "unimodal",
-        _FUSION: "fusion_only",
+        ALONE: "unimodal",
+        FUSION: "fusion_only",
         "SAM": rows["SAM only"],
         "MASAM": rows["MASAM"],
     }
@@ -71,7 +71,7 @@ def _probes(run: FinishedRun) -> Probes:
 def _table(
     run: FinishedRun, head: str, scores: Mapping[str, Mapping[str, Sequence[float]]]
 ) -> ResultTable:
-    order = [_ALONE, *(name for name in scores if name != _ALONE)]
+    order = [ALONE, *(name for name in scores if name != ALONE)]
     rows = {
         m: {name: summarize(scores[name][m]) for name in order}
         for m in run.record.results["modalities"]
@@ -92,7 +92,7 @@ def _remark(run: FinishedRun, scores: Mapping[str, Mapping[str, Sequence[float]]
     """Over all modalities: what joint training takes from the encoders, and what MASAM gives."""
     means = {name: np.mean([by[m] for m in by], axis=0).tolist() for name, by in scores.items()}
     parts = []
-    for above, below in ((_FUSION, _ALONE), (BASELINE, _ALONE), ("MASAM", BASELINE)):
+    for above, below in ((FUSION, ALONE), (BASELINE, ALONE), ("MASAM", BASELINE)):
         test = paired_test(means[above], means[below])
         mean = test.mean_difference
         gained = number(None if mean is None else 100 * mean, signed=True)

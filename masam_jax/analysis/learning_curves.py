@@ -83,8 +83,8 @@ def _all_methods(
     directory: Directory, curves: _Curves, quantity: str, *, logarithmic: bool = False
 ) -> tuple[Figure, str]:
     """One plot of all methods, with their names at its right; also what its marks mean."""
-    styles = _styles(directory)
-    banded = _banded(directory, curves)
+    styles = method_styles(directory)
+    banded = banded_methods(directory, [method for method, _ in curves])
     labels = []
     for method, curve in curves:
         middle = seed_band(curve.values, positive=logarithmic).middle
@@ -118,7 +118,7 @@ def _all_methods(
     return figure, _words(directory, curves, banded, logarithmic)
 
 
-def _styles(directory: Directory) -> dict[int, LineStyle]:
+def method_styles(directory: Directory) -> dict[int, LineStyle]:
     """The baseline in grey, the others in colours, by identity: two may have one title."""
     others = [m for m in directory.methods if m is not directory.baseline]
     found = line_styles([str(i) for i in range(len(others))])
@@ -127,11 +127,10 @@ def _styles(directory: Directory) -> dict[int, LineStyle]:
     return styles | {id(directory.baseline): alone}
 
 
-def _banded(directory: Directory, curves: _Curves) -> list[MethodRecord]:
+def banded_methods(directory: Directory, methods: Sequence[MethodRecord]) -> list[MethodRecord]:
     """Whose bands are drawn: of many methods the baseline's and the one of the highest score."""
-    methods = [method for method, _ in curves]
     if len(methods) <= _MOST_BANDS:
-        return methods
+        return list(methods)
     means = {id(m): summarize(directory.scores(m)).mean for m in methods}
     ranked = sorted(methods, key=lambda m: -(means[id(m)] or 0.0))
     best = next((m for m in ranked if m is not directory.baseline), None)

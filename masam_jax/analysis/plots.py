@@ -8,6 +8,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from masam_jax.analysis.critical_difference import critical_difference_plot
 from masam_jax.analysis.final_scores import final_score_plots
+from masam_jax.analysis.flatness_curves import flatness_curves
 from masam_jax.analysis.learning_curves import learning_curves
 from masam_jax.analysis.modality_plots import modality_plots
 from masam_jax.analysis.records import Directory, read_directory
@@ -28,7 +29,7 @@ def make_plots(directory: Directory) -> list[Plot]:
       critical-difference diagram (three methods and seeds); learning curves with seed bands;
       the modalities' own heads; for methods that choose a modality, the share of steps in which
       each was dominant; for MASAM score, alignment and decay over time; for others, what they
-      reported.
+      reported; of runs that measured along training, the flatness of every encoder.
     """
     return [
         *final_score_plots(directory),
@@ -37,6 +38,7 @@ def make_plots(directory: Directory) -> list[Plot]:
         *unimodal_plot(directory),
         *modality_plots(directory),
         *reported_plots(directory),
+        *flatness_curves(directory),
     ]
 
 

@@ -165,6 +165,7 @@ def score_table(
     scores: Mapping[str, Mapping[str, Summary]],
     *,
     heading: str = "Method",
+    columns: Sequence[str] | None = None,
     caption: str = "",
     best: bool = True,
 ) -> ResultTable:
@@ -173,13 +174,15 @@ def score_table(
     Args:
       name: file name without suffix.
       title: a heading.
-      scores: the row's name -> the column's heading -> the score. Columns come in the order in
-        which they are met; where a row lacks one there is a dash.
+      scores: the row's name -> the column's heading -> the score; where a row lacks one there is a
+        dash.
       heading: of the rows' names.
+      columns: headings in their order; that in which they are met when None.
       caption: what is shown.
       best: whether anything is in bold.
     """
-    columns = list(dict.fromkeys(column for row in scores.values() for column in row))
+    if columns is None:
+        columns = list(dict.fromkeys(column for row in scores.values() for column in row))
     rows = [
         (
             text_cell(row),

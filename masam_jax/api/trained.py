@@ -12,6 +12,7 @@ from masam_jax.api.results import RunResults
 from masam_jax.api.running import OutputPlace, call_in_words, run_plan
 from masam_jax.config.errors import user_errors
 from masam_jax.data.on_disk import Data
+from masam_jax.geometry.along_training import FlatnessAlongTraining
 from masam_jax.predict import Prediction, Predictor, load_predictor
 from masam_jax.training.plan import plan_training
 
@@ -77,6 +78,7 @@ def train(
         settings.experiment,
         inputs=settings.inputs,
         data=settings.data,
+        measurement=FlatnessAlongTraining,
     )
     told = {"method": plan.methods[0].spec, **options}
     call = call_in_words("train", settings.experiment.data.dataset, told)

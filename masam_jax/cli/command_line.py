@@ -25,6 +25,7 @@ from masam_jax.cli.commands import (
     Diagnose,
     Evaluate,
     PredictFiles,
+    ReportRuns,
     Run,
     Runs,
     Tune,
@@ -183,6 +184,10 @@ def _execute(
         from masam_jax.cli.predict import execute_predict
 
         execute_predict(command, console)
+    elif isinstance(command, ReportRuns):
+        from masam_jax.cli.report import execute_report
+
+        execute_report(command, console, line)
     elif isinstance(command, ConductExperiment):
         from masam_jax.cli.experiment import execute_experiment
 

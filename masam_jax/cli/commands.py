@@ -92,6 +92,9 @@ class TuneEvaluation(EvaluationConfig):
 
     checkpoint_every: tyro.conf.Suppress[int] = 100
     report_split: tyro.conf.Suppress[Literal["test", "validation"]] = "validation"
+    measure: tyro.conf.Suppress[tuple[str, ...]] = ()
+    measure_every: tyro.conf.Suppress[int] = 5
+    measure_samples: tyro.conf.Suppress[int] = 256
 
 
 @dataclasses.dataclass(frozen=True)
@@ -233,6 +236,19 @@ class Runs:
 
 
 @dataclasses.dataclass(frozen=True)
+class ReportRuns:
+    """Join any runs into one page: tables over runs and data sets, ranks, plots.
+
+    Runs of the same data, splits and seeds share a column.
+    """
+
+    runs: tyro.conf.Positional[Annotated[tuple[str, ...], tyro.conf.arg(metavar="RUN ...")]]
+    """Run directories: of masam train or masam compare."""
+    output: str = "runs/report"
+    """Directory for the page, its tables and plots; what a report left there is replaced."""
+
+
+@dataclasses.dataclass(frozen=True)
 class ConductExperiment:
     """Make one of the paper's tables or figures, on the data that are there.
 
@@ -292,7 +308,7 @@ def default_command(kind: type, settings: PublishedSettings) -> Run:
     )
 
 
-Command = Run | Evaluate | PredictFiles | Runs | ConductExperiment
+Command = Run | Evaluate | PredictFiles | Runs | ReportRuns | ConductExperiment
 # By the word that asks for them.
 COMMANDS: dict[str, type[Command]] = {
     "train": Train,
@@ -302,5 +318,6 @@ COMMANDS: dict[str, type[Command]] = {
     "evaluate": Evaluate,
     "predict": PredictFiles,
     "runs": Runs,
+    "report": ReportRuns,
     "experiment": ConductExperiment,
 }

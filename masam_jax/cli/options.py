@@ -76,7 +76,7 @@ class Option:
         if not self.takes_value:
             return ""
         if self.takes_several:
-            return "STR ..."
+            return self.metavar or "STR ..."
         name = self.metavar or self._words(0)
         return f"{{{','.join(self.choices)}}}" if self.choices else name
 

@@ -82,6 +82,11 @@ SCREENS: dict[tuple[str, ...], Screen] = {
         "masam evaluate --inputs, runs; docs/inference.md",
     ),
     ("runs",): Screen(("directory",), ("runs runs/2026",), "masam evaluate, predict; docs/runs.md"),
+    ("report",): Screen(
+        ("runs", "output"),
+        ("report runs/one runs/other --output runs/both",),
+        "masam runs, which lists them; docs/runs.md",
+    ),
     ("experiment",): Screen(
         ("name", "datasets", "seeds", "steps", "quick", "output"),
         (

@@ -11,6 +11,7 @@ from masam_jax.cli.printing import counted, print_plain
 from masam_jax.cli.sample_progress import SampleProgress
 from masam_jax.config.errors import user_errors
 from masam_jax.config.published import settings_of
+from masam_jax.geometry.along_training import FlatnessAlongTraining
 from masam_jax.training.interrupt import InterruptRequest
 from masam_jax.training.metric_names import phrase
 from masam_jax.training.open_data import describe_damage
@@ -72,13 +73,16 @@ def _plan(command: Train | Compare, console: Console) -> Plan:
     published = None if settings is None else settings.methods
     recorded = recorded_methods(command.output)
     rest = (command.experiment, command.distribution, command.inputs)
+    measurement = FlatnessAlongTraining
     with SampleProgress(console, f"preparing {dataset}") as preparing:
         if isinstance(command, Train):
             method = bind_method(command.method, published, recorded)
-            return plan_training(method, *rest, preparing.update)
+            return plan_training(method, *rest, preparing.update, measurement=measurement)
         methods = expand_methods(command.methods, published, recorded)
         baseline = command.baseline and bind_method(command.baseline, published, recorded)
-        return plan_comparison(methods, baseline or None, *rest, preparing.update)
+        return plan_comparison(
+            methods, baseline or None, *rest, preparing.update, measurement=measurement
+        )
 
 
 def _show_results(path: Path, plots: bool, console: Console) -> None:

@@ -52,6 +52,8 @@ class CorruptionConfig(Options):
     """Signal-to-noise ratio in dB of Gaussian noise on the standardised inputs; None for none."""
     input_noise_in: Literal["train", "test", "all"] = "test"
     """Where inputs are noisy; test means the validation and test samples."""
+    input_noise_of: tuple[str, ...] = ()
+    """Modalities whose inputs are noisy; all that can be when left out."""
     corruption_seed: int = option(0, "[0, inf)")
     """Seed of which labels are wrong and what is missing, the same for every training seed."""
 

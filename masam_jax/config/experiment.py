@@ -34,8 +34,15 @@ def as_json(config: Any) -> dict[str, Any]:
 # Fields that are younger than the format of `config.json`, each with what was done before it, as
 # JSON has it.
 _YOUNGER: dict[str, dict[str, Any]] = {
+    "corruption": {"input_noise_of": []},
     "data": {"modalities": []},
-    "evaluation": {"min_epochs": 0, "log_gradients": False},
+    "evaluation": {
+        "min_epochs": 0,
+        "log_gradients": False,
+        "measure": [],
+        "measure_every": 5,
+        "measure_samples": 256,
+    },
     "model": {"network": None},
     "optimization": {
         "optimizer": "adamw",

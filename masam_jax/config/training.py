@@ -4,7 +4,7 @@ import dataclasses
 from typing import Literal
 
 from masam_jax.config.model import by_modality
-from masam_jax.core.specs import Options, check_number, option
+from masam_jax.core.specs import Options, check_number, option, unknown
 from masam_jax.core.target_losses import TargetError
 
 
@@ -111,6 +111,10 @@ class SeedConfig(Options):
         return tuple(range(self.seed_offset, self.seed_offset + self.seeds))
 
 
+MEASURES = ("trace", "relative_flatness", "sharpness")
+"""What can be measured along training."""
+
+
 @dataclasses.dataclass(frozen=True)
 class EvaluationConfig(Options):
     """Logging, evaluation, checkpoints, and what is reported."""
@@ -132,3 +136,26 @@ class EvaluationConfig(Options):
     """Parameters reported: after the last step, or each seed's best by validation score."""
     report_split: Literal["test", "validation"] = "test"
     """Samples that are reported on; validation leaves the test samples untouched, for tuning."""
+    measure: tuple[str, ...] = ()
+    """What to measure of every encoder along training: trace (of the Hessian), relative_flatness,
+    sharpness; with blanks or commas between them. docs/geometry.md says what they are."""
+    measure_every: int = option(5, "[1, inf)")
+    """Passes through the training samples (epochs, not steps) between two such measurements."""
+    measure_samples: int = option(256, "[1, inf)")
+    """Training samples that are measured on, always the same; all where there are fewer."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in self.measures:
+            if name not in MEASURES:
+                raise ValueError(f"measure: {unknown('quantity', name, MEASURES)}")
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """What is measured along training, each once, in the order of `MEASURES`.
+
+        Raises:
+          ValueError: (when made) one is not known.
+        """
+        asked = [name for entry in self.measure for name in entry.split(",") if name]
+        return tuple(sorted(set(asked), key=(*MEASURES, *asked).index))

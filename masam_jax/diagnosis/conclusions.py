@@ -144,8 +144,8 @@ class Diagnosis:
       verdict: three sentences.
       drowned: names of the modalities whose encoders joint training leaves worse; none when
         nothing is wrong.
-      dominant: the modality that most of the right answers are due to; None where no share stands
-        out.
+      dominant: the modality that most of the right answers are due to, where another says nothing
+        or an encoder is worse than alone; None elsewhere, and where no share stands out.
       modalities: what was found of each.
       fusion: what was found of the prediction.
       remedies: the methods that answer it.
@@ -225,6 +225,9 @@ def conclude(observed: Observations) -> Diagnosis:
     dominant = _dominant(modalities)
     if dominant is not None:
         modalities[dominant] = dataclasses.replace(modalities[dominant], is_drowned=False)
+        # Where every modality has its say, the one that knows more has a larger share by right.
+        if not any(_is_cut_short(each) for each in modalities.values()):
+            dominant = None
     return Diagnosis(
         verdict="",
         drowned=tuple(m for m, each in modalities.items() if each.is_drowned),
@@ -297,6 +300,10 @@ def _dominant(modalities: dict[str, ModalityFinding]) -> str | None:
     equal = 1 / len(modalities)
     is_certain = interval is not None and interval[0] > equal
     return largest if is_certain and share >= equal * SHARE_RATIO else None
+
+
+def _is_cut_short(each: ModalityFinding) -> bool:
+    return not each.is_informative or each.difference < -DROWNED_MARGIN
 
 
 def _difference(values: np.ndarray, baseline: np.ndarray, comparisons: int = 1) -> Difference:

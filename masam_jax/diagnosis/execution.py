@@ -17,6 +17,7 @@ from masam_jax.diagnosis.observations import JOINT, METHODS, observe
 from masam_jax.diagnosis.page import write_page
 from masam_jax.diagnosis.remedies import remedies_of
 from masam_jax.diagnosis.verdict import verdict_of
+from masam_jax.geometry.along_training import FlatnessAlongTraining
 from masam_jax.methods import parse_method
 from masam_jax.methods.objective import NEEDS_CLASSES
 from masam_jax.training.interrupt import InterruptRequest
@@ -57,7 +58,13 @@ def plan_diagnosis(
         )
     methods = tuple(map(parse_method, METHODS))
     plan = plan_comparison(
-        methods, parse_method(JOINT), experiment, inputs=inputs, report=report, data=data
+        methods,
+        parse_method(JOINT),
+        experiment,
+        inputs=inputs,
+        report=report,
+        data=data,
+        measurement=FlatnessAlongTraining,
     )
     modalities = plan.problem.modalities
     if plan.problem.data.is_regression:

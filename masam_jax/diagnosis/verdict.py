@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from masam_jax.analysis.formatting import number
 from masam_jax.diagnosis.conclusions import DROWNED_MARGIN, Diagnosis, Interval, ModalityFinding
 
@@ -70,10 +72,11 @@ def _drowned(found: Diagnosis) -> str:
                 f"{_dominance(found)}{aside}."
             )
         margin = number(100 * DROWNED_MARGIN, 0)
+        share = _largest(found) if found.dominant is None else _dominance(found)
         return (
             "No modality is drowned: after joint training a linear probe on any encoder is as good"
             f" as after training alone, or less than {margin} points worse (at worst"
-            f" {_signed(each.difference)}, of {m}){_dominance(found)}{aside}."
+            f" {_signed(each.difference)}, of {m}){share}{aside}."
         )
     worst = _worst_first(found)
     each = found.modalities[worst[0]]
@@ -110,6 +113,16 @@ def _dominance(found: Diagnosis) -> str:
     return (
         f"; {found.dominant} dominates, with {share} of what is right beyond guessing and {logits}"
         " of the logits"
+    )
+
+
+def _largest(found: Diagnosis) -> str:
+    shares = {m: each.answer_share for m, each in found.modalities.items()}
+    if len(shares) < 2 or not all(np.isfinite(share) for share in shares.values()):
+        return ""
+    m = max(shares, key=lambda name: shares[name])
+    return (
+        f"; of what is right beyond guessing, {m} has the largest share, {_percent(shares[m], 0)}"
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from masam_jax.config import CorruptionConfig
 from masam_jax.core.random_keys import fold_raw, seed_key, typed_key
+from masam_jax.core.specs import unknown
 from masam_jax.data import Split
 from masam_jax.data.corruption import add_noise, drop, labelled_rows, noisy_labels, present_rows
 from masam_jax.data.on_disk import Data
@@ -48,13 +49,14 @@ def corrupt(
         samples.
     """
     seed = config.corruption_seed
-    unknown = sorted(set(config.missing_at_test) - set(data.modalities))
-    if unknown:
+    foreign = sorted(set(config.missing_at_test) - set(data.modalities))
+    if foreign:
         raise ValueError(
-            f"missing_at_test names {unknown}; the modalities are {list(data.modalities)}."
+            f"missing_at_test names {foreign}; the modalities are {list(data.modalities)}."
         )
     if set(config.missing_at_test) >= set(data.modalities):
         raise ValueError("missing_at_test names every modality; one must remain.")
+    _check_noisy(config, data)
     if data.is_regression and config.label_noise:
         raise ValueError("label_noise needs classes; these data are for regression.")
     if config.label_fraction < 1:
@@ -83,6 +85,16 @@ def corrupt(
         labels = np.stack([each.labels for each in noisy])
         flipped = tuple(each.flipped for each in noisy)
     return Corruption(tuple(splits), labels, flipped, _presence(config, data))
+
+
+def _check_noisy(config: CorruptionConfig, data: Data) -> None:
+    if config.input_noise_of and config.input_noise is None:
+        raise ValueError("input_noise_of needs input_noise, the ratio in dB.")
+    for m in config.input_noise_of:
+        if m not in data.modalities:
+            raise ValueError(f"input_noise_of: {unknown('modality', m, data.modalities)}")
+        if data.modality_specs[m].kind == "tokens":
+            raise ValueError(f"input_noise_of: {m!r} has tokens, which noise cannot be added to.")
 
 
 def _presence(config: CorruptionConfig, data: Data) -> dict[str, dict[str, np.ndarray]]:
@@ -150,5 +162,5 @@ def corrupt_inputs(
         own = seed_key(config.corruption_seed) if part == "test" else step_key
         key = typed_key(fold_raw(own, _NOISE[part]))
         keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(index)
-        inputs = add_noise(inputs, config.input_noise, keys)
+        inputs = add_noise(inputs, config.input_noise, keys, config.input_noise_of or None)
     return drop(inputs, present) if present else inputs

@@ -8,3 +8,5 @@ METHOD_PARAMETERS = 2
 """Further parameters of the method's objective."""
 STEP = 3
 """Dropout and noise of a training step, folded with its number."""
+MEASUREMENT = 4
+"""Random vectors of what is measured along training."""

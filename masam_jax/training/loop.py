@@ -11,9 +11,11 @@ import jax
 import numpy as np
 
 from masam_jax.training.class_counts import count_classes, write_counts
+from masam_jax.training.clock import Clock
 from masam_jax.training.estimates import Estimates
 from masam_jax.training.interrupt import InterruptedRun, InterruptRequest
 from masam_jax.training.linear_probes import LinearProbes
+from masam_jax.training.measurement import MakeMeasurement, Measuring
 from masam_jax.training.metric_names import phrase
 from masam_jax.training.predictions import Point, Predict, measure
 from masam_jax.training.progress_report import ProgressReport
@@ -51,6 +53,7 @@ def train_method(
     on_evaluation: OnEvaluation | None = None,
     fall_back: bool = False,
     loggers: Sequence[OpenLogger] = (),
+    make_measurement: MakeMeasurement | None = None,
 ) -> dict[str, Any]:
     """Trains all seeds with one method, from the last checkpoint in ``directory`` if there is one.
 
@@ -69,6 +72,8 @@ def train_method(
       on_evaluation: told of every evaluation; what it raises ends the run.
       fall_back: where the last checkpoint is damaged, whether to go on from the last whole one.
       loggers: what opens the loggers that are told of every metric.
+      make_measurement: what measures along training, where the configuration asks for that; None
+        to leave it out.
 
     Returns:
       The content of ``result.json``.
@@ -100,7 +105,15 @@ def train_method(
                 f" {', '.join(map(str, log.damaged))}; what was there is in {DAMAGED_FILE} now"
             )
         course = _Course(
-            task, predict, probes, checkpoints, log, progress, interrupt, on_evaluation
+            task,
+            predict,
+            probes,
+            checkpoints,
+            log,
+            progress,
+            interrupt,
+            on_evaluation,
+            make_measurement,
         )
         interrupt.unsaved, interrupt.last_saved = False, lambda: checkpoints.saved_step
         state, done = course.run(state, done)
@@ -155,6 +168,7 @@ class _Course:
         progress: ProgressReport,
         interrupt: InterruptRequest,
         on_evaluation: OnEvaluation | None,
+        make_measurement: MakeMeasurement | None,
     ) -> None:
         self._task = task
         self._problem = problem = task.problem
@@ -170,11 +184,12 @@ class _Course:
         self._train_record = make_train_record(problem)
         self._seed_step = SeedStep(task)
         self._probe = None if task.period is None else TrainingProbe(task, self._seed_step)
+        self._measuring = Measuring(task, make_measurement, log)
 
     def run(self, state: TrainState, done: RunProgress) -> tuple[TrainState, RunProgress]:
         """Trains until the last step, or until every seed has stopped."""
         self._progress.begin(self._task.method.title, self._steps, done.step)
-        clock = _Clock(done)
+        clock = Clock(done)
         step = done.step
         finished = step >= self._steps or self._all_stopped(state)
         with closing(self._task.batches.start(step)) as batches:
@@ -195,6 +210,7 @@ class _Course:
                     clock.evaluated(time.perf_counter() - begin)
                     finished = self._all_stopped(state)
                 finished = finished or last
+                clock.paused(self._measuring(step, reported_point(state, best=False), finished))
                 stopping = self._interrupt.signal_number is not None
                 if finished or stopping or step % self._task.checkpoint_every == 0:
                     self._save(state, self._progress_at(clock, done, step))
@@ -243,7 +259,7 @@ class _Course:
         )
         return keep_stopped(state, revised)
 
-    def _progress_at(self, clock: "_Clock", done: RunProgress, step: int) -> RunProgress:
+    def _progress_at(self, clock: Clock, done: RunProgress, step: int) -> RunProgress:
         trials = 0 if self._probe is None else self._probe.trial_steps
         return dataclasses.replace(
             clock.progress(step),
@@ -289,31 +305,3 @@ class _Course:
         if self._evaluation.patience is None:
             return False
         return bool(np.all(self._problem.placement.fetch(state.stopped)))
-
-
-class _Clock:
-    """Seconds of all sessions of a run."""
-
-    def __init__(self, done: RunProgress) -> None:
-        self._done = done
-        self._start = time.perf_counter()
-        self._compile = 0.0
-        self._has_evaluated = False
-
-    def compiled(self) -> None:
-        """The first step was taken, which is compiling for the most part."""
-        self._compile = time.perf_counter() - self._start
-
-    def evaluated(self, seconds: float) -> None:
-        """An evaluation took so long; the first one is compiling, too."""
-        if not self._has_evaluated:
-            self._compile += seconds
-        self._has_evaluated = True
-
-    def progress(self, step: int) -> RunProgress:
-        return dataclasses.replace(
-            self._done,
-            step=step,
-            seconds=self._done.seconds + time.perf_counter() - self._start,
-            compile_seconds=self._done.compile_seconds + self._compile,
-        )

@@ -19,6 +19,7 @@ from masam_jax.data.own.checks import suspicions
 from masam_jax.data.presence import scarce_modalities
 from masam_jax.methods import BoundMethod
 from masam_jax.training.distribution import initialize, make_placement
+from masam_jax.training.measurement import MakeMeasurement
 from masam_jax.training.open_data import prepare_if_needed
 from masam_jax.training.problem import Problem, build_problem
 from masam_jax.training.state import TrainState, abstract_state
@@ -36,12 +37,14 @@ class Plan:
       baseline: the method that the others are tested against; None for a run of one method, which
         is not a comparison.
       warnings: what is odd about the data, or idle of a method, a sentence each.
+      make_measurement: what measures along training; None where nothing is to be measured.
     """
 
     problem: Problem
     tasks: tuple[Task, ...]
     baseline: BoundMethod | None
     warnings: tuple[str, ...] = ()
+    make_measurement: MakeMeasurement | None = None
 
     @property
     def methods(self) -> tuple[BoundMethod, ...]:
@@ -68,6 +71,7 @@ def plan_training(
     inputs: InputConfig | None = None,
     report: OnSample | None = None,
     data: Data | None = None,
+    measurement: MakeMeasurement | None = None,
 ) -> Plan:
     """Checks a run of one method.
 
@@ -78,11 +82,12 @@ def plan_training(
       inputs: where data are, and how they are read.
       report: told how far data are that are prepared first.
       data: the data set, where the configuration's name is not enough to open it.
+      measurement: what measures along training, where the configuration asks for that.
 
     Raises:
       RunError: unknown data set or option, or values that do not fit each other.
     """
-    return _plan((method,), None, experiment, distribution, inputs, report, data)
+    return _plan((method,), None, experiment, distribution, inputs, report, data, measurement)
 
 
 def plan_comparison(
@@ -93,6 +98,7 @@ def plan_comparison(
     inputs: InputConfig | None = None,
     report: OnSample | None = None,
     data: Data | None = None,
+    measurement: MakeMeasurement | None = None,
 ) -> Plan:
     """Checks a comparison.
 
@@ -105,6 +111,7 @@ def plan_comparison(
       inputs: likewise.
       report: likewise.
       data: likewise.
+      measurement: likewise.
 
     Raises:
       RunError: as `plan_training`; also a method given twice, or a baseline not among them.
@@ -115,7 +122,7 @@ def plan_comparison(
         plain = [method for method in methods if method.spec == "late_fusion"]
         tuned = [method for method in methods if method.name == "late_fusion"]
         baseline = [*plain, *tuned, *methods][0]
-    return _plan(methods, baseline, experiment, distribution, inputs, report, data)
+    return _plan(methods, baseline, experiment, distribution, inputs, report, data, measurement)
 
 
 def method_config(experiment: Experiment, method: BoundMethod) -> dict[str, Any]:
@@ -131,6 +138,7 @@ def _plan(
     inputs: InputConfig | None,
     report: OnSample | None,
     data: Data | None,
+    measurement: MakeMeasurement | None,
 ) -> Plan:
     for index, method in enumerate(methods):
         if method in methods[:index]:
@@ -161,13 +169,17 @@ def _plan(
             try:
                 _check_memory(abstract_state(task))
                 task.check()
+                if task.problem.experiment.evaluation.measures:
+                    if measurement is None:
+                        raise ValueError("nothing was given that measures along training")
+                    measurement(task)
             except ValueError as error:
                 raise ValueError(f"method {task.method.spec!r}: {error}") from error
             if idle := task.method.warning(task.context):
                 warnings += (f"method {task.method.spec!r}: {idle}",)
         for fusion in dict.fromkeys(task.fusion for task in tasks):
             problem.check_weights(fusion)
-    return Plan(problem, tasks, baseline, warnings)
+    return Plan(problem, tasks, baseline, warnings, measurement)
 
 
 def _check_memory(state: TrainState) -> None:

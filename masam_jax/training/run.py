@@ -92,6 +92,7 @@ def execute(
                     interrupt=interrupt,
                     fall_back=output.fall_back,
                     loggers=loggers,
+                    make_measurement=plan.make_measurement,
                 )
             results.append(found)
         if is_primary() and plan.baseline is not None:

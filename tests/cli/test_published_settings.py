@@ -94,7 +94,7 @@ def test_steps_take_the_place_of_epochs(command, words):
 def test_methods_get_the_options_that_were_published(monkeypatch, capsys, words, methods):
     asked = []
 
-    def refuse(method, *rest):
+    def refuse(method, *rest, measurement):
         asked.extend(m.spec for m in (method if isinstance(method, tuple) else [method]))
         raise RunError("far enough")
 

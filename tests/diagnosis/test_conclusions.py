@@ -58,6 +58,16 @@ def test_what_dominates_is_not_drowned():
     assert (found.dominant, found.drowned, found.suspects) == ("a", ("b",), ())
 
 
+def test_a_larger_share_is_dominance_only_where_another_modality_has_less_than_its_say():
+    shares = {"a": spread(0.8), "b": spread(0.2)}
+    assert conclude(observations(answer_share=shares)).dominant is None
+    silent = {"a": spread(0.8), "b": spread(0.25)}
+    found = conclude(observations(answer_share=shares, alone=silent, probe_alone=silent))
+    assert found.dominant == "a"
+    worse = {"a": spread(0.8), "b": spread(0.7, 0.3, 4)}
+    assert conclude(observations(answer_share=shares, probe_joint=worse)).dominant == "a"
+
+
 def test_what_says_nothing_alone_is_not_drowned():
     noise = {"a": spread(0.8), "b": spread(0.26)}
     changes = {"alone": noise, "probe_alone": noise, "alone_validation": noise}
@@ -82,11 +92,12 @@ def test_fusion_below_its_best_modality_or_the_average_is_worse():
 
 
 def test_a_share_that_stands_out_is_dominant():
+    worse = {"a": spread(0.8), "b": spread(0.6)}
     shares = {"a": spread(0.8), "b": spread(0.2)}
-    assert conclude(observations(answer_share=shares)).dominant == "a"
+    assert conclude(observations(answer_share=shares, probe_joint=worse)).dominant == "a"
     for share in (spread(0.55), spread(0.65, 0.5), np.full(8, np.nan)):
         shares = {"a": share, "b": 1 - share}
-        assert conclude(observations(answer_share=shares)).dominant is None
+        assert conclude(observations(answer_share=shares, probe_joint=worse)).dominant is None
 
 
 def test_one_seed_or_none_concludes_nothing():

@@ -110,6 +110,13 @@ def test_commands_are_commands_and_train_the_same(case):
         assert command.experiment.optimization.steps == 30
 
 
+def test_a_larger_share_by_right_is_told_and_not_blamed():
+    found = _diagnosis(answer_share={"a": spread(0.8), "b": spread(0.2)})
+    assert "dominates" not in found.verdict
+    assert "of what is right beyond guessing, a has the largest share, 80 %" in found.verdict
+    assert found.verdict.endswith("Nothing is wrong here.")
+
+
 def test_one_seed_is_not_taken_for_modalities_that_say_nothing():
     one = {
         name: {m: of[:1] for m, of in value.items()} if isinstance(value, dict) else value[:1]

@@ -164,6 +164,16 @@ def test_noise_at_test_belongs_to_the_row():
     chex.assert_trees_all_equal(ours, theirs)
 
 
+def test_noise_of_one_modality_is_that_modalitys_part_of_the_noise_of_all():
+    one, every, none = (
+        _seen(_problem(input_noise=0.0, **options), "test", KEYS[0])[1].inputs
+        for options in ({"input_noise_of": ("b",)}, {}, {"input_noise_in": "train"})
+    )
+    chex.assert_trees_all_equal(one["b"], every["b"])
+    chex.assert_trees_all_equal(one["a"], none["a"])
+    assert (np.asarray(one["b"]) != np.asarray(none["b"])).any()
+
+
 def test_noise_in_training_is_drawn_at_every_step():
     noisy = _problem(input_noise=10.0, input_noise_in="train")
     first, second, again = (_seen(noisy, "train", key)[1].inputs for key in (*KEYS, KEYS[0]))
@@ -272,6 +282,27 @@ def test_a_step_on_samples_without_a_word_or_a_time_step_is_finite():
 def test_values_out_of_range_are_named(options, message):
     with pytest.raises(ValueError, match=message):
         CorruptionConfig(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"input_noise_of": ("vector",)}, "input_noise_of needs input_noise, the ratio in dB"),
+        (
+            {"input_noise": 1.0, "input_noise_of": ("vectr",)},
+            r"input_noise_of: unknown modality 'vectr'; did you mean 'vector'\?",
+        ),
+        (
+            {"input_noise": 1.0, "input_noise_of": ("tokens",)},
+            "input_noise_of: 'tokens' has tokens, which noise cannot be added to",
+        ),
+    ],
+)
+def test_modalities_that_cannot_be_noisy_are_named(options, message):
+    data = every_kind(("tokens", "vector"))
+    split = data.split(seed=0, train_size=24, validation_size=12, test_size=12)
+    with pytest.raises(ValueError, match=message):
+        corrupt(CorruptionConfig(**options), data, [split], [0])
 
 
 @pytest.mark.parametrize(
