@@ -72,7 +72,7 @@ def save_result_page(page: ResultPage, directory: str | Path) -> Path:
 
 def _markdown(page: ResultPage) -> str:
     parts = [f"# {escape_markdown(page.heading)}", *map(escape_markdown, page.remarks)]
-    parts += [escape_markdown(page.note)]
+    parts += [f"> {escape_markdown(page.note)}"] if page.note else []
     for table in page.tables:
         parts += [f"## {escape_markdown(table.title)}", table.markdown().rstrip("\n")]
         parts += [escape_markdown(table.caption)] if table.caption else []
