@@ -25,6 +25,8 @@ def flatness_plot(
     found: Mapping[str, Mapping[str, Mapping[str, Sequence[float]]]],
     quantities: Mapping[str, str],
     strong: str,
+    which: str,
+    words: str,
 ) -> Plot:
     """A panel for each quantity, modalities down, a dot for each method and seed.
 
@@ -33,6 +35,8 @@ def flatness_plot(
       found: method -> quantity -> modality -> a number for each seed.
       quantities: which ones are shown, and in what words.
       strong: the modality that is marked.
+      which: the loss, as part of a file name.
+      words: what it is.
     """
     modalities = run.record.results["modalities"]
     styles = line_styles(list(found))
@@ -61,9 +65,9 @@ def flatness_plot(
     take_literally(axes[0].get_yticklabels())
     legend_above(figure, styles)
     return Plot(
-        f"flatness-{run.planned.slug}",
-        f"Flatness of the fusion loss, {run.planned.dataset}",
-        "After training, on the training samples, by the parameters of each encoder; left is"
+        f"flatness-{which}-{run.planned.slug}",
+        f"Flatness of the {words}, {run.planned.dataset}",
+        "After training, by the parameters of each encoder; left is"
         " flatter. Dots: seeds. Lines: geometric means. Numbers that are not above 0 are left out.",
         figure,
     )
