@@ -43,9 +43,9 @@ def flatness_plot(
     height = 1.1 + 0.2 * len(modalities) * len(found)
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
     axes = figure.subplots(1, len(quantities), sharey=True, squeeze=False)[0]
-    for ax, (quantity, words) in zip(axes, quantities.items(), strict=True):
+    for ax, (quantity, heading) in zip(axes, quantities.items(), strict=True):
         style_axes(ax, grid="x")
-        panel_title(ax, words)
+        panel_title(ax, heading)
         ax.set_xscale("log")
         for place, (name, of) in enumerate(found.items()):
             shift = 0.7 * ((place + 0.5) / len(found) - 0.5)
