@@ -95,6 +95,7 @@ class TuneEvaluation(EvaluationConfig):
     measure: tyro.conf.Suppress[tuple[str, ...]] = ()
     measure_every: tyro.conf.Suppress[int] = 5
     measure_samples: tyro.conf.Suppress[int] = 256
+    keep_parameters: tyro.conf.Suppress[int | None] = None
 
 
 @dataclasses.dataclass(frozen=True)

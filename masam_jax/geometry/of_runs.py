@@ -26,6 +26,7 @@ with needs("masam_jax.geometry.of_runs", "train", "analysis"):
     from masam_jax.geometry.task_losses import LossInputs, LossOfBatch, TaskLosses
     from masam_jax.training.distribution import Placement, make_placement
     from masam_jax.training.evaluate import SplitName, Which
+    from masam_jax.training.parameter_copies import read_copies
     from masam_jax.training.saved_model import SavedModel, open_model
     from masam_jax.training.saved_problem import open_problem
     from masam_jax.training.task import Task
@@ -57,6 +58,7 @@ class RunLosses:
         self.seeds = model.seeds
         self.of_all_seeds = every
         self._losses = losses
+        self._place = model.place
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -73,9 +75,7 @@ class RunLosses:
         Raises:
           RunError: the run has no such seed.
         """
-        if seed not in self.seeds:
-            raise RunError(f"seed={seed} is none of the run's: {', '.join(map(str, self.seeds))}")
-        position = self.seeds.index(seed)
+        position = self._position(seed)
         return jax.tree.map(lambda x: x[position], self.of_all_seeds)
 
     def loss(self, which: str = "fusion") -> LossOfBatch:
@@ -93,6 +93,28 @@ class RunLosses:
         """
         with user_errors():
             return self._losses.loss(which)
+
+    def trajectory(self, seed: int) -> dict[int, Any]:
+        """Parameters of one seed along training, by step, for `trajectory_plane`.
+
+        Raises:
+          RunError: the run has no such seed, or keeps no copies (``--keep-parameters``).
+        """
+        position = self._position(seed)
+        copies = read_copies(self._place, self.of_all_seeds.params)
+        if not copies:
+            raise RunError(
+                f"{self._place} keeps no parameters of earlier steps; train with"
+                " --keep-parameters EPOCHS"
+            )
+        return {
+            step: jax.tree.map(lambda x: x[position], params) for step, params in copies.items()
+        }
+
+    def _position(self, seed: int) -> int:
+        if seed not in self.seeds:
+            raise RunError(f"seed={seed} is none of the run's: {', '.join(map(str, self.seeds))}")
+        return self.seeds.index(seed)
 
     @property
     def accuracy(self) -> LossOfBatch:
