@@ -9,6 +9,8 @@
 #   make docs    the documentation as a site, in site/index.html
 #   make screenshots   its pictures of a report, after `make demo`; needs Chromium
 #   make notebooks   run the notebooks, and store what they print and draw
+#   make experiments        the paper's tables and figures, on the data that are there
+#   make experiments-quick  all of them in little, to see that they run
 #   make bench   cost of a step of each method, × late fusion; speed of the input pipeline
 #   make help    this list
 #   make setup   only install what the others need
@@ -27,7 +29,8 @@ docs_stamp := $(VENV)/.installed-docs
 definition := pyproject.toml setup.py
 comma := ,
 
-.PHONY: help setup demo tune radii test fast lint docs screenshots notebooks bench clean
+.PHONY: help setup demo tune radii test fast lint docs screenshots notebooks bench clean \
+	experiments experiments-quick
 .DELETE_ON_ERROR:
 
 setup: $(run_stamp) $(dev_stamp) $(docs_stamp)
@@ -81,6 +84,13 @@ screenshots: $(dev_stamp)
 notebooks: $(dev_stamp)
 	$(python) -m experiments.notebooks
 
+# What was trained before is not trained again; each alone is `masam experiment NAME`.
+experiments: $(run_stamp)
+	$(python) -m masam_jax experiment all
+
+experiments-quick: $(run_stamp)
+	$(python) -m masam_jax experiment all --quick
+
 # The input pipeline is measured too, which the extra `data` is for.
 bench: $(dev_stamp)
 	$(python) -m experiments.benchmark
@@ -97,7 +107,7 @@ $(VENV)/.created:
 
 # Both wait on the same environment; pip must not run in it twice at once.
 $(run_stamp): $(definition) | $(VENV)/.created
-	$(python) -m pip install --quiet --disable-pip-version-check --editable '.[train,analysis,tune]'
+	$(python) -m pip install --quiet --disable-pip-version-check --editable '.[train,analysis,tune,geometry]'
 	touch $@
 
 $(dev_stamp): $(definition) | $(run_stamp)

@@ -15,6 +15,7 @@ NAMES = (
     "robustness",
     "sensitivity",
     "cost",
+    "dynamics",
 )
 """In the paper's order; each is a file of this folder."""
 
@@ -26,7 +27,7 @@ def find(name: str) -> PaperExperiment:
       RunError: there is none; the message names the nearest.
     """
     if name not in NAMES:
-        raise RunError(unknown("experiment", name, NAMES))
+        raise RunError(unknown("experiment", name, (*NAMES, "all")))
     experiment: PaperExperiment = importlib.import_module(f"experiments.{name}").EXPERIMENT
     return experiment
 

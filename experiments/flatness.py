@@ -10,8 +10,10 @@ Two losses: the fusion loss, by which late fusion and MASAM are compared, and ea
 loss, by which they are compared with the encoder trained alone.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
@@ -24,8 +26,10 @@ from experiments.unimodal import ALONE, FUSION, plan
 from experiments.verdict import BASELINE
 from masam_jax.analysis import paired_test, summarize
 from masam_jax.analysis.result_table import Cell, ResultTable, text_cell
-from masam_jax.geometry import hessian_trace, sharpness
-from masam_jax.geometry.of_runs import RunLosses, open_losses
+
+# Needs an extra, which the list of experiments does without.
+if TYPE_CHECKING:
+    from masam_jax.geometry.of_runs import RunLosses
 
 _RADIUS = 0.05
 _ERROR = 0.1  # Relative standard error of a trace; seeds differ by more.
@@ -79,6 +83,9 @@ def _measured(run: FinishedRun, which: str) -> dict[str, OfMethod]:
 
 
 def _measure(run: FinishedRun, name: str, which: str) -> OfMethod:
+    from masam_jax.geometry import hessian_trace, sharpness
+    from masam_jax.geometry.of_runs import open_losses
+
     opened = open_losses(run.record.path, str(run.method(name).result["spec"]))
     loss = opened.loss("fusion") if which == "fusion" else _sum_of_own(opened)
     found: OfMethod = {q: {m: [] for m in opened.modalities} for q in (*QUANTITIES, "norm", "loss")}

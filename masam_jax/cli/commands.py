@@ -296,7 +296,7 @@ class ConductExperiment:
     """
 
     name: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="NAME")]] = ""
-    """Which one."""
+    """Which one, or all."""
     datasets: tuple[str, ...] = ()
     """Data sets, each as NAME[:OPTION=VALUE,...] or a path; the published ones that are prepared
     when left out, and where there are none those that ship with the package."""

@@ -14,7 +14,7 @@ from masam_jax.cli.printing import print_plain
 from masam_jax.config.errors import RunError
 from masam_jax.training.interrupt import InterruptRequest
 
-_PACKAGE = "experiments"
+_PACKAGE, _ALL = "experiments", "all"
 
 
 def execute_experiment(
@@ -23,7 +23,7 @@ def execute_experiment(
     line: list[str],
     interrupt: InterruptRequest | None = None,
 ) -> None:
-    """Conducts an experiment, or lists them all.
+    """Conducts an experiment, or all of them one after the other; without a name, lists them.
 
     Args:
       command: what was asked for.
@@ -42,13 +42,15 @@ def execute_experiment(
         for name, question in catalog.questions().items():
             print_plain(console, f"{name:{width}}  {question}")
         return
-    experiment = catalog.find(command.name)
+    names = catalog.NAMES if command.name == _ALL else (command.name,)
+    experiments = [catalog.find(name) for name in names]
     paper, conduct = (importlib.import_module(f"{_PACKAGE}.{m}") for m in ("paper", "conduct"))
     scale = paper.Scale(command.seeds, command.steps, command.quick)
     default = Path("runs") / ("experiments-quick" if command.quick else "experiments")
     output = default if command.output is None else Path(command.output)
     asked = conduct.Asked(command.datasets, scale, output, shlex.join(line))
-    conduct.conduct(experiment, asked, console, interrupt)
+    for experiment in experiments:
+        conduct.conduct(experiment, asked, console, interrupt)
 
 
 def _module(name: str, root: Path) -> Any:

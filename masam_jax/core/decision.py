@@ -11,7 +11,8 @@ import optax
 
 from masam_jax.core.numerics import inverse_norm, norm
 from masam_jax.core.partition import Partition
-from masam_jax.core.perturbation import CLEAN, PointDtype, Route
+from masam_jax.core.perturbation import CLEAN, Route
+from masam_jax.core.point_dtype import PointDtype
 from masam_jax.core.random_keys import split_raw
 from masam_jax.core.scores import ModalityScores, advance, align
 from masam_jax.core.signals import FusionGradient

@@ -16,10 +16,10 @@ from masam_jax.core.perturbation import (
     CLEAN,
     Corrected,
     Correction,
-    PointDtype,
     Route,
     no_radii,
 )
+from masam_jax.core.point_dtype import PointDtype, check_point_dtype
 from masam_jax.core.random_keys import raw_key
 from masam_jax.core.scores import ModalityScores, initial_scores
 from masam_jax.core.signal_checks import (
@@ -185,7 +185,7 @@ def masam(
     check_flag("correct_other", correct_other)
     check_choice("radius", radius, ("absolute", "relative"))
     check_choice("direction", direction, ("fusion", "total"))
-    check_choice("perturbed_dtype", perturbed_dtype, ("auto", "float32", "parameters"))
+    check_point_dtype(perturbed_dtype)
     check_choice("dispatch", dispatch, ("auto", "switch", "dense", "host"))
     settings = RuleOptions(
         select=select,

@@ -202,12 +202,7 @@ class PathLabels:
 
     def __call__(self, params: optax.Params) -> Any:
         """The tree of labels, with the structure of ``params``."""
-        if _is_count(params):
-            raise ValueError(
-                "labels were called with a step count instead of parameters: to"
-                " optax.inject_hyperparams every callable is a schedule. Name them there, as in"
-                ' optax.inject_hyperparams(masam, static_args=("labels",))(labels, ...)'
-            )
+        refuse_step_count(params)
         paths_and_leaves, structure = jax.tree.flatten_with_path(params)
         if not paths_and_leaves:  # optax.tree.map_params initialises with an empty placeholder
             return params
@@ -256,6 +251,16 @@ def _broadcast_prefix(prefix: Any, tree: chex.ArrayTree) -> Any:
         return jax.tree.map(lambda _: label, subtree)
 
     return jax.tree.map(spread, prefix, tree)
+
+
+def refuse_step_count(params: Any) -> None:
+    """Raises ``ValueError`` where labels are called with a step's number, as schedules are."""
+    if _is_count(params):
+        raise ValueError(
+            "labels were called with a step count instead of parameters: to"
+            " optax.inject_hyperparams every callable is a schedule. Name them there, as in"
+            ' optax.inject_hyperparams(masam, static_args=("labels",))(labels, ...)'
+        )
 
 
 def _is_count(params: Any) -> bool:

@@ -17,12 +17,11 @@ from masam_jax.core.numerics import (
     norm,
 )
 from masam_jax.core.partition import Partition
+from masam_jax.core.point_dtype import PointDtype, widens
 from masam_jax.core.signals import FusionGradient
 
 CLEAN = -1
 """The index that stands for no modality: the step is a clean one."""
-
-PointDtype = Literal["auto", "float32", "parameters"]
 
 
 class Route(NamedTuple):
@@ -241,20 +240,14 @@ class Correction:
 
     def _widens(self, scales: Mapping[str, jax.Array], modality: str | None) -> bool:
         """Whether the perturbed point of narrow parameters is float32."""
-        if self._point_dtype == "parameters" or not set(scales) & set(self._narrow):
+        if not set(scales) & set(self._narrow):
             return False
-        if self._point_dtype == "float32":
-            return True
 
         def gradient() -> Any:
             widened = perturb(self._params, self._directions, self._partition, scales, widen=True)
             return self._local(widened, modality)
 
-        try:
-            jax.eval_shape(gradient)
-        except Exception:  # of whatever kind: a loss that takes no other dtype, or checks for it
-            return False
-        return True
+        return widens(self._point_dtype, gradient)
 
     def _reached(self, moved: Any, modality: str, dtype: Any) -> jax.Array:
         pairs = zip(

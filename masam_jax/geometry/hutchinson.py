@@ -8,19 +8,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from masam_jax.core.extras import needs
 from masam_jax.geometry.estimate import Estimate, added, is_reached
 from masam_jax.geometry.mean_loss import MeanLoss, Positions
 from masam_jax.geometry.parts import ALL, everything
 from masam_jax.geometry.signs import random_signs
 
-with needs("masam_jax.geometry", "geometry"):
-    from matfree import stochtrace
-
 # A standard error of fewer is not to be trusted with the decision to stop.
 _LEAST_SAMPLES = 16
-
-_FORM = stochtrace.monte_carlo_trace()
 
 
 class Spread(NamedTuple):
@@ -75,7 +69,7 @@ class _Part:
     def _add(self, numbers: range, source: Callable[[int], jax.Array], at_once: int) -> None:
         for start in range(0, len(numbers), at_once):
             vectors = [self._spread.apply(source(i)) for i in numbers[start : start + at_once]]
-            self._values += self._mean_loss.forms(_FORM, vectors, self._positions)
+            self._values += self._mean_loss.curvatures(vectors, self._positions)
 
     def _signs(self, number: int) -> jax.Array:
         """The same however many are drawn at a time."""

@@ -62,7 +62,8 @@ def hessian_trace(
 
     Returns:
       ``{"all": …, modality: …}``, and ``"other"`` for the leaves of no modality where there are
-      any. A sample is a Hessian-vector product over all batches ("xtrace": two of them).
+      any. A sample of "hutchinson" is the second derivative along a random vector, over all
+      batches, which takes forward mode alone; one of "xtrace" two Hessian-vector products.
 
     Raises:
       TypeError: the loss is no real scalar.

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from masam_jax.core.partition import check_parameters
+from masam_jax.core.point_dtype import PointDtype, check_point_dtype
 from masam_jax.core.specs import Options, check_number, check_radius, option
 from masam_jax.methods.from_options import built_by, titled
 from masam_jax.methods.method import Method
@@ -28,7 +29,10 @@ class AsamState(NamedTuple):
 
 
 def asam(
-    *, rho: chex.Numeric | optax.Schedule = 0.5, eta: chex.Numeric = 0.01
+    *,
+    rho: chex.Numeric | optax.Schedule = 0.5,
+    eta: chex.Numeric = 0.01,
+    perturbed_dtype: PointDtype = "auto",
 ) -> optax.GradientTransformationExtraArgs:
     r"""Adaptive sharpness-aware minimization, as a correction on the total gradient.
 
@@ -53,9 +57,10 @@ def asam(
     Args:
       rho: the radius ρ ≥ 0, relative to the size of the weights, or a schedule of it over steps.
       eta: η ≥ 0, added to every weight's size, so that weights near zero move too.
+      perturbed_dtype: the dtype of perturbed parameters of fewer than 32 bits, as `masam` has it.
 
     Raises:
-      ValueError: ρ or η is out of range, a parameter is masked or not real, or ``params`` or
+      ValueError: an argument is out of range, a parameter is masked or not real, or ``params`` or
         a signal is missing.
 
     Differences from the release:
@@ -70,6 +75,7 @@ def asam(
       operator). https://arxiv.org/abs/2102.11600
     """
     check_radius(rho)
+    check_point_dtype(perturbed_dtype)
     check_number("eta", eta, "[0, inf)")
 
     def normalization(param: jax.Array) -> jax.Array:
@@ -90,6 +96,7 @@ def asam(
             params,
             signals,
             radius=rho(state.count) if callable(rho) else rho,
+            point_dtype=perturbed_dtype,
             normalization=normalization,
         )
         return corrected, AsamState(optax.safe_increment(state.count))

@@ -1,6 +1,7 @@
 """AUG: modalities in turn through a shared head; the weaker one's classifier grows by boosting."""
 
 import dataclasses
+from collections.abc import Collection
 from typing import Any, ClassVar, NamedTuple
 
 import chex
@@ -74,8 +75,9 @@ class AugObjective(Objective):
     modalities the weakest and the strongest are compared, and the weakest may grow. One modality
     alone never grows.
 
-    Predicted logits are $\sum_m w_m z_m$: of two modalities in sorted order the first has
-    the weight ``merge`` and the second the rest; of any other number, all have the same.
+    Predicted logits are $\sum_m w_m z_m$: of two modalities the first in ``order`` has the weight
+    ``merge`` and the second the rest; of any other number, all have the same. The ratio above is of
+    the earlier to the later one in that order, too. Phases come in sorted order, whatever it is.
 
     The network's own fusion and unimodal heads are not used, and nothing but the base optimizer's
     weight decay moves them.
@@ -84,6 +86,7 @@ class AugObjective(Objective):
       hidden: the width of every layer.
       residual: λ.
       merge: the first modality's weight in the prediction, of two.
+      order: the modalities, joined by ``+``, as in ``"video+audio"``; sorted when None.
       period: epochs between two comparisons.
       band: how far the ratio of confidences may be from 1.
       max_layers: the most layers a modality may be given.
@@ -116,6 +119,7 @@ class AugObjective(Objective):
     hidden: int = 256
     residual: float = 0.5
     merge: float = 0.4
+    order: str | None = None
     period: int = 20
     band: float = 0.01
     max_layers: int = 10
@@ -135,9 +139,10 @@ class AugObjective(Objective):
         """``{"head": …, "modalities": {m: {"layer": …, "added": …}}}``, see `init_classifier`.
 
         Raises:
-          ValueError: samples have several labels.
+          ValueError: samples have several labels, or ``order`` does not name the modalities.
         """
         require_one_class(network, "aug")
+        self._in_order(network.modalities)
         sizes = network.feature_sizes
         return init_classifier(key, sizes, self.hidden, network.num_classes, self.capacity)
 
@@ -176,7 +181,7 @@ class AugObjective(Objective):
 
     def advance(self, state: AugState, observed: Any) -> AugState:
         """The state after a step: confidences add up, and at times the weaker modality grows."""
-        names = sorted(state.layers)
+        names = self._in_order(state.layers)
         step = optax.safe_increment(state.step)
         sums = jnp.stack([state.confidence[m] + observed[m] for m in names])
         epoch, ends = step // self.steps_per_epoch, step % self.steps_per_epoch == 0
@@ -200,9 +205,21 @@ class AugObjective(Objective):
         del network
         total = {m: z.total for m, z in self._classify(params, features, state).items()}
         if len(total) == 2:
-            first, second = total.values()
+            first, second = (total[m] for m in self._in_order(total))
             return self.merge * first + (1 - self.merge) * second, total
         return jnp.mean(jnp.stack(list(total.values())), axis=0), total
+
+    def _in_order(self, modalities: Collection[str]) -> list[str]:
+        known = sorted(modalities)
+        if self.order is None:
+            return known
+        names = [name.strip() for name in self.order.split("+")]
+        if sorted(names) != known:
+            raise ValueError(
+                f"order={self.order} must name each of the modalities once, with + between them:"
+                f" {'+'.join(known)}, or another order of these"
+            )
+        return names
 
     def _classify(
         self, params: optax.Params, features: Features, state: AugState
@@ -244,7 +261,8 @@ class AugOptions(Options):
     Attributes:
       hidden: the width of every layer between features and the shared head.
       residual: λ in [0, 1], how much of what earlier layers explain the last need not.
-      merge: the weight in [0, 1] of the first modality (sorted) in the prediction, of two.
+      merge: the weight in [0, 1] of the first modality in the prediction, of two.
+      order: which modality is the first, as ``video+audio``; the alphabet's when ``none``.
       period: epochs between two comparisons of the modalities; the first epoch has one as well.
       band: how far the ratio of confidences may be from 1 before the weaker modality grows.
       max_layers: the most layers that a modality may be given.
@@ -253,6 +271,7 @@ class AugOptions(Options):
     hidden: int = option(256, "[1, inf)")
     residual: float = option(0.5, "[0, 1]")
     merge: float = option(0.4, "[0, 1]")
+    order: str | None = None
     period: int = option(20, "[1, inf)")
     band: float = option(0.01, "[0, inf)")
     max_layers: int = option(10, "[1, inf)")

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from masam_jax.core.partition import check_parameters
+from masam_jax.core.point_dtype import PointDtype, check_point_dtype
 from masam_jax.core.specs import Options, check_radius, option
 from masam_jax.methods.from_options import built_by, titled
 from masam_jax.methods.method import Method
@@ -27,7 +28,9 @@ class SamState(NamedTuple):
     count: jax.Array  # type: ignore[assignment]
 
 
-def sam(*, rho: chex.Numeric | optax.Schedule = 0.05) -> optax.GradientTransformationExtraArgs:
+def sam(
+    *, rho: chex.Numeric | optax.Schedule = 0.05, perturbed_dtype: PointDtype = "auto"
+) -> optax.GradientTransformationExtraArgs:
     r"""Sharpness-aware minimization, as a correction on the total gradient.
 
     With $g = \nabla L_{total}(\theta)$ over all parameters as one vector,
@@ -43,9 +46,10 @@ def sam(*, rho: chex.Numeric | optax.Schedule = 0.05) -> optax.GradientTransform
 
     Args:
       rho: the radius ρ ≥ 0, in the units of the parameters, or a schedule of it over steps.
+      perturbed_dtype: the dtype of perturbed parameters of fewer than 32 bits, as `masam` has it.
 
     Raises:
-      ValueError: ρ is out of range, a parameter is masked or not real, or ``params`` or
+      ValueError: an argument is out of range, a parameter is masked or not real, or ``params`` or
         a signal is missing.
 
     References:
@@ -54,6 +58,7 @@ def sam(*, rho: chex.Numeric | optax.Schedule = 0.05) -> optax.GradientTransform
       https://arxiv.org/abs/2010.01412
     """
     check_radius(rho)
+    check_point_dtype(perturbed_dtype)
 
     def init_fn(params: optax.Params) -> SamState:
         check_parameters(params)
@@ -63,7 +68,9 @@ def sam(*, rho: chex.Numeric | optax.Schedule = 0.05) -> optax.GradientTransform
         updates: optax.Updates, state: SamState, params: optax.Params | None = None, **signals: Any
     ) -> tuple[Any, SamState]:
         radius = rho(state.count) if callable(rho) else rho
-        corrected = add_correction("sam", updates, params, signals, radius=radius)
+        corrected = add_correction(
+            "sam", updates, params, signals, radius=radius, point_dtype=perturbed_dtype
+        )
         return corrected, SamState(optax.safe_increment(state.count))
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)

@@ -7,7 +7,14 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from masam_jax.core.numerics import accumulation_dtype, add_difference, all_finite, inverse_norm
+from masam_jax.core.numerics import (
+    accumulation_dtype,
+    add_difference,
+    all_finite,
+    inverse_norm,
+    is_narrow,
+)
+from masam_jax.core.point_dtype import PointDtype, widens
 from masam_jax.core.signal_checks import require_callable, require_signals, require_structure
 
 Operator = Callable[[jax.Array], jax.Array]
@@ -20,6 +27,7 @@ def add_correction(
     signals: dict[str, Any],
     *,
     radius: Any,
+    point_dtype: PointDtype,
     normalization: Operator = jnp.ones_like,
 ) -> Any:
     r"""``updates`` plus the change of the total gradient on the way to the perturbed point.
@@ -41,6 +49,7 @@ def add_correction(
       signals: those of `multimodal_value_and_grad`; ``total_grad_fn`` is needed, and ``updates``
         stands in for ``total_grads``.
       radius: ρ ≥ 0, a scalar.
+      point_dtype: the dtype of perturbed parameters of fewer than 32 bits, see `widens`.
       normalization: the diagonal of T for one parameter leaf, of its shape and dtype.
 
     Raises:
@@ -65,7 +74,15 @@ def add_correction(
         step = jnp.where(scale == 0, 0, scale * t * step)
         return (param + step).astype(gradient.dtype)
 
-    perturbed = signals["total_grad_fn"](jax.tree.map(move, widened, operator, normalized, clean))
+    moved = (widened, operator, normalized)
+
+    def at(dtypes: Any) -> Any:
+        return signals["total_grad_fn"](jax.tree.map(move, *moved, dtypes))
+
+    wide = jax.tree.map(lambda g: g.astype(jnp.float32) if is_narrow(g.dtype) else g, clean)
+    is_any_narrow = any(is_narrow(leaf.dtype) for leaf in jax.tree.leaves(clean))
+    is_wide = is_any_narrow and widens(point_dtype, lambda: at(wide))
+    perturbed = jax.tree.map(lambda p, g: p.astype(g.dtype), at(wide if is_wide else clean), clean)
     corrected = jax.tree.map(add_difference, updates, perturbed, clean)
     keep = (scale != 0) & all_finite(jax.tree.leaves(corrected))
     return jax.tree.map(lambda new, old: jnp.where(keep, new, old), corrected, updates)

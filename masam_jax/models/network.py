@@ -13,6 +13,7 @@ from jax.typing import DTypeLike
 
 from masam_jax.core.late_fusion import LateFusion
 from masam_jax.core.losses import SampleLoss, sample_cross_entropy
+from masam_jax.core.partition import refuse_step_count
 from masam_jax.core.random_keys import typed_key
 from masam_jax.core.target_losses import TargetError, target_loss
 from masam_jax.models.fusion import UnimodalHead, get_fusion
@@ -270,7 +271,11 @@ class LateFusionNetwork:
         """Partition labels: a modality's name at its encoder, ``"other"`` everywhere else.
 
         Same tree as ``params``; the method itself is what ``masam(network.labels)`` takes.
+
+        Raises:
+          ValueError: ``params`` is a step's number: see docs/integration.md, hyperparameters.
         """
+        refuse_step_count(params)
         labels: ParamDict = jax.tree.map(lambda _: "other", params)
         for modality, encoder in params["encoders"].items():
             labels["encoders"][modality] = jax.tree.map(lambda _, m=modality: m, encoder)

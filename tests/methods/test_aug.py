@@ -92,6 +92,37 @@ def test_trajectory_of_the_reference(x64: None, count: int, residual: float) -> 
     assert_close(logits, sum(w * want[m] for w, m in zip(weights, sorted(want), strict=True)))
 
 
+def test_the_first_in_order_has_the_weight_merge() -> None:
+    network = make_network(2)
+    params = jax.tree.map(jnp.float32, initialise(network, OBJECTIVE))
+    features = {m: jnp.ones((2, size)) for m, size in network.feature_sizes.items()}
+    state = OBJECTIVE.init_state(network, params)
+    for order, weights in {
+        None: {"audio": 0.7, "text": 0.3},
+        "audio+text": {"audio": 0.7, "text": 0.3},
+        "text+audio": {"audio": 0.3, "text": 0.7},
+    }.items():
+        objective = dataclasses.replace(OBJECTIVE, merge=0.7, order=order)
+        logits, alone = objective.predict(network, params, features, state)
+        want = sum(w * np.asarray(alone[m], np.float64) for m, w in weights.items())
+        np.testing.assert_allclose(logits, want, rtol=1e-5)
+
+
+def test_the_ratio_is_of_the_earlier_to_the_later_in_order() -> None:
+    """b / a = 1.0101 leaves the band of 0.01, a / b = 0.99 does not; layers go by names."""
+    scores, none = [1.0, 1.01005], _state("ab", [0, 0])
+    assert _layers_after(AugObjective(order="a+b"), none, scores) == [0, 0]
+    assert _layers_after(AugObjective(order="b+a"), none, scores) == [1, 0]
+    assert _layers_after(AugObjective(order="b+a"), _state("ab", [0, 2]), [2.0, 1.0]) == [0, 3]
+
+
+@pytest.mark.parametrize("order", ["audio", "audio+audio", "audio+smell", "audio,text", "a+b+c"])
+def test_an_order_of_other_modalities_is_refused(order: str) -> None:
+    network = make_network(2)
+    with pytest.raises(ValueError, match=r"each of the modalities once.*: audio[+]text, or"):
+        AugObjective(order=order).init_params(network, _KEY)
+
+
 # --- who grows, and when ---
 
 
@@ -263,6 +294,8 @@ def test_registration() -> None:
     method = parse_method("aug:hidden=32,band=0.1")
     assert method.title == "AUG hidden=32, band=0.1"
     assert parse_method("aug").title == "AUG"
+    assert parse_method("aug:order=text+audio").title == "AUG order=text+audio"
+    assert parse_method("aug:order=none").options == AugOptions()
     assert method.schedule.by_modality
     objective = method.objective(Context(steps_per_epoch=7, steps=30))
     assert objective == AugObjective(hidden=32, band=0.1, steps_per_epoch=7, steps=30)

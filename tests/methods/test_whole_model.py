@@ -56,3 +56,65 @@ def test_a_clean_step_keeps_the_bits(name, dtype):
     got = corrected(FACTORIES[name](rho=0.0), updates, ones, {"w": ones["w"] + ones["w"]})
     kept, given = (np.asarray(tree["w"]).view(np.uint8) for tree in (got, updates))
     np.testing.assert_array_equal(kept, given)
+
+
+# --- parameters of 16 bits ---
+
+PARAMS = np.random.default_rng(0).normal(size=400)
+GRADIENT = np.random.default_rng(1).normal(size=400)
+
+
+def point_of(name, perturbed_dtype, dtype=jnp.bfloat16, refuses=False):
+    """The perturbed point of a small radius, and ε as it should be, NumPy in float64."""
+    points = []
+
+    def total_grad_fn(point):
+        if refuses and point["w"].dtype == jnp.float32:
+            raise TypeError("16 bits alone")
+        points.append(point["w"])
+        return jax.tree.map(jnp.ones_like, point)
+
+    rho = 0.02 if name == "sam" else 0.1
+    tx = FACTORIES[name](rho=rho, perturbed_dtype=perturbed_dtype)
+    params, grads = ({"w": jnp.asarray(x, dtype).reshape(20, 20)} for x in (PARAMS, GRADIENT))
+    updates, _ = tx.update(
+        grads, tx.init(params), params, total_grads=grads, total_grad_fn=total_grad_fn
+    )
+    assert updates["w"].dtype == dtype
+    start, g = (np.asarray(tree["w"], np.float64) for tree in (params, grads))
+    t = np.abs(start) + 0.01 if name == "asam" else np.ones_like(start)
+    return points[-1], start, rho * t**2 * g / np.linalg.norm(t * g)
+
+
+@pytest.mark.parametrize("name", FACTORIES)
+@pytest.mark.parametrize("perturbed_dtype", ["auto", "float32"])
+def test_a_small_perturbation_of_narrow_parameters_is_not_rounded_away(name, perturbed_dtype):
+    point, start, epsilon = point_of(name, perturbed_dtype)
+    assert point.dtype == jnp.float32
+    np.testing.assert_allclose(np.asarray(point, np.float64) - start, epsilon, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", FACTORIES)
+def test_narrow_points_round(name):
+    """As before there was a choice, and where a loss takes no other dtype."""
+    for point, start, epsilon in (
+        point_of(name, "parameters"),
+        point_of(name, "auto", refuses=True),
+    ):
+        assert point.dtype == jnp.bfloat16
+        moved = np.asarray(point, np.float64) - start
+        assert np.linalg.norm(moved - epsilon) > 0.1 * np.linalg.norm(epsilon)
+    with pytest.raises(TypeError, match="16 bits alone"):
+        point_of(name, "float32", refuses=True)
+
+
+@pytest.mark.parametrize("name", FACTORIES)
+def test_wide_parameters_know_no_difference(name):
+    one, other = (point_of(name, kind, jnp.float32)[0] for kind in ("auto", "parameters"))
+    np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("name", FACTORIES)
+def test_another_dtype_is_refused(name):
+    with pytest.raises(ValueError, match=r"perturbed_dtype must be one of .*'bfloat16'"):
+        FACTORIES[name](perturbed_dtype="bfloat16")

@@ -268,3 +268,8 @@ LINEAR = {"a": partial(nnx.Linear, 5, 2)}
 def test_bad_arguments_are_refused_by_name(arguments, message):
     with pytest.raises(ValueError, match=message):
         LateFusionNetwork(*arguments)
+
+
+def test_labels_of_a_step_count_are_told_what_helps(network):
+    with pytest.raises(ValueError, match=r'step count .*static_args=\("labels",\)'):
+        network.labels(jnp.zeros((), jnp.int32))

@@ -36,7 +36,7 @@ MUTANTS = (
         "methods/sam.py",
         ("tests/methods/test_sam.py",),
         ("the schedule stands still", "SamState(optax.safe_increment(state.count))", "state"),
-        ("ρ is squared", "signals, radius=radius)", "signals, radius=radius**2)"),
+        ("ρ is squared", "signals, radius=radius,", "signals, radius=radius**2,"),
         ("λ is ignored", "loss_weight=lambda options: options.weight", "loss_weight=lambda _: 1.0"),
     ),
     *in_file(
