@@ -14,13 +14,14 @@ of the training loop (MASAM's default on CPU with convolutions is the host's cho
 G-Blend's trials between steps are not in its row: each super-epoch of n steps has two of n steps,
 so it costs three times that.
 
-The last tables are those of ``experiments.benchmark_input``: how fast samples are read from disk,
-and how fast the published networks take them.
+The last tables are those of ``experiments.benchmark_geometry``, what a Hessian trace costs, and of
+``experiments.benchmark_input``: how fast samples are read from disk, and how fast the published
+networks take them.
 
     .venv/bin/python -m experiments.benchmark --encoders conv --modalities 2 --skip-input
 
-Takes about ten minutes on two CPU cores, most of it compilation; with ``--quick --skip-input``,
-about one.
+Takes about ten minutes on two CPU cores, most of it compilation, and as long again for geometry;
+with ``--quick --skip-input --skip-geometry``, about one.
 """
 
 import dataclasses
@@ -35,6 +36,12 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from experiments.benchmark_geometry import (
+    GeometryReport,
+    GeometrySettings,
+    measure_geometry,
+    print_geometry,
+)
 from experiments.benchmark_input import InputReport, InputSettings, measure_input, print_report
 from experiments.benchmark_measure import Cost, Timing, cost, time_interleaved
 from experiments.benchmark_models import make_problem
@@ -66,6 +73,9 @@ class Settings:
     pipeline: InputSettings = dataclasses.field(default_factory=InputSettings)
     skip_input: bool = False
     """Leave out the input pipeline."""
+    geometry: GeometrySettings = dataclasses.field(default_factory=GeometrySettings)
+    skip_geometry: bool = False
+    """Leave out the Hessian trace."""
     output: Path = Path("benchmarks.json")
     """The file that the numbers are written to."""
 
@@ -189,7 +199,10 @@ def main(settings: Settings) -> None:
     console = Console()
     if settings.quick:
         brief = dataclasses.replace(settings.pipeline, seconds=1.0, steps=1)
-        settings = dataclasses.replace(settings, modalities=(2,), rounds=3, pipeline=brief)
+        few = dataclasses.replace(settings.geometry, samples=settings.geometry.batch_size, turns=1)
+        settings = dataclasses.replace(
+            settings, modalities=(2,), rounds=3, pipeline=brief, geometry=few
+        )
     rows: list[Row] = []
     for encoder in settings.encoders:
         for modalities in settings.modalities:
@@ -206,6 +219,10 @@ def main(settings: Settings) -> None:
         if (row.encoder, row.modalities) == ("conv", 2) and row.variant in _TARGETS:
             ratio = f"{row.variant} × {row.seconds_ratio:.2f}"
             console.print(f"conv, M = 2: {ratio} ({_TARGETS[row.variant]})", highlight=False)
+    geometry: GeometryReport | None = None
+    if not settings.skip_geometry:
+        geometry = measure_geometry(settings.geometry, console)
+        print_geometry(geometry, settings.geometry, console)
     pipeline: InputReport | None = None
     if not settings.skip_input:
         pipeline = measure_input(settings.pipeline, console)
@@ -215,6 +232,7 @@ def main(settings: Settings) -> None:
         "settings": dataclasses.asdict(settings) | {"output": str(settings.output)},
         "rows": [dataclasses.asdict(row) for row in rows],
         "zoo": [dataclasses.asdict(row) for row in zoo],
+        "geometry": None if geometry is None else dataclasses.asdict(geometry),
         "input": None if pipeline is None else dataclasses.asdict(pipeline),
     }
     settings.output.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")

@@ -15,6 +15,7 @@ NAMES = (
     "robustness",
     "sensitivity",
     "cost",
+    "dynamics",
 )
 """In the paper's order; each is a file of this folder."""
 

@@ -3,7 +3,7 @@
     masam experiment label_noise --datasets mfeat
 
 Wrong labels are any other class with the same chance, the same for every method and seed of the
-data. The methods are those of the ablation.
+data. Networks without noise are those of the ablation.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from experiments.paper import (
     Scale,
     by_dataset,
 )
-from experiments.radii import ablation
+from experiments.radii import ablation, compared
 from experiments.verdict import verdict
 from masam_jax.analysis import summarize
 from masam_jax.analysis.result_table import ResultTable, score_table
@@ -35,12 +35,12 @@ def rates(scale: Scale) -> tuple[float, ...]:
 
 
 def plan(dataset: str, scale: Scale) -> list[PlannedRun]:
-    """The ablation at each rate; without noise it is the ablation itself."""
-    methods, options = ablation(dataset), scale.options(dataset)
+    """Late fusion, SAM and MASAM at each rate; without noise they are those of the ablation."""
+    options = scale.options(dataset)
     return [
-        PlannedRun(
-            dataset, _label(rate), methods, options | ({"label_noise": rate} if rate else {})
-        )
+        PlannedRun(dataset, _label(rate), compared(dataset), options | {"label_noise": rate})
+        if rate
+        else PlannedRun(dataset, _label(rate), ablation(dataset), options)
         for rate in rates(scale)
     ]
 
@@ -78,7 +78,7 @@ def _label(rate: float) -> str:
 def _curves(runs: Sequence[FinishedRun]) -> dict[str, np.ndarray]:
     return {
         name: np.array([run.scores(name) for run in runs], np.float64)
-        for name in runs[0].planned.methods
+        for name in runs[-1].planned.methods
     }
 
 

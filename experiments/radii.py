@@ -47,6 +47,12 @@ def ablation(dataset: str) -> dict[str, str]:
     return {"late fusion": rows.pop("late fusion"), **rows}
 
 
+def compared(dataset: str) -> dict[str, str]:
+    """The rows that stand for all where every condition is trained anew, late fusion first."""
+    rows = ablation(dataset)
+    return {name: rows[name] for name in ("late fusion", "SAM only", "MASAM")}
+
+
 def masam_of(dataset: str) -> str:
     """MASAM for a data set, as in `ablation`."""
     return ablation(dataset)["MASAM"]

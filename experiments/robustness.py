@@ -25,7 +25,7 @@ from experiments.paper import (
     Scale,
     by_dataset,
 )
-from experiments.radii import ablation
+from experiments.radii import ablation, compared
 from experiments.saved import measured, scores_under
 from experiments.verdict import verdict
 from masam_jax.analysis import summarize
@@ -49,15 +49,15 @@ def _decibels(scale: Scale) -> tuple[float, ...]:
 
 
 def plan(dataset: str, scale: Scale) -> list[PlannedRun]:
-    """The ablation, and again with modalities missing in training."""
-    methods, options = ablation(dataset), scale.options(dataset)
+    """The ablation, and its main rows again with modalities missing in training."""
+    options = scale.options(dataset)
+    missing = {"missing_in": "train"}
     return [
         PlannedRun(
-            dataset,
-            _label(share),
-            methods,
-            options | ({"missing": share, "missing_in": "train"} if share else {}),
+            dataset, _label(share), compared(dataset), options | missing | {"missing": share}
         )
+        if share
+        else PlannedRun(dataset, _label(share), ablation(dataset), options)
         for share in _shares(scale)
     ]
 
@@ -72,7 +72,7 @@ def conclude(runs: Sequence[FinishedRun], scale: Scale) -> Findings:
         clean = found["ablation"]
         asked = _conditions(clean, scale)
         scores = _scores(clean, asked)
-        names = list(clean.planned.methods)
+        names = list(compared(dataset))
         noise[dataset] = _series(scores, [f"{d:g} dB" for d in _decibels(scale)], names)
         at_test[dataset] = _series(scores, [f"{s:g} missing" for s in _shares(scale)], names)
         in_training[dataset] = {
@@ -113,8 +113,8 @@ def _conditions(run: FinishedRun, scale: Scale) -> dict[str, dict[str, Any]]:
 def _scores(
     run: FinishedRun, asked: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, dict[str, list[float]]]:
-    key = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:12]
-    names = list(run.planned.methods)
+    names = list(compared(run.planned.dataset))
+    key = hashlib.sha256(json.dumps([names, asked], sort_keys=True).encode()).hexdigest()[:12]
     found: dict[str, dict[str, list[float]]] = measured(
         run, f"robustness-{key}", lambda: scores_under(run, names, asked)
     )
@@ -157,7 +157,7 @@ def _taken_away(
     rows = {
         name: {"All": run.summary(name)}
         | {c: summarize(by[name]) for c, by in scores.items() if c.startswith("without ")}
-        for name in run.planned.methods
+        for name in compared(run.planned.dataset)
     }
     return score_table(
         f"without-{run.planned.slug}",

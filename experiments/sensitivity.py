@@ -22,7 +22,7 @@ from masam_jax.core.specs import cut_specification
 
 _SETTING = "MASAM"
 _FACTORS = (1 / 16, 1 / 4, 1 / 2, 2.0, 4.0)
-_VALUES = {"alpha": (0.0, 0.25, 0.5, 0.8, 1.0), "beta": (0.5, 0.8, 0.91, 0.99)}
+_VALUES = {"alpha": (0.0, 0.5, 0.8, 1.0), "beta": (0.5, 0.91, 0.99)}
 _SIGNS = {"rho": "ρ", "alpha": "α", "beta": "β"}
 
 

@@ -14,6 +14,7 @@ from experiments.benchmark_models import make_problem
 from experiments.benchmark_variants import BASELINE, LOOP_DEFAULT, SAM, make_variants
 from experiments.benchmark_zoo import ZOO_BASELINE, make_zoo_variants
 from masam_jax.methods import method_names
+from tests.experiments.geometry_report import GEOMETRY
 from tests.experiments.input_report import REPORT
 
 MATRIX = jnp.ones((64, 64), jnp.float32)
@@ -103,6 +104,7 @@ def test_benchmark_runs_to_its_file(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(benchmark, "make_variants", three_variants)
     monkeypatch.setattr(benchmark, "make_zoo_variants", two_methods)
     monkeypatch.setattr(benchmark, "measure_input", lambda settings, console: REPORT)
+    monkeypatch.setattr(benchmark, "measure_geometry", lambda settings, console: GEOMETRY)
     path = tmp_path / "benchmarks.json"
     # optax.adamw mixes its step count with floats.
     with jax.numpy_dtype_promotion("standard"):
@@ -117,6 +119,8 @@ def test_benchmark_runs_to_its_file(tmp_path, capsys, monkeypatch):
     # Two cotangents, then both encoders again without control flow: 8 / 3, below a naive 3.3.
     assert 1.8 < rows[LOOP_DEFAULT]["flops_ratio"] < 2.7
     assert document["input"]["delivery"] == [dataclasses.asdict(row) for row in REPORT.delivery]
+    assert document["geometry"] == dataclasses.asdict(GEOMETRY)
     text = capsys.readouterr().out
+    assert "Hessian trace, a pair of ResNet-18" in text
     assert "mlp encoders, M = 2" in text
     assert "input pipeline, its parts" in text
