@@ -84,7 +84,8 @@ screenshots: $(dev_stamp)
 notebooks: $(dev_stamp)
 	$(python) -m experiments.notebooks
 
-# What was trained before is not trained again; each alone is `masam experiment NAME`.
+# What was trained before is not trained again; each alone is `masam experiment NAME`, and
+# `python -m experiments.docs_tables` puts what was found into docs/experiments.md.
 experiments: $(run_stamp)
 	$(python) -m masam_jax experiment all
 

@@ -80,7 +80,8 @@ def conduct(
     found = experiment.conclude(finished, asked.scale)
     page = ResultPage(
         heading=experiment.question,
-        remarks=(*found.remarks, *([said] if said else ())),
+        remarks=found.remarks,
+        note=said,
         facts=_facts(experiment, datasets, finished),
         tables=found.tables,
         plots=found.plots,

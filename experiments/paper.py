@@ -119,7 +119,7 @@ class Findings:
     """What an experiment found.
 
     Attributes:
-      remarks: sentences made from the numbers; the first one stands out.
+      remarks: sentences made from the numbers.
       tables: each with a name of its own.
       plots: likewise.
     """

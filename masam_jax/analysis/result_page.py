@@ -24,7 +24,8 @@ class ResultPage:
 
     Attributes:
       heading: a line.
-      remarks: sentences about what was found; the first one stands out.
+      remarks: sentences about what was found; they stand out.
+      note: a sentence about how.
       facts: names and values of what was run.
       tables: in their order, each with a name of its own.
       plots: likewise.
@@ -34,6 +35,7 @@ class ResultPage:
 
     heading: str
     remarks: tuple[str, ...] = ()
+    note: str = ""
     facts: tuple[tuple[str, str], ...] = ()
     tables: tuple[ResultTable, ...] = ()
     plots: tuple[Plot, ...] = ()
@@ -70,6 +72,7 @@ def save_result_page(page: ResultPage, directory: str | Path) -> Path:
 
 def _markdown(page: ResultPage) -> str:
     parts = [f"# {escape_markdown(page.heading)}", *map(escape_markdown, page.remarks)]
+    parts += [f"> {escape_markdown(page.note)}"] if page.note else []
     for table in page.tables:
         parts += [f"## {escape_markdown(table.title)}", table.markdown().rstrip("\n")]
         parts += [escape_markdown(table.caption)] if table.caption else []
@@ -82,6 +85,7 @@ def _shown(page: ResultPage) -> dict[str, Any]:
         "heading": page.heading,
         "kicker": page.kicker,
         "remarks": page.remarks,
+        "note": page.note,
         "facts": page.facts,
         "tables": [
             {

@@ -17,7 +17,8 @@ def _page():
     rows = ((text_cell("a < b"), number_cell(1.25)),)
     table = ResultTable("scores", "Scores", ("Method", "Value"), rows, "In points.")
     return ResultPage(
-        "What <is> it?", ("It is.", "And so on."), (("Seeds", "3"),), (table,), (_plot("line"),),
+        "What <is> it?", ("It is.",), "On what ships.", (("Seeds", "3"),), (table,),
+        (_plot("line"),),
         "masam report a b",
     )  # fmt: skip
 
@@ -41,6 +42,7 @@ def test_the_page_shows_text_as_it_stands_and_sorts_by_numbers(tmp_path):
     assert '<th scope="row">a &lt; b</th>' in page
     assert '<td data-sort="1.25">1.25</td>' in page
     assert '<p class="headline">It is.</p>' in page
+    assert '<p class="note">On what ships.</p>' in page
     assert "masam report a b" in page
     assert "http" not in page.replace("http://www.w3.org", "")
 

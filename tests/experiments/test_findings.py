@@ -15,7 +15,9 @@ from tests.experiments.fake_runs import fake_runs
 def test_the_ablation_has_published_numbers_beside_measured_ones(tmp_path):
     runs = fake_runs(tmp_path, ablation.EXPERIMENT, "kinetics_sounds", "mfeat")
     found = ablation.EXPERIMENT.conclude(runs, Scale())
-    assert [table.name for table in found.tables] == ["ablation-kinetics_sounds", "ablation-mfeat"]
+    names = [table.name for table in found.tables]
+    assert names == ["ablation-kinetics_sounds", "ablation-mfeat", "published"]
+    assert [cell.text for cell in found.tables[2].rows[0]] == ["MASAM", "49.8", "74.0"]
     rows = {row[0].text: row for row in found.tables[0].rows}
     assert list(rows) == ["MASAM", "w/o APS", "w/o MDPS", "SAM only", "late fusion"]
     published = {name: row[5].numbers[""] for name, row in rows.items()}
