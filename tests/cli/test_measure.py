@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import pytest
 
+from masam_jax.analysis.surface_plots import surface_plots
 from masam_jax.cli import command_line as cli
 from masam_jax.config import (
     DataConfig,
@@ -14,7 +15,8 @@ from masam_jax.config import (
     OptimizationConfig,
     SeedConfig,
 )
-from masam_jax.geometry import hessian_trace, load_surface
+from masam_jax.config.errors import RunError
+from masam_jax.geometry import hessian_trace, load_surface, loss_surface, trajectory_plane
 from masam_jax.geometry.of_runs import open_losses
 from tests.saved_runs import save_run
 
@@ -61,6 +63,43 @@ def test_numbers_tables_and_pictures(saved, capsys):
         assert (place / "plots" / f"surface-masam-rho-1-{name}").is_file()
     for name in ("losses-and-norms.csv", "trace.tex", "sharpness.csv", "tables.md", "report.html"):
         assert (place / name).is_file()
+
+
+def test_along_training_from_the_command_line(tmp_path):
+    """Records, loggers, the report, and the plane of the trajectory."""
+    place = tmp_path / "run"
+    words = ["--dataset", "synthetic:dominance=2/1,samples=120", "--train-size", "24"]
+    words += ["--validation-size", "20", "--test-size", "20", "--width", "3", "--depth", "1"]
+    words += ["--steps", "6", "--batch-size", "12", "--seeds", "2", "--loggers", "csv"]
+    words += ["--measure", "trace,sharpness", "--measure-every", "1", "--keep-parameters", "1"]
+    with jax.numpy_dtype_promotion("standard"):
+        assert cli.main(["train", *words, "--output", str(place)]) == 0
+    records = [json.loads(line) for line in (place / "metrics.jsonl").read_text().splitlines()]
+    measured = [record for record in records if record["split"] == "geometry"]
+    assert [record["step"] for record in measured] == [2, 4, 6]
+    names = {"step", "split", "loss", "norm", "trace", "trace_error", "sharpness"}
+    assert set(measured[0]) == names
+    assert "geometry/trace/m1" in (place / "metrics.csv").read_text()
+    assert "Sharpness over training" in (place / "report.html").read_text()
+    run = open_losses(place)
+    steps = run.trajectory(1)
+    assert list(steps) == [0, 2, 4, 6]
+    plane = trajectory_plane(list(steps.values()))
+    found = loss_surface(
+        run.loss(),
+        *run.of_seed(1),
+        directions=plane.directions,
+        points=3,
+        extent=plane.extent(),
+    )
+    plots = surface_plots({"all": found}, "plane", "MASAM", trajectory=plane.coordinates)
+    (drawn,) = [line for line in plots[0].figure.axes[0].get_lines() if len(line.get_xdata()) == 4]
+    np.testing.assert_allclose(drawn.get_xydata(), plane.coordinates)
+
+
+def test_a_run_without_copies_says_so(saved):
+    with pytest.raises(RunError, match="train with --keep-parameters EPOCHS"):
+        open_losses(saved, METHOD).trajectory(0)
 
 
 @pytest.mark.parametrize(
