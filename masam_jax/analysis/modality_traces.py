@@ -11,6 +11,7 @@ from masam_jax.analysis.style import (
     WIDTH,
     LineStyle,
     draw_seeds,
+    few_log_ticks,
     legend_above,
     panel_title,
     step_axis,
@@ -53,6 +54,7 @@ def draw_traces(
                 draw_seeds(ax, curve.steps, values, style, width=1.3, positive=positive)
         if key in LOGARITHMIC:
             ax.set_yscale("log")
+            few_log_ticks(ax.yaxis)
         elif key in SIGNED:
             ax.axhline(0, color=MUTED, lw=0.6, zorder=0.5)
         else:

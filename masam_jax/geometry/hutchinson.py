@@ -156,8 +156,9 @@ def _lacking(
             found[name] = _within(needed, at_once, part.drawn, max_samples)
     if not any(found.values()) and not _sum_is_reached(drawing, relative_error):
         worst = max(drawing, key=lambda name: _share(drawing[name], max_samples))
-        drawn = drawing[worst].drawn
-        found[worst] = _within(drawn / 2, at_once, drawn, max_samples)
+        if _share(drawing[worst], max_samples) > 0:
+            drawn = drawing[worst].drawn
+            found[worst] = _within(drawn / 2, at_once, drawn, max_samples)
     return {name: count for name, count in found.items() if count}
 
 

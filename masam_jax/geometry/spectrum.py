@@ -85,8 +85,8 @@ def hessian_spectrum(
       batches: an iterable of pytrees, read anew for every product.
       labels: whose parameter is whose; None for the whole alone.
       key: PRNG key.
-      steps: Hessian-vector products for each vector, and vectors in memory; more of them resolve
-        more eigenvalues.
+      steps: Hessian-vector products for each vector; more of them resolve more eigenvalues. About
+        three times as many vectors are in memory.
       vectors: how many v; the density's error falls with their root.
       top: how many of the largest eigenvalues.
 
