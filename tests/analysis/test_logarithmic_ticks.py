@@ -25,4 +25,5 @@ def test_a_logarithmic_axis_has_up_to_three_round_ticks(values, ticks):
     labels = [label.get_text() for label in ax.get_yticklabels()]
     assert labels == ticks
     assert not ax.yaxis.get_minorticklocs().size
-    assert ax.get_ylim()[0] <= min(values) and ax.get_ylim()[1] >= max(values)
+    assert ax.get_ylim()[0] <= min(values)
+    assert ax.get_ylim()[1] >= max(values)
