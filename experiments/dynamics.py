@@ -17,7 +17,15 @@ import numpy as np
 
 from experiments.alone import run_alone
 from experiments.dynamics_plots import share_plot
-from experiments.dynamics_tables import Case, choice_table, modality_table, remark, rule_table
+from experiments.dynamics_tables import (
+    Case,
+    by_condition,
+    choice_table,
+    left_out_remark,
+    modality_table,
+    remark,
+    rule_table,
+)
 from experiments.paper import (
     Findings,
     FinishedRun,
@@ -27,7 +35,7 @@ from experiments.paper import (
     by_dataset,
 )
 from experiments.radii import masam_of
-from experiments.removal import masked_costs
+from experiments.removal import ByModality, masked_costs
 from experiments.verdict import BASELINE
 from masam_jax.config.errors import RunError
 from masam_jax.data.builders.registry import default_data_dir
@@ -46,16 +54,18 @@ class Condition(NamedTuple):
 
     Attributes:
       label: of its run.
+      kind: what it is, for data of any modalities.
       words: in tables.
       options: keywords of `masam_jax.compare`.
     """
 
     label: str
+    kind: str
     words: str
     options: Mapping[str, Any]
 
 
-_AS_IT_IS = Condition("dynamics", "as it is", {})
+_AS_IT_IS = Condition("dynamics", "as it is", "as it is", {})
 
 
 def plan(dataset: str, scale: Scale) -> list[PlannedRun]:
@@ -87,13 +97,21 @@ def _conditions(dataset: str, scale: Scale) -> list[Condition]:
     able = [m for m, kind in _modalities(dataset).items() if kind != "tokens"]
     # The first of them in sorted order and the last.
     noisy = dict.fromkeys([*able[:1], *able[-1:]])
-    changes = {
-        f"noise-{_plain(m)}": (f"{m} noisy, 0 dB", {**_NOISE, "input_noise_of": [m]}) for m in noisy
-    }
-    missing = {"missing": _SHARE, "missing_in": "train"}
-    changes["missing"] = (f"{100 * _SHARE:.0f} % missing in training", missing)
-    changes |= {f"batch-{n}": (f"batches of {n}", {"batch_size": n}) for n in _BATCHES}
-    found = [Condition(f"dynamics-{label}", *said) for label, said in changes.items()]
+    found = [
+        Condition(
+            f"dynamics-noise-{_plain(m)}",
+            "one modality noisy",
+            f"{m} noisy, 0 dB",
+            {**_NOISE, "input_noise_of": [m]},
+        )
+        for m in noisy
+    ]
+    lacking, missing = "some missing in training", {"missing": _SHARE, "missing_in": "train"}
+    words = f"{100 * _SHARE:.0f} % missing in training"
+    found.append(Condition("dynamics-missing", lacking, words, missing))
+    for size in _BATCHES:
+        words = f"batches of {size}"
+        found.append(Condition(f"dynamics-batch-{size}", words, words, {"batch_size": size}))
     return [_AS_IT_IS, *(found[:1] if scale.quick else found)]
 
 
@@ -113,36 +131,37 @@ def _plain(modality: str) -> str:
 
 def conclude(runs: Sequence[FinishedRun], scale: Scale) -> Findings:
     """Who was chosen, what removal costs, and which rule names the costliest, by data set."""
-    tables, plots, said, every = [], [], [], []
+    tables, plots, said = [], [], []
+    by_kind: dict[str, list[Case]] = {}
+    as_they_are: list[tuple[Case, ByModality]] = []
     for dataset, found in by_dataset(runs).items():
         modalities = tuple(_modalities(dataset))
-        cases = [
-            Case(
-                c.words,
-                found[c.label],
-                BASELINE,
-                masked_costs(found[c.label], BASELINE, modalities),
-            )
-            for c in _conditions(dataset, scale)
-        ]
-        whole = found[_AS_IT_IS.label]
+
+        def case(words: str, run: FinishedRun, name: str, of: tuple[str, ...] = modalities) -> Case:
+            return Case(words, run, name, masked_costs(run, name, of))
+
+        conditions = _conditions(dataset, scale)
+        cases = [case(c.words, found[c.label], BASELINE) for c in conditions]
+        for condition, each in zip(conditions, cases, strict=True):
+            by_kind.setdefault(condition.kind, []).append(each)
         left_out = {
             m: cases[0].scores - np.array(found[_without(m)].scores(BASELINE), np.float64)
             for m in modalities
         }
-        masam = Case("as it is, MASAM", whole, "MASAM", masked_costs(whole, "MASAM", modalities))
-        slug = whole.planned.slug
+        as_they_are.append((cases[0], left_out))
+        perturbed = case("as it is, MASAM", found[_AS_IT_IS.label], "MASAM")
+        slug = perturbed.run.planned.slug
         tables += [
-            choice_table(f"choices-{slug}", dataset, [*cases, masam], left_out),
+            choice_table(f"choices-{slug}", dataset, [*cases, perturbed], left_out),
             rule_table(f"rules-{slug}", dataset, cases, left_out),
             modality_table(f"modalities-{slug}", dataset, cases[0], left_out),
         ]
         plots.append(share_plot(f"shares-{slug}", dataset, cases))
-        said.append(remark([*cases], f"On {dataset}"))
-        every += cases
-    return Findings(
-        (remark(every, "Over all data and conditions"), *said), tuple(tables), tuple(plots)
-    )
+        said.append(remark(cases, f"On {dataset}"))
+    every = [each for cases in by_kind.values() for each in cases]
+    overall = remark(every, "Over all data and conditions")
+    remarks = (overall, by_condition(by_kind), left_out_remark(as_they_are), *said)
+    return Findings(remarks, tuple(tables), tuple(plots))
 
 
 EXPERIMENT = PaperExperiment(

@@ -1,6 +1,6 @@
 """Tables and sentences of `experiments.dynamics`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -8,6 +8,7 @@ import numpy as np
 from experiments.paper import FinishedRun
 from experiments.removal import ByModality, chance, hits, regret, share_interval
 from masam_jax.analysis import summarize
+from masam_jax.analysis.formatting import scientific
 from masam_jax.analysis.records import MethodRecord
 from masam_jax.analysis.result_table import (
     Cell,
@@ -102,6 +103,8 @@ def choice_table(
                 _share_cell(found),
                 summary_cell(summarize(list(lost))),
                 Cell(f"{100 * chance(case.costs):.0f}", {"": chance(case.costs)}),
+                _counted(case, "argmax_agreement"),
+                _counted(case, "switching_rate"),
             )
         )
     headings = (
@@ -112,6 +115,8 @@ def choice_table(
         "Seeds on which these agree",
         "Regret, points",
         "Chance, %",
+        "As γ alone, % of steps",
+        "Switches, % of steps",
     )
     worst = _most(left_out, 100, "points").text
     caption = (
@@ -120,8 +125,10 @@ def choice_table(
         " standardisation). They agree on a seed where that seed's own two are the same; in"
         " brackets Wilson's 95 % interval over seeds, which share their test samples. Regret: by"
         " how many points the removal of the chosen one costs less than the most. Chance: of a"
-        f" modality drawn at random. As it is, with a network trained without each: {worst} costs"
-        " most. The last row is of the network that MASAM trained, the others are of late fusion."
+        " modality drawn at random. As γ alone: steps on which the largest score was that of the"
+        " largest γ; switches: steps whose choice was another one than the step's before. As it is,"
+        f" with a network trained without each: {worst} costs most. The last row is of the network"
+        " that MASAM trained, the others are of late fusion."
     )
     return ResultTable(name, f"Choice and removal on {dataset}", headings, tuple(rows), caption)
 
@@ -147,15 +154,20 @@ def rule_table(name: str, dataset: str, cases: Sequence[Case], left_out: ByModal
 
 def modality_table(name: str, dataset: str, case: Case, left_out: ByModality) -> ResultTable:
     """Every modality as the data are."""
-    rules = list(RULES.values())
-    # Factor, decimals, values.
-    quantities = [
-        (100, 1, rules[0](case)),
-        *((1, decimals, rules[i](case)) for i, decimals in ((2, 2), (3, 4), (4, 3))),
-        *((100, 2, values) for values in (rules[-1](case), case.costs, left_out)),
-    ]
+    dominant, _, alignment, decay, gradient, heads = (rule(case) for rule in RULES.values())
     rows = tuple(
-        (text_cell(m), *(summary_cell(summarize(list(f * x[m])), d) for f, d, x in quantities))
+        (
+            text_cell(m),
+            summary_cell(summarize(list(dominant[m])), 1, scale=100),
+            summary_cell(summarize(list(alignment[m]))),
+            # Of any size: late in training next to nothing.
+            Cell(scientific(float(decay[m].mean())), {"": float(decay[m].mean())}),
+            summary_cell(summarize(list(gradient[m])), 4),
+            *(
+                summary_cell(summarize(list(each[m])), scale=100)
+                for each in (heads, case.costs, left_out)
+            ),
+        )
         for m in case.costs
     )
     headings = (
@@ -189,6 +201,43 @@ def remark(cases: Sequence[Case], where: str) -> str:
         f" 95 % interval {100 * low:.0f} to {100 * high:.0f}; by chance {100 * by_chance:.0f} %)."
         f" The best own head named it on {head.sum()}; of all rules, “{best}” did most often, on"
         f" {pooled[best].sum()}."
+    )
+
+
+def by_condition(cases: Mapping[str, Sequence[Case]]) -> str:
+    """On how many networks the score is right, condition by condition.
+
+    Args:
+      cases: the condition in words -> its cases, of all data.
+    """
+    counts = []
+    for words, each in cases.items():
+        found = np.concatenate([hits(case.shares, case.costs) for case in each])
+        by_chance = np.mean([chance(case.costs) for case in each])
+        counts.append(f"{words} {found.sum()} of {found.size} (chance {100 * by_chance:.0f} %)")
+    return f"By condition: {', '.join(counts)}."
+
+
+def left_out_remark(cases: Sequence[tuple[Case, ByModality]]) -> str:
+    """On how many networks the score is right about what is left out of training.
+
+    Args:
+      cases: of the data as they are, each with the costs of leaving modalities out.
+    """
+    found = np.concatenate([hits(case.shares, costs) for case, costs in cases])
+    heads = np.concatenate([hits(RULES[_OWN_HEAD](case), costs) for case, costs in cases])
+    return (
+        "Left out of training, a network trained without each, as the data are: the score named the"
+        f" modality that costs most on {found.sum()} of {found.size} seeds, the best own head on"
+        f" {heads.sum()}."
+    )
+
+
+def _counted(case: Case, key: str) -> Cell:
+    """A share that was counted over all steps, in percent."""
+    curve = case.method.curve("train", key)
+    return summary_cell(
+        summarize([None] if curve is None else list(curve.values[-1])), 1, scale=100
     )
 
 

@@ -1,17 +1,15 @@
 """Flatness of every encoder after training, method by method, seed by seed."""
 
-import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullLocator
 
 from experiments.paper import FinishedRun
 from masam_jax.analysis.style import (
     WIDTH,
     Plot,
+    few_log_ticks,
     legend_above,
     line_styles,
     panel_title,
@@ -58,7 +56,7 @@ def flatness_plot(
                 if values.size:
                     middle = np.exp(np.log(values).mean())
                     ax.plot([middle], [row + shift], marker="|", ms=9, mew=2, color=colour)
-        _few_ticks(ax)
+        few_log_ticks(ax.xaxis)
     names = [f"{m} (strong)" if m == strong else m for m in modalities]
     axes[0].set_yticks(range(len(modalities)), names)
     axes[0].set_ylim(len(modalities) - 0.5, -0.5)
@@ -71,15 +69,3 @@ def flatness_plot(
         " flatter. Dots: seeds. Lines: geometric means. Numbers that are not above 0 are left out.",
         figure,
     )
-
-
-def _few_ticks(ax: Axes) -> None:
-    """At most three round numbers, however few decades a logarithmic axis has."""
-    low, high = ax.get_xlim()
-    exponents = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    decades = [10.0**k for k in exponents if low <= 10.0**k <= high]
-    ticks = [d * 10.0**k for k in exponents for d in (1, 2, 3, 5) if low <= d * 10.0**k <= high]
-    chosen = decades if len(decades) > 2 else ticks
-    chosen = chosen[:: max(1, math.ceil(len(chosen) / 3))]
-    ax.set_xticks(chosen, [f"{tick:g}" for tick in chosen])
-    ax.xaxis.set_minor_locator(NullLocator())

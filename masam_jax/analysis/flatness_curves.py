@@ -11,6 +11,7 @@ from masam_jax.analysis.style import (
     WIDTH,
     Plot,
     draw_seeds,
+    few_log_ticks,
     legend_above,
     panel_title,
     plot_name,
@@ -96,3 +97,4 @@ def _logarithmic(ax: Axes, curves: list[Curve]) -> None:
     middles = [seed_band(curve.values, positive=True).middle for curve in curves]
     if any(np.isfinite(middle).any() for middle in middles):
         ax.set_yscale("log", nonpositive="mask")
+        few_log_ticks(ax.yaxis)

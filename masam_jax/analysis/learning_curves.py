@@ -19,6 +19,7 @@ from masam_jax.analysis.style import (
     LineStyle,
     Plot,
     draw_seeds,
+    few_log_ticks,
     line_styles,
     plot_name,
     step_axis,
@@ -182,3 +183,4 @@ def _logarithmic(ax: Axes, curves: Sequence[Curve], banded: Sequence[Curve]) -> 
     if values.size:
         ax.set_yscale("log", nonpositive="mask")
         ax.set_ylim(bottom=float(values.min()) * 0.5)
+        few_log_ticks(ax.yaxis)

@@ -3,7 +3,12 @@
 import numpy as np
 
 from masam_jax.analysis.dominant_shares import dominant_shares, perturbs_all
-from masam_jax.analysis.modality_traces import NORMS, draw_traces, has_values
+from masam_jax.analysis.modality_traces import (
+    NORMS,
+    draw_traces,
+    has_values,
+    logarithmic_words,
+)
 from masam_jax.analysis.records import Directory, MethodRecord
 from masam_jax.analysis.seed_bands import band_words
 from masam_jax.analysis.statistics import summarize
@@ -48,12 +53,11 @@ def _traces(method: MethodRecord, styles: dict[str, LineStyle], *, folded: bool)
         else "The score chooses the dominant modality"
     )
     few = " Where few seeds have most of a mean, it lies outside the band." if seeds > 2 else ""
-    norms = " Norms, on logarithmic axes: medians." if set(NORMS) & set(logged) else ""
     caption = (
         f"{method.title}, each modality over training. {choice}: APS = α · Decay + (1 − α) · γ, "
         "where γ is the cosine between the gradients of the fusion and the unimodal loss, and "
         "Decay how far the moving average of the loss lies below the previous loss, or 0. "
-        f"{_counted(method)}{band_words(seeds)}{few}{norms}"
+        f"{_counted(method)}{band_words(seeds)}{few}{logarithmic_words(logged, seeds)}"
     )
     name = f"modalities-{method.result['slug']}"
     return Plot(name, f"Modality dynamics: {method.title}", caption, figure, folded)

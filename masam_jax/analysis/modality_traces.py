@@ -1,6 +1,6 @@
 """Quantities of every modality over training, one panel each, seeds as bands."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -11,6 +11,7 @@ from masam_jax.analysis.style import (
     WIDTH,
     LineStyle,
     draw_seeds,
+    few_log_ticks,
     legend_above,
     panel_title,
     step_axis,
@@ -19,9 +20,10 @@ from masam_jax.analysis.style import (
 
 SIGNED = ("score", "alignment", "shapley_value")
 NORMS = {
-    "fusion_gradient_norm": "norm of the fusion gradient, of each encoder",
-    "unimodal_gradient_norm": "norm of the unimodal gradient, of each encoder",
+    "fusion_gradient_norm": "norm of the fusion gradient",
+    "unimodal_gradient_norm": "norm of the unimodal gradient",
 }
+LOGARITHMIC = (*NORMS, "rescale_factor")
 
 
 def draw_traces(
@@ -31,8 +33,8 @@ def draw_traces(
 
     Args:
       method: which logged all of these quantities.
-      panels: quantity -> its words, in the order of the panels; at least one. Norms have a
-        logarithmic axis, shares are in percent.
+      panels: quantity -> its words, in the order of the panels; at least one. `LOGARITHMIC` ones
+        have such an axis and medians for lines; shares are in percent.
       styles: of every modality, and of what else has values.
     """
     columns = min(2, len(panels))
@@ -48,10 +50,11 @@ def draw_traces(
             curve = method.curve("train", key, modality)
             if curve is not None:
                 seeds, drawn = max(seeds, curve.values.shape[1]), drawn | {modality}
-                values, is_norm = curve.values * scale, key in NORMS
-                draw_seeds(ax, curve.steps, values, style, width=1.3, positive=is_norm)
-        if key in NORMS:
+                values, positive = curve.values * scale, key in LOGARITHMIC
+                draw_seeds(ax, curve.steps, values, style, width=1.3, positive=positive)
+        if key in LOGARITHMIC:
             ax.set_yscale("log")
+            few_log_ticks(ax.yaxis)
         elif key in SIGNED:
             ax.axhline(0, color=MUTED, lw=0.6, zorder=0.5)
         else:
@@ -68,9 +71,15 @@ def draw_traces(
 
 
 def has_values(method: MethodRecord, key: str) -> bool:
-    """Whether a quantity was logged, and a share or norm is more than 0 of some modality."""
+    """Whether a quantity was logged, and what is drawn of it is more than 0 of some modality."""
     modalities = method.traced_modalities(key)
-    if key != "dominant_share" and key not in NORMS:
+    if key != "dominant_share" and key not in LOGARITHMIC:
         return bool(modalities)
     curves = [method.curve("train", key, modality) for modality in modalities]
     return any(c is not None and np.nan_to_num(c.values).any() for c in curves)
+
+
+def logarithmic_words(panels: Iterable[str], seeds: int) -> str:
+    """What a caption says of logarithmic axes, where the panels have such."""
+    shown = seeds > 1 and any(key in LOGARITHMIC for key in panels)
+    return " On logarithmic axes lines are medians." if shown else ""

@@ -3,7 +3,12 @@
 from collections.abc import Mapping
 
 from masam_jax.analysis.method_words import reported_words
-from masam_jax.analysis.modality_traces import NORMS, draw_traces, has_values
+from masam_jax.analysis.modality_traces import (
+    NORMS,
+    draw_traces,
+    has_values,
+    logarithmic_words,
+)
 from masam_jax.analysis.palette import INK
 from masam_jax.analysis.records import Directory, MethodRecord
 from masam_jax.analysis.seed_bands import band_words
@@ -37,13 +42,9 @@ def _plot(method: MethodRecord, panels: Mapping[str, str]) -> Plot:
     if _FUSION in names:
         styles = {_FUSION: LineStyle(INK, "-")} | styles
     figure, seeds = draw_traces(method, panels, styles)
-    norms = set(NORMS) & set(panels)
-    bands = band_words(seeds)
-    if norms:
-        bands += " Norms, on logarithmic axes: medians." if seeds > 1 else ""
     caption = (
         f"{method.title}: what each step was made with, as the method reports it,"
-        f" at the steps that were logged. {bands}"
+        f" at the steps that were logged. {band_words(seeds)}{logarithmic_words(panels, seeds)}"
     )
     name = f"reported-{method.result['slug']}"
     return Plot(name, f"Weights and factors: {method.title}", caption, figure, folded=True)

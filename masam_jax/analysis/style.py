@@ -1,15 +1,17 @@
 """The look of the plots: axes, lines and names, without pyplot's global state."""
 
+import math
 import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, NullLocator
 
 from masam_jax.analysis.palette import COLOURS, GRID, INK, MUTED
 from masam_jax.analysis.seed_bands import seed_band
@@ -44,6 +46,22 @@ class Plot:
     caption: str
     figure: Figure
     folded: bool = False
+
+
+def few_log_ticks(axis: Axis) -> None:
+    """At most three round numbers, however few decades a logarithmic axis has.
+
+    Args:
+      axis: of a plot that has all its lines.
+    """
+    low, high = sorted(axis.get_view_interval())
+    exponents = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    decades = [10.0**k for k in exponents if low <= 10.0**k <= high]
+    ticks = [d * 10.0**k for k in exponents for d in (1, 2, 3, 5) if low <= d * 10.0**k <= high]
+    chosen = decades if len(decades) > 2 else ticks
+    if chosen := chosen[:: max(1, math.ceil(len(chosen) / 3))]:
+        axis.set_ticks(chosen, [f"{tick:g}" for tick in chosen])
+        axis.set_minor_locator(NullLocator())
 
 
 def plot_name(*words: str) -> str:

@@ -24,6 +24,7 @@ from masam_jax.cli.commands import (
     ConductExperiment,
     Diagnose,
     Evaluate,
+    Measure,
     PredictFiles,
     ReportRuns,
     Run,
@@ -184,6 +185,10 @@ def _execute(
         from masam_jax.cli.predict import execute_predict
 
         execute_predict(command, console)
+    elif isinstance(command, Measure):
+        from masam_jax.cli.measure import execute_measure
+
+        execute_measure(command, console, line)
     elif isinstance(command, ReportRuns):
         from masam_jax.cli.report import execute_report
 

@@ -37,7 +37,7 @@ DEMO_METHODS = (
 
 @dataclasses.dataclass(frozen=True)
 class Train:
-    """Train one method on one data set, with one seed or several at once."""
+    """Train one method on a data set, with one seed or several."""
 
     method: str = "masam"
     """Method, as NAME[:OPTION=VALUE,...]; see the list above."""
@@ -95,6 +95,7 @@ class TuneEvaluation(EvaluationConfig):
     measure: tyro.conf.Suppress[tuple[str, ...]] = ()
     measure_every: tyro.conf.Suppress[int] = 5
     measure_samples: tyro.conf.Suppress[int] = 256
+    keep_parameters: tyro.conf.Suppress[int | None] = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -236,6 +237,45 @@ class Runs:
 
 
 @dataclasses.dataclass(frozen=True)
+class Measure:
+    """Measure how flat a run's loss is, and draw its surface.
+
+    Of every encoder and of the whole. Writes tables, pictures and measures.json; needs the extra
+    geometry.
+    """
+
+    run: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="RUN")]]
+    """Run directory: of masam train, of masam compare, or one method's inside a comparison."""
+    measure: tuple[str, ...] = ("trace", "relative_flatness", "sharpness")
+    """What: trace, relative_flatness, sharpness, spectrum, surface; blanks or commas between."""
+    method: str | None = None
+    """One method of a comparison, as NAME[:OPTION=VALUE,...]; all of them when None."""
+    loss: str = "fusion"
+    """Loss: fusion, total, or a modality's name for its own head's."""
+    split: Literal["train", "validation", "test"] = "train"
+    """Samples to measure on."""
+    samples: int | None = None
+    """How many of them, always the same ones; None for all."""
+    batch_size: int = 256
+    """Most samples that are in one program; fewer need less memory."""
+    seeds: int | None = None
+    """First seeds to measure; None for all. Surfaces are of the first one alone."""
+    relative_error: float = 0.05
+    """Standard error, as a share of the number, at which the estimates of traces stop."""
+    points: int = 25
+    """Points along each of the two axes of a surface."""
+    extent: float = 1.0
+    """Where its axes end, in multiples of filter-normalised directions."""
+    checkpoint: Literal["last", "best"] | None = None
+    """Parameters after the last step, or best by validation score; None as the run reported."""
+    fall_back: bool = False
+    """Where the last checkpoint is damaged, measure the last whole one."""
+    output: str | None = None
+    """Directory for all that is found; measures/ in the run's when None."""
+    reading: InputConfig = dataclasses.field(default_factory=InputConfig)
+
+
+@dataclasses.dataclass(frozen=True)
 class ReportRuns:
     """Join any runs into one page: tables over runs and data sets, ranks, plots.
 
@@ -308,7 +348,7 @@ def default_command(kind: type, settings: PublishedSettings) -> Run:
     )
 
 
-Command = Run | Evaluate | PredictFiles | Runs | ReportRuns | ConductExperiment
+Command = Run | Evaluate | PredictFiles | Runs | Measure | ReportRuns | ConductExperiment
 # By the word that asks for them.
 COMMANDS: dict[str, type[Command]] = {
     "train": Train,
@@ -318,6 +358,7 @@ COMMANDS: dict[str, type[Command]] = {
     "evaluate": Evaluate,
     "predict": PredictFiles,
     "runs": Runs,
+    "measure": Measure,
     "report": ReportRuns,
     "experiment": ConductExperiment,
 }

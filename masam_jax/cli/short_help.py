@@ -82,6 +82,14 @@ SCREENS: dict[tuple[str, ...], Screen] = {
         "masam evaluate --inputs, runs; docs/inference.md",
     ),
     ("runs",): Screen(("directory",), ("runs runs/2026",), "masam evaluate, predict; docs/runs.md"),
+    ("measure",): Screen(
+        ("run", "measure", "method", "samples", "seeds", "output"),
+        (
+            "measure runs/mine --samples 512",
+            "measure runs/all --measure surface --method masam:rho=12",
+        ),
+        "masam train --measure, along training; docs/geometry.md",
+    ),
     ("report",): Screen(
         ("runs", "output"),
         ("report runs/one runs/other --output runs/both",),

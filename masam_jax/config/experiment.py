@@ -42,6 +42,7 @@ _YOUNGER: dict[str, dict[str, Any]] = {
         "measure": [],
         "measure_every": 5,
         "measure_samples": 256,
+        "keep_parameters": None,
     },
     "model": {"network": None},
     "optimization": {

@@ -144,6 +144,10 @@ class EvaluationConfig(Options):
     measure_samples: int = option(256, "[1, inf)")
     """Training samples that are measured on, always the same; all where there are fewer."""
 
+    keep_parameters: int | None = option(None, "[1, inf)")
+    """Epochs between two copies of the parameters that stay on the disk, from the first step on,
+    for the plane of their trajectory; None keeps none."""
+
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in self.measures:

@@ -9,7 +9,15 @@ from masam_jax.analysis.direct_labels import draw_labels, end_label, labels_heig
 from masam_jax.analysis.palette import INK
 from masam_jax.analysis.records import Curve, Directory
 from masam_jax.analysis.seed_bands import band_words, seed_band
-from masam_jax.analysis.style import WIDTH, LineStyle, Plot, line_styles, step_axis, style_axes
+from masam_jax.analysis.style import (
+    WIDTH,
+    LineStyle,
+    Plot,
+    few_log_ticks,
+    line_styles,
+    step_axis,
+    style_axes,
+)
 from masam_jax.diagnosis.observations import ALONE, JOINT
 
 _TOGETHER = "joint"
@@ -107,6 +115,7 @@ def _plot(name: str, title: str, caption: str, curves: Curves, quantity: str) ->
         labels.append(end_label(which, band.middle, styles[which]))
     if is_loss:
         ax.set_yscale("log")
+        few_log_ticks(ax.yaxis)
     ax.set_xlabel("training step", fontsize=9)
     ax.set_ylabel(quantity, fontsize=9)
     height = max(2.7, labels_height(labels) + 0.1)

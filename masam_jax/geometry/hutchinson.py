@@ -8,8 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from masam_jax.geometry.derivatives import Positions
 from masam_jax.geometry.estimate import Estimate, added, is_reached
-from masam_jax.geometry.mean_loss import MeanLoss, Positions
+from masam_jax.geometry.mean_loss import MeanLoss
 from masam_jax.geometry.parts import ALL, everything
 from masam_jax.geometry.signs import random_signs
 
@@ -156,8 +157,9 @@ def _lacking(
             found[name] = _within(needed, at_once, part.drawn, max_samples)
     if not any(found.values()) and not _sum_is_reached(drawing, relative_error):
         worst = max(drawing, key=lambda name: _share(drawing[name], max_samples))
-        drawn = drawing[worst].drawn
-        found[worst] = _within(drawn / 2, at_once, drawn, max_samples)
+        if _share(drawing[worst], max_samples) > 0:
+            drawn = drawing[worst].drawn
+            found[worst] = _within(drawn / 2, at_once, drawn, max_samples)
     return {name: count for name, count in found.items() if count}
 
 

@@ -11,6 +11,7 @@ for seed in run.seeds:
 
 from __future__ import annotations
 
+import copy
 import os
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
@@ -22,10 +23,11 @@ with needs("masam_jax.geometry.of_runs", "train", "analysis"):
 
     from masam_jax.config import InputConfig
     from masam_jax.config.errors import RunError, user_errors
-    from masam_jax.core.specs import check_choice
+    from masam_jax.core.specs import check_choice, check_number
     from masam_jax.geometry.task_losses import LossInputs, LossOfBatch, TaskLosses
     from masam_jax.training.distribution import Placement, make_placement
     from masam_jax.training.evaluate import SplitName, Which
+    from masam_jax.training.parameter_copies import read_copies
     from masam_jax.training.saved_model import SavedModel, open_model
     from masam_jax.training.saved_problem import open_problem
     from masam_jax.training.task import Task
@@ -47,16 +49,21 @@ class RunLosses:
     """The networks of a method's run, and samples that they are measured on; see `open_losses`.
 
     Attributes:
-      title: the method's.
+      spec: the method's specification.
+      slug: its name as of a file.
+      title: its name as a reader sees it.
       seeds: its seeds, in the order of `of_all_seeds`.
       of_all_seeds: parameters and batches with a leading axis of seeds, for ``vmap``.
     """
 
     def __init__(self, model: SavedModel, losses: TaskLosses, every: OfSeed) -> None:
+        self.spec, self.slug = model.method.spec, model.method.slug
         self.title = model.method.title
         self.seeds = model.seeds
         self.of_all_seeds = every
         self._losses = losses
+        self._model = model
+        self._shapes = jax.eval_shape(lambda x: x, every.params)
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -67,15 +74,25 @@ class RunLosses:
         """Partition labels: a modality's name at its encoder, ``"other"`` everywhere else."""
         return self._losses.labels(params)
 
+    def first(self, count: int) -> RunLosses:
+        """The same of the first seeds alone.
+
+        Raises:
+          ValueError: the run does not have so many.
+        """
+        check_number("seeds", count, f"[1, {len(self.seeds)}]", whole=True)
+        fewer = copy.copy(self)
+        fewer.seeds = self.seeds[:count]
+        fewer.of_all_seeds = jax.tree.map(lambda x: x[:count], self.of_all_seeds)
+        return fewer
+
     def of_seed(self, seed: int) -> OfSeed:
         """Parameters and batches of one seed.
 
         Raises:
           RunError: the run has no such seed.
         """
-        if seed not in self.seeds:
-            raise RunError(f"seed={seed} is none of the run's: {', '.join(map(str, self.seeds))}")
-        position = self.seeds.index(seed)
+        position = self.seeds.index(self._known(seed))
         return jax.tree.map(lambda x: x[position], self.of_all_seeds)
 
     def loss(self, which: str = "fusion") -> LossOfBatch:
@@ -93,6 +110,28 @@ class RunLosses:
         """
         with user_errors():
             return self._losses.loss(which)
+
+    def trajectory(self, seed: int) -> dict[int, Any]:
+        """Parameters of one seed along training, by step, for `trajectory_plane`.
+
+        Raises:
+          RunError: the run has no such seed, or keeps no copies (``--keep-parameters``).
+        """
+        position = self._model.seeds.index(self._known(seed))
+        copies = read_copies(self._model.place, self._shapes)
+        if not copies:
+            raise RunError(
+                f"{self._model.place} keeps no parameters of earlier steps; train with"
+                " --keep-parameters EPOCHS"
+            )
+        return {
+            step: jax.tree.map(lambda x: x[position], params) for step, params in copies.items()
+        }
+
+    def _known(self, seed: int) -> int:
+        if seed not in self.seeds:
+            raise RunError(f"seed={seed} is none of the run's: {', '.join(map(str, self.seeds))}")
+        return seed
 
     @property
     def accuracy(self) -> LossOfBatch:

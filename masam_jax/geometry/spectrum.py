@@ -14,7 +14,8 @@ from masam_jax.core.extras import needs
 from masam_jax.core.partition import Labels
 from masam_jax.core.random_keys import typed_key
 from masam_jax.core.specs import check_number, check_sizes
-from masam_jax.geometry.mean_loss import LossFn, MeanLoss, Positions
+from masam_jax.geometry.derivatives import LossFn, Positions
+from masam_jax.geometry.mean_loss import MeanLoss
 from masam_jax.geometry.opaque import opaque, run_by_python
 from masam_jax.geometry.parts import parts_and_whole
 from masam_jax.geometry.signs import random_signs
@@ -85,8 +86,8 @@ def hessian_spectrum(
       batches: an iterable of pytrees, read anew for every product.
       labels: whose parameter is whose; None for the whole alone.
       key: PRNG key.
-      steps: Hessian-vector products for each vector, and vectors in memory; more of them resolve
-        more eigenvalues.
+      steps: Hessian-vector products for each vector; more of them resolve more eigenvalues. About
+        three times as many vectors are in memory.
       vectors: how many v; the density's error falls with their root.
       top: how many of the largest eigenvalues.
 

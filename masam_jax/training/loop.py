@@ -17,6 +17,7 @@ from masam_jax.training.interrupt import InterruptedRun, InterruptRequest
 from masam_jax.training.linear_probes import LinearProbes
 from masam_jax.training.measurement import MakeMeasurement, Measuring
 from masam_jax.training.metric_names import phrase
+from masam_jax.training.parameter_copies import ParameterCopies
 from masam_jax.training.predictions import Point, Predict, measure
 from masam_jax.training.progress_report import ProgressReport
 from masam_jax.training.schedule_probe import TrainingProbe
@@ -113,7 +114,8 @@ def train_method(
             progress,
             interrupt,
             on_evaluation,
-            make_measurement,
+            Measuring(task, make_measurement, log),
+            ParameterCopies(task, directory),
         )
         interrupt.unsaved, interrupt.last_saved = False, lambda: checkpoints.saved_step
         state, done = course.run(state, done)
@@ -168,7 +170,8 @@ class _Course:
         progress: ProgressReport,
         interrupt: InterruptRequest,
         on_evaluation: OnEvaluation | None,
-        make_measurement: MakeMeasurement | None,
+        measuring: Measuring,
+        copies: ParameterCopies,
     ) -> None:
         self._task = task
         self._problem = problem = task.problem
@@ -184,7 +187,8 @@ class _Course:
         self._train_record = make_train_record(problem)
         self._seed_step = SeedStep(task)
         self._probe = None if task.period is None else TrainingProbe(task, self._seed_step)
-        self._measuring = Measuring(task, make_measurement, log)
+        self._measuring = measuring
+        self._copies = copies
 
     def run(self, state: TrainState, done: RunProgress) -> tuple[TrainState, RunProgress]:
         """Trains until the last step, or until every seed has stopped."""
@@ -192,6 +196,8 @@ class _Course:
         clock = Clock(done)
         step = done.step
         finished = step >= self._steps or self._all_stopped(state)
+        if not step:
+            clock.paused(self._copies(step, reported_point(state, best=False).params, finished))
         with closing(self._task.batches.start(step)) as batches:
             while not finished:
                 state = self._revise(state, step)
@@ -210,7 +216,7 @@ class _Course:
                     clock.evaluated(time.perf_counter() - begin)
                     finished = self._all_stopped(state)
                 finished = finished or last
-                clock.paused(self._measuring(step, reported_point(state, best=False), finished))
+                clock.paused(self._beside(step, state, finished))
                 stopping = self._interrupt.signal_number is not None
                 if finished or stopping or step % self._task.checkpoint_every == 0:
                     self._save(state, self._progress_at(clock, done, step))
@@ -223,6 +229,12 @@ class _Course:
             f" {self._score(state):.4f}",
         )
         return state, self._progress_at(clock, done, step)
+
+    def _beside(self, step: int, state: TrainState, finished: bool) -> float:
+        """Measures and keeps what is due; the seconds that it took."""
+        point = reported_point(state, best=False)
+        seconds = self._measuring(step, point, finished)
+        return seconds + self._copies(step, point.params, finished)
 
     def report(self, state: TrainState) -> tuple[dict[str, Any], np.ndarray | None]:
         """Metrics of the reported parameters, by split; counts of classes on the reported one.

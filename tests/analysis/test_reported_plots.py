@@ -56,7 +56,7 @@ def test_norms_of_any_method_have_logarithmic_panels(tmp_path):
     norms = {f"{kind}_gradient_norm": _by_modality(1, 10, 1e-6) for kind in ("fusion", "unimodal")}
     plot = _plots(tmp_path, "sam", **norms)["reported-sam-rho-0-5"]
     assert [ax.get_yscale() for ax in plot.figure.axes] == ["log", "log"]
-    assert "Norms, on logarithmic axes: medians." in plot.caption
+    assert "On logarithmic axes lines are medians." in plot.caption
 
 
 def test_norms_that_are_all_zero_have_no_panel(tmp_path):

@@ -10,7 +10,7 @@ from masam_jax.cli.commands import Compare, Train, Tune
 from masam_jax.cli.words import parse
 from masam_jax.config import Experiment
 from masam_jax.config.errors import RunError
-from masam_jax.config.published import settings_of
+from masam_jax.config.published import PublishedSettings, settings_of
 
 
 @pytest.mark.parametrize(
@@ -103,6 +103,23 @@ def test_methods_get_the_options_that_were_published(monkeypatch, capsys, words,
     assert cli.main(words) == 2
     assert "far enough" in capsys.readouterr().err
     assert asked == methods
+
+
+def test_a_run_says_which_options_were_published_and_what_is_idle(monkeypatch, capsys, tmp_path):
+    settings = PublishedSettings(Experiment(), methods={"ogm_ge": {"alpha": 0.8}})
+
+    def refuse(plan, *rest):
+        assert [method.spec for method in plan.methods] == ["info_reg", "ogm_ge:alpha=0.8"]
+        raise RunError("far enough")
+
+    monkeypatch.setattr(train, "settings_of", lambda dataset: settings)
+    monkeypatch.setattr(train, "execute", refuse)
+    words = ["compare", "--methods", "info_reg", "ogm_ge", "--seeds", "1", "--width", "4"]
+    assert cli.main([*words, "--output", str(tmp_path / "run")]) == 2
+    said = capsys.readouterr()
+    assert "ogm_ge: alpha=0.8, as published for these data." in said.out
+    assert "warning: method 'info_reg': an epoch is one step here" in said.out.replace("\n", " ")
+    assert "far enough" in said.err
 
 
 def test_help_shows_the_defaults_of_the_data_set(capsys):

@@ -108,6 +108,10 @@ def test_conclusions(tmp_path):
     assert found.remarks[0].startswith("Over all data and conditions, masked at test: the modality")
     assert "on 2 of 6 networks (33 %" in found.remarks[0]
     assert "The best own head named it on 4" in found.remarks[0]
+    assert found.remarks[1] == (
+        "By condition: as it is 1 of 3 (chance 33 %), one modality noisy 1 of 3 (chance 33 %)."
+    )
+    assert "on 3 of 3 seeds, the best own head on 3." in found.remarks[2]
     (plot,) = found.plots
     assert [ax.get_title(loc="left") for ax in plot.figure.axes] == ["as it is", "m0 noisy, 0 dB"]
     assert EXPERIMENT.question.endswith("?")

@@ -40,7 +40,7 @@ def test_sums_of_numpy(name):
     for gradient in GRADIENTS:
         given = {"a": jnp.asarray(gradient, jnp.float32), "none": params["none"]}
         _, state = update(given, state, params)
-    want = np.zeros(4)
+    want = np.zeros(6)
     kept = {"before": np.zeros((2, 4)), "after": np.zeros((2, 4))}
     for t, (gradient, factor) in enumerate(zip(GRADIENTS, FACTORS, strict=True), start=1):
         made = {}
@@ -55,19 +55,19 @@ def test_sums_of_numpy(name):
             kept[which] = np.stack([first, second])
         lengths = {which: np.linalg.norm(step) for which, step in made.items()}
         cosine = made["before"] @ made["after"] / (lengths["before"] * lengths["after"])
-        log = np.log(lengths["after"] / lengths["before"])
-        want += [1, abs(np.log(factor)), abs(log), cosine]
+        given, found = np.log(factor), np.log(lengths["after"] / lengths["before"])
+        want += [1, abs(given), abs(found), given**2, given * found, cosine]
     np.testing.assert_allclose(np.array(state.sums), want, rtol=1e-4)
     if name == "sgd":
-        assert want[1] == pytest.approx(want[2])
+        assert want[3] == pytest.approx(want[4])
 
 
 def test_the_table():
-    sums = Sums(*(np.float32(x) for x in (2, 2 * np.log(4), 2 * np.log(2), 2)))
-    nothing = Sums(*(np.float32(x) for x in (2, 0, 0, 2)))
+    sums = Sums(*(np.float32(x) for x in (2, 2 * np.log(4), 2 * np.log(2), 4, -2, 2)))
+    nothing = Sums(*(np.float32(x) for x in (2, 0, 0, 0, 0, 2)))
     lines = table({"A": {"AdamW": sums, "SGD": nothing}}).splitlines()
     assert lines[2:] == [
-        "| A | AdamW | 4.00 | 2.00 | 50% | 1.00 |",
+        "| A | AdamW | 4.00 | 2.00 | -50% | 1.00 |",
         "| A | SGD | 1.00 | 1.00 | — | 1.00 |",
     ]
 

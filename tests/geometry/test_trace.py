@@ -130,6 +130,30 @@ def test_it_says_that_the_error_is_not_reached():
     assert "more than asked for" in str(found)
 
 
+def test_an_exact_part_beside_one_that_is_not_reached():
+    """It has nothing to add to the whole's error, and is not asked again."""
+    matrix = np.random.default_rng(0).normal(size=(40, 40)).astype(np.float32)
+
+    def quadratic(params, batch):
+        return params["large"] @ batch @ params["large"] + jnp.sum(params["small"] ** 2)
+
+    found = hessian_trace(
+        quadratic,
+        {"large": jnp.ones(40), "small": jnp.ones(4)},
+        [matrix],
+        labels={"large": "large", "small": "small"},
+        key=KEY,
+        relative_error=1e-4,
+        max_samples=20,
+    )
+    assert {name: each.reached for name, each in found.items()} == {
+        "all": False,
+        "large": False,
+        "small": True,
+    }
+    assert found["small"].mean == 8
+
+
 def test_vectors_at_once_change_no_number():
     def with_(at_once):
         return hessian_trace(
@@ -220,3 +244,28 @@ def test_mistakes(change, message):
 def test_a_loss_of_every_sample_is_none():
     with pytest.raises(TypeError, match=r"a real scalar, got shape \(3,\)"):
         hessian_trace(lambda p, b: p["head"].sum(axis=0), make_params(), make_batches(), key=KEY)
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_batch_normalisation_needs_running_statistics(running):
+    """With them a sample's loss is its own, and it does not matter how samples are batched."""
+    params = {"first": make_params()["audio"], "second": np.ones((4, 1), np.float32)}
+    (inputs, _, labels), *_ = make_batches(sizes=(16,))
+    inputs = inputs * np.linspace(0.5, 2.0, 16, dtype=np.float32)[:, None]
+
+    def normalised(params, batch):
+        inputs, labels, statistics = batch
+        hidden = inputs @ params["first"]
+        mean, variance = statistics if running else (hidden.mean(axis=0), hidden.var(axis=0))
+        hidden = jnp.tanh((hidden - mean[None]) / jnp.sqrt(variance[None] + 1e-5))
+        return jnp.mean(((hidden @ params["second"])[:, 0] - labels) ** 2)
+
+    labels = labels.astype(np.float32)
+    kept = (np.zeros(4, np.float32), np.full(4, 2.0, np.float32))
+    whole = [(inputs, labels, kept)]
+    halves = [(inputs[part], labels[part], kept) for part in (slice(8), slice(8, None))]
+    one, two = (
+        hessian_trace(normalised, params, batches, key=KEY, max_samples=28)["all"].mean
+        for batches in (whole, halves)
+    )
+    assert (one == pytest.approx(two, rel=1e-4)) == running

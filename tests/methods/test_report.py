@@ -58,11 +58,11 @@ def test_the_factors_of_agm() -> None:
 
 
 def test_the_weights_and_the_factor_of_mmpareto() -> None:
-    fusion, own = _tree([1.0, 0.0], [0.1, 0.2]), _tree([-2.0, 1.0], [0.3, 0.1])
+    fusion, own = _tree([4.0, 0.0], [0.1, 0.2]), _tree([-2.0, 1.0], [0.3, 0.1])
     signals = {"fusion_grads": fusion, "unimodal_grads": own, "total_grads": fusion}
     report = _after(_tx("mmpareto:gamma=3"), signals)
     # Of the audio encoder they conflict: the shortest combination w f + (1 - w) u.
-    f, u = np.array([1.0, 0.0]), np.array([-2.0, 1.0])
+    f, u = np.array([4.0, 0.0]), np.array([-2.0, 1.0])
     shares = np.linspace(0, 1, 200_001)[:, None]
     best = float(shares[np.argmin(np.linalg.norm(shares * f + (1 - shares) * u, axis=1)), 0])
     h = 2 * (best * f + (1 - best) * u)

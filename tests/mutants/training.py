@@ -42,6 +42,17 @@ MUTANTS = (
         ("the decay is the share of the new", "(1 - decay, old.dtype)", "(decay, old.dtype)"),
     ),
     *in_file(
+        "training/dominance.py",
+        ("tests/training/test_dominance.py",),
+        ("no step is a switch's first", "(before >= 0) & (now >= 0)", "now >= 0"),
+        ("every pair is a switch", "(is_pair & (before != now))", "is_pair"),
+        (
+            "what is absent may be the largest",
+            "jnp.where(here, jnp.stack(",
+            "jnp.where(True, jnp.stack(",
+        ),
+    ),
+    *in_file(
         "core/losses.py",
         CLASSES,
         (

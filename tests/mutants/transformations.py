@@ -186,7 +186,17 @@ MUTANTS = (
     ),
     *in_file(
         "methods/mmpareto.py",
-        ("tests/methods/test_mmpareto.py",),
+        ("tests/methods/test_mmpareto.py", "tests/methods/test_report.py"),
+        (
+            "the weights are of unit gradients",
+            "of_fusion * b, of_fusion * b +",
+            "of_fusion, of_fusion +",
+        ),
+        (
+            "the factor is of unit gradients",
+            "both = jnp.where(a * b > 0, a * b, one)",
+            "both = one",
+        ),
         ("conflicting gradients are summed", "agree = dot > 0", "agree = dot < 0"),
         (
             "the two weights change places",

@@ -21,9 +21,11 @@ from masam_jax.config import (
 from masam_jax.config.errors import RunError
 from masam_jax.methods import parse_method
 from masam_jax.training.interrupt import InterruptedRun, InterruptRequest
+from masam_jax.training.parameter_copies import read_copies
 from masam_jax.training.plan import plan_training
 from masam_jax.training.progress_report import ProgressReport
 from masam_jax.training.run import execute
+from masam_jax.training.saved_model import open_model
 
 # Two steps are an epoch.
 EXPERIMENT = Experiment(
@@ -32,7 +34,12 @@ EXPERIMENT = Experiment(
     optimization=OptimizationConfig(steps=7, batch_size=8),
     seeds=SeedConfig(2),
     evaluation=EvaluationConfig(
-        log_every=2, evaluate_every=2, checkpoint_every=3, measure=("trace",), measure_every=1
+        log_every=2,
+        evaluate_every=2,
+        checkpoint_every=3,
+        measure=("trace",),
+        measure_every=1,
+        keep_parameters=2,
     ),
 )
 
@@ -73,9 +80,10 @@ def test_every_epoch_and_at_the_end(measured):
 
 
 def test_nothing_else_changes(measured, tmp_path):
-    config = dataclasses.replace(EXPERIMENT.evaluation, measure=())
+    config = dataclasses.replace(EXPERIMENT.evaluation, measure=(), keep_parameters=None)
     plain = train(tmp_path / "run", dataclasses.replace(EXPERIMENT, evaluation=config), None)
     assert not records(plain, "geometry")
+    assert not (plain / "parameters").exists()
     for split in ("train", "validation"):
         assert records(plain, split) == records(measured, split)
     with_, without = (json.loads((p / "result.json").read_text()) for p in (measured, plain))
@@ -96,6 +104,18 @@ def test_an_interrupted_run_measures_the_same(measured, tmp_path):
         train(tmp_path / "run", make=stopping, request=request)
     path = train(tmp_path / "run", resume=True)
     assert (path / "metrics.jsonl").read_text() == (measured / "metrics.jsonl").read_text()
+    for kept in (measured / "parameters").iterdir():
+        assert (path / "parameters" / kept.name).read_bytes() == kept.read_bytes()
+
+
+def test_copies_of_parameters_begin_with_the_first_step(measured):
+    like = open_model(measured).point(best=False).params
+    found = read_copies(measured, like)
+    assert list(found) == [0, 4, 7]
+    jax.tree.map(np.testing.assert_array_equal, found[7], like)
+    assert any(np.any(x != y) for x, y in zip(*map(jax.tree.leaves, (found[0], like)), strict=True))
+    with pytest.raises(RunError, match="parameters of another network"):
+        read_copies(measured, like["encoders"])
 
 
 def test_what_measures_is_needed_where_it_is_asked_for():
