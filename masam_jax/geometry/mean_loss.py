@@ -2,8 +2,9 @@
 
 Batches are read one after the other, so that all of them need not fit in memory. Of each, one
 program runs at the top level of ``jit``, for one vector: XLA's CPU backend is slow at a
-convolution's backward pass within loops, and no faster at several vectors mapped at once (measured
-on a pair of ResNet-18: 9.8 s for one Hessian-vector product, 12.3 s for each of two).
+convolution's backward pass within loops, and several vectors mapped at once take as many times the
+memory and no less time (measured there, eight, for each: of MLPs 31 ms alone and 35 ms mapped, of
+conv encoders 473 and 408 ms).
 """
 
 import functools
