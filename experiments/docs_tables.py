@@ -70,7 +70,9 @@ def _parts(text: str, wanted: Sequence[str] | None, name: str) -> list[str]:
 
 def _copied(match: re.Match[str], place: Path, docs: Path, name: str) -> str:
     """A picture as the page shows it, once it is copied."""
-    target = docs / _PICTURES / f"{name}-{match[2]}"
+    prefix = name.replace("_", "-")
+    own = match[2] if match[2].startswith(prefix) else f"{prefix}-{match[2]}"
+    target = docs / _PICTURES / own
     target.parent.mkdir(exist_ok=True)
     shutil.copyfile(place / "plots" / match[2], target)
     return f"![{match[1]}]({_PICTURES}/{target.name})"

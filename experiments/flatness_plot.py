@@ -23,6 +23,8 @@ def flatness_plot(
     found: Mapping[str, Mapping[str, Mapping[str, Sequence[float]]]],
     quantities: Mapping[str, str],
     strong: str,
+    which: str,
+    words: str,
 ) -> Plot:
     """A panel for each quantity, modalities down, a dot for each method and seed.
 
@@ -31,15 +33,17 @@ def flatness_plot(
       found: method -> quantity -> modality -> a number for each seed.
       quantities: which ones are shown, and in what words.
       strong: the modality that is marked.
+      which: the loss, as part of a file name.
+      words: what it is.
     """
     modalities = run.record.results["modalities"]
     styles = line_styles(list(found))
     height = 1.1 + 0.2 * len(modalities) * len(found)
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
     axes = figure.subplots(1, len(quantities), sharey=True, squeeze=False)[0]
-    for ax, (quantity, words) in zip(axes, quantities.items(), strict=True):
+    for ax, (quantity, heading) in zip(axes, quantities.items(), strict=True):
         style_axes(ax, grid="x")
-        panel_title(ax, words)
+        panel_title(ax, heading)
         ax.set_xscale("log")
         for place, (name, of) in enumerate(found.items()):
             shift = 0.7 * ((place + 0.5) / len(found) - 0.5)
@@ -59,9 +63,9 @@ def flatness_plot(
     take_literally(axes[0].get_yticklabels())
     legend_above(figure, styles)
     return Plot(
-        f"flatness-{run.planned.slug}",
-        f"Flatness of the fusion loss, {run.planned.dataset}",
-        "After training, on the training samples, by the parameters of each encoder; left is"
+        f"flatness-{which}-{run.planned.slug}",
+        f"Flatness of the {words}, {run.planned.dataset}",
+        "After training, by the parameters of each encoder; left is"
         " flatter. Dots: seeds. Lines: geometric means. Numbers that are not above 0 are left out.",
         figure,
     )

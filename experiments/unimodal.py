@@ -78,7 +78,7 @@ def _table(
     }
     return score_table(
         f"unimodal-{head.lower()}-{run.planned.slug}",
-        f"{head} heads on frozen encoders, {run.planned.dataset}",
+        f"{head[0].upper()}{head[1:]} heads on frozen encoders, {run.planned.dataset}",
         rows,
         heading="Modality",
         best=False,

@@ -7,7 +7,7 @@ for all seeds, so that networks that train under ``vmap`` are measured under it.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -17,7 +17,7 @@ import optax
 
 from masam_jax.core.numerics import inner, total
 from masam_jax.core.random_keys import typed_key
-from masam_jax.geometry.mean_loss import LossFn, Positions
+from masam_jax.geometry.derivatives import LossFn, Positions, by_leaves, second_derivative
 
 
 def trace_samples(
@@ -101,18 +101,6 @@ def _mean(arrays: Any) -> jax.Array:
     return _mean_of(*arrays)
 
 
-def _by_leaves(
-    loss_fn: LossFn, positions: Positions, params: Any, batch: Any
-) -> tuple[Callable[[list[jax.Array]], jax.Array], list[jax.Array]]:
-    """The loss as a function of some leaves, and these."""
-    leaves, structure = jax.tree.flatten(params)
-
-    def loss(own: list[jax.Array]) -> jax.Array:
-        return loss_fn(jax.tree.unflatten(structure, _merged(leaves, positions, own)), batch)
-
-    return loss, [leaves[i] for i in positions]
-
-
 def _merged(
     leaves: list[jax.Array], positions: Positions, own: Sequence[jax.Array]
 ) -> list[jax.Array]:
@@ -138,7 +126,7 @@ def _length(leaves: list[jax.Array]) -> jax.Array:
 @functools.partial(jax.jit, static_argnames=("loss_fn", "positions"))
 def _gradient(loss_fn: LossFn, positions: Positions, params: Any, batch: Any) -> list[jax.Array]:
     def one(params: Any, batch: Any) -> list[jax.Array]:
-        loss, own = _by_leaves(loss_fn, positions, params, batch)
+        loss, own = by_leaves(loss_fn, positions, params, batch)
         return jax.grad(loss)(own)
 
     return jax.vmap(one)(params, batch)
@@ -168,11 +156,9 @@ def _form(
     number: jax.Array,
 ) -> jax.Array:
     def one(params: Any, batch: Any, key: jax.Array) -> jax.Array:
-        loss, own = _by_leaves(loss_fn, positions, params, batch)
+        loss, own = by_leaves(loss_fn, positions, params, batch)
         signs = _signs(jax.random.fold_in(typed_key(key), number), own)
-        product = jax.jvp(jax.grad(loss), (own,), (signs,))[1]
-        terms = [inner(v, hv, jnp.float32) for v, hv in zip(signs, product, strict=True)]
-        return total(terms, jnp.float32)
+        return second_derivative(loss, own, signs, jnp.float32)
 
     return jax.vmap(one)(params, batch, keys)
 

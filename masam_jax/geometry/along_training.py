@@ -11,7 +11,7 @@ import numpy as np
 from masam_jax.core.partition import resolve_partition
 from masam_jax.core.random_keys import fold_raw, seed_key
 from masam_jax.geometry.all_seeds import increases, losses, norms, trace_samples
-from masam_jax.geometry.mean_loss import Positions
+from masam_jax.geometry.derivatives import Positions
 from masam_jax.geometry.task_losses import LossInputs, TaskLosses
 from masam_jax.training import key_streams
 from masam_jax.training.predictions import Point

@@ -12,9 +12,9 @@ import optax
 
 from masam_jax.core.partition import Labels
 from masam_jax.core.specs import check_number
+from masam_jax.geometry.derivatives import LossFn
 from masam_jax.geometry.directions import chosen_leaves
 from masam_jax.geometry.grid import losses_at
-from masam_jax.geometry.mean_loss import LossFn
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ from jax.sharding import Mesh, PartitionSpec
 
 from masam_jax.core.numerics import accumulation_dtype
 from masam_jax.core.specs import check_sizes
-from masam_jax.geometry.mean_loss import LossFn
+from masam_jax.geometry.derivatives import LossFn
 
 _AXIS = "points"
 

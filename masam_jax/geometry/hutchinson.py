@@ -8,8 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from masam_jax.geometry.derivatives import Positions
 from masam_jax.geometry.estimate import Estimate, added, is_reached
-from masam_jax.geometry.mean_loss import MeanLoss, Positions
+from masam_jax.geometry.mean_loss import MeanLoss
 from masam_jax.geometry.parts import ALL, everything
 from masam_jax.geometry.signs import random_signs
 

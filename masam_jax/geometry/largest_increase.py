@@ -13,7 +13,8 @@ import optax
 from masam_jax.core.numerics import inverse_norm, norm
 from masam_jax.core.partition import Labels
 from masam_jax.core.specs import check_choice, check_flag, check_number, check_sizes
-from masam_jax.geometry.mean_loss import LossFn, MeanLoss, Positions, as_vector, from_vector
+from masam_jax.geometry.derivatives import LossFn, Positions
+from masam_jax.geometry.mean_loss import MeanLoss, as_vector, from_vector
 from masam_jax.geometry.parts import parts_and_whole
 
 

@@ -4,7 +4,7 @@ import jax
 import optax
 
 from masam_jax.core.partition import Labels, resolve_partition
-from masam_jax.geometry.mean_loss import Positions
+from masam_jax.geometry.derivatives import Positions
 
 ALL, OTHER = "all", "other"
 

@@ -14,7 +14,8 @@ from masam_jax.core.extras import needs
 from masam_jax.core.partition import Labels
 from masam_jax.core.random_keys import typed_key
 from masam_jax.core.specs import check_number, check_sizes
-from masam_jax.geometry.mean_loss import LossFn, MeanLoss, Positions
+from masam_jax.geometry.derivatives import LossFn, Positions
+from masam_jax.geometry.mean_loss import MeanLoss
 from masam_jax.geometry.opaque import opaque, run_by_python
 from masam_jax.geometry.parts import parts_and_whole
 from masam_jax.geometry.signs import random_signs

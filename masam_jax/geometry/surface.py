@@ -16,9 +16,9 @@ import optax
 from masam_jax.core.partition import Labels
 from masam_jax.core.random_keys import fold_raw
 from masam_jax.core.specs import check_choice, check_sizes
+from masam_jax.geometry.derivatives import LossFn
 from masam_jax.geometry.directions import random_direction
 from masam_jax.geometry.grid import losses_at
-from masam_jax.geometry.mean_loss import LossFn
 from masam_jax.geometry.surface_file import SurfaceFile, surface_digest
 
 

@@ -10,9 +10,10 @@ import optax
 from masam_jax.core.partition import Labels
 from masam_jax.core.random_keys import typed_key
 from masam_jax.core.specs import check_choice, check_number, check_sizes
+from masam_jax.geometry.derivatives import LossFn
 from masam_jax.geometry.estimate import Estimate
 from masam_jax.geometry.hutchinson import hutchinson, with_sum
-from masam_jax.geometry.mean_loss import LossFn, MeanLoss
+from masam_jax.geometry.mean_loss import MeanLoss
 from masam_jax.geometry.parts import parts_of
 from masam_jax.geometry.xtrace import xtrace
 

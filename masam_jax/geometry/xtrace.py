@@ -4,8 +4,9 @@ import jax
 import jax.numpy as jnp
 
 from masam_jax.core.extras import needs
+from masam_jax.geometry.derivatives import Positions
 from masam_jax.geometry.estimate import Estimate, is_reached
-from masam_jax.geometry.mean_loss import MeanLoss, Positions
+from masam_jax.geometry.mean_loss import MeanLoss
 from masam_jax.geometry.opaque import opaque, run_by_python
 
 with needs("masam_jax.geometry", "geometry"):

@@ -62,7 +62,7 @@ def test_points_are_those_that_were_probed(run):
         np.testing.assert_allclose(scores, recorded, atol=0.02)
 
 
-@pytest.mark.parametrize("which", ["fusion", "own"])
+@pytest.mark.parametrize("which", ["test", "own"])
 def test_flatness_is_that_of_the_loss(run, which):
     found = flatness._measure(run, "late fusion", which)
     assert set(found) == {*flatness.QUANTITIES, "norm", "loss"}

@@ -114,6 +114,24 @@ def test_batches_weigh_alike():
     assert found["all"].loss == pytest.approx(mean, rel=1e-5)
 
 
+def test_batches_may_come_from_a_reader():
+    """Which reads them anew for every four vectors."""
+    reads = []
+
+    class Reader:
+        def __iter__(self):
+            reads.append(1)
+            return iter(make_batches())
+
+    read, listed = (
+        hessian_trace(loss_fn, make_params(), batches, key=KEY, max_samples=16)
+        for batches in (Reader(), make_batches())
+    )
+    assert read == listed
+    # Once for the check of what it is, once for the loss.
+    assert len(reads) == 1 + 1 + 4
+
+
 def test_norms_are_those_of_the_parts():
     params = make_params()
     found = hessian_trace(loss_fn, params, make_batches(), labels=LABELS, key=KEY, max_samples=2)
