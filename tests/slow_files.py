@@ -7,6 +7,7 @@ but for the reference's trajectories and the counts of operations.
 SLOW_FILES = (
     "../docs/python.md",
     "analysis/test_contact_sheet.py",
+    "analysis/test_joined_runs.py",
     "analysis/test_plots.py",
     "analysis/test_primary_metric.py",
     "analysis/test_report.py",
@@ -37,6 +38,7 @@ SLOW_FILES = (
     "experiments/test_benchmark_input.py",
     "experiments/test_conduct.py",
     "experiments/test_gradient_scales.py",
+    "experiments/test_findings.py",
     "experiments/test_integrations.py",
     "experiments/test_late_conflict.py",
     "experiments/test_saved.py",
