@@ -23,8 +23,6 @@ from masam_jax.training.progress_report import ProgressReport
 from masam_jax.training.run import execute
 from masam_jax.training.storage.atomic_files import read_json, write_json
 
-_PLANNED = "planned.json"
-
 
 class Asked(NamedTuple):
     """What the command line says.
@@ -105,7 +103,7 @@ def _train(
     interrupt: InterruptRequest | None,
 ) -> None:
     """Trains a run, or what is left of it; one that is finished is not even planned again."""
-    _check_planned(run, place)
+    _take(run, place)
     if (place / "results.json").is_file():
         return
     with user_errors():
@@ -122,17 +120,19 @@ def _train(
     resume = (place / "config.json").is_file()
     output = OutputConfig(str(place), resume=resume, loggers=settings.loggers)
     execute(plan, output, [asked.command], ProgressReport(console), interrupt)
-    write_json(place / _PLANNED, run.content)
 
 
-def _check_planned(run: PlannedRun, place: Path) -> None:
-    """Refuses to take a run for one of other settings; an unfinished one is checked by itself.
+def _take(run: PlannedRun, place: Path) -> None:
+    """Says beside a run's directory, before there is one, what run it is.
 
     Raises:
-      RunError: it is of other settings.
+      RunError: it is that of another.
     """
-    path = place / _PLANNED
-    if path.is_file() and (changes := changed_fields(read_json(path), run.content)):
+    path = place.with_name(f"{place.name}.json")
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, run.content)
+    elif changes := changed_fields(read_json(path), run.content):
         raise RunError(
             f"{place} is a run of other settings ({'; '.join(changes)}); give another --output"
         )

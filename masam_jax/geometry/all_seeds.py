@@ -45,7 +45,7 @@ def trace_samples(
     return jnp.stack(
         [
             _mean(
-                _form(loss_fn, positions, params, batch, keys, jnp.uint32(number))
+                _form(loss_fn, positions, params, batch, keys, np.uint32(number))
                 for batch in batches
             )
             for number in range(samples)
@@ -89,7 +89,7 @@ def increases(
       float32 ``[S]``; 0 where the gradient is.
     """
     gradients = [_gradient(loss_fn, positions, params, batch) for batch in batches]
-    moved = _step(params, positions, jax.tree.map(_mean_of, *gradients), jnp.float32(radius))
+    moved = _step(params, positions, jax.tree.map(_mean_of, *gradients), np.float32(radius))
     return losses(loss_fn, moved, batches) - losses(loss_fn, params, batches)
 
 

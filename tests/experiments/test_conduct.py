@@ -61,8 +61,7 @@ def test_finished_runs_are_not_trained_again(place, monkeypatch):
 
 def test_a_run_that_was_killed_goes_on(place, monkeypatch):
     (run,) = (place / "runs").glob("*/both")
-    for name in ("planned.json", "results.json"):
-        (run / name).rename(run / f"{name}.kept")
+    (run / "results.json").rename(run / "results.json.kept")
     trained = []
     execute = conduct.execute
     monkeypatch.setattr(
@@ -70,8 +69,7 @@ def test_a_run_that_was_killed_goes_on(place, monkeypatch):
     )
     conduct.conduct(SMALL, _asked(place), QUIET)
     assert trained == [True]
-    for name in ("planned.json", "results.json"):
-        assert (run / name).read_bytes() == (run / f"{name}.kept").read_bytes()
+    assert (run / "results.json").read_bytes() == (run / "results.json.kept").read_bytes()
 
 
 def test_runs_of_other_settings_are_not_taken_for_these(place):

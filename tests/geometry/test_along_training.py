@@ -29,8 +29,7 @@ from tests.promotion import standard_promotion  # noqa: F401 - a fixture
 SEEDS = (3, 4)
 
 
-@pytest.fixture(scope="module")
-def task():
+def make_task(devices):
     experiment = Experiment(
         data=DataConfig("synthetic", train_size=24, validation_size=20, test_size=20),
         model=ModelConfig(width=3, depth=1),
@@ -42,15 +41,26 @@ def task():
     )
     data = make_synthetic(samples=100, dims=(4,), dominance=(2.0, 0.5), num_classes=3)
     return Task(
-        build_problem(experiment, lambda *sizes: make_placement(*sizes, jax.devices()[:1]), data),
+        build_problem(
+            experiment, lambda *sizes: make_placement(*sizes, jax.devices()[:devices]), data
+        ),
         parse_method("late_fusion"),
     )
 
 
-@pytest.fixture(scope="module")
-def point(task):
+def first_point(task):
     with jax.numpy_dtype_promotion("standard"):
         return jax.tree.map(jnp.copy, reported_point(init_state(task), best=False))
+
+
+@pytest.fixture(scope="module")
+def task():
+    return make_task(devices=1)
+
+
+@pytest.fixture(scope="module")
+def point(task):
+    return first_point(task)
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +107,13 @@ def test_measured_again_the_numbers_are_the_same(task, point, found):
     again = FlatnessAlongTraining(task)
     for _ in range(2):
         jax.tree.map(np.testing.assert_array_equal, again(point), found)
+
+
+def test_seeds_may_be_spread_over_devices(found):
+    task = make_task(devices=2)
+    assert task.problem.placement.mesh.size == 2
+    spread = FlatnessAlongTraining(task)(first_point(task))
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-3, atol=1e-5), spread, found)
 
 
 def test_a_diverged_seed_leaves_the_other_as_it_is(task, point, found):
