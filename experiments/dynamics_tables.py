@@ -147,7 +147,8 @@ def rule_table(name: str, dataset: str, cases: Sequence[Case], left_out: ByModal
         shown = with_best(shown, place, of="")
     caption = (
         "Seeds on which the rule names the modality whose removal costs most: masked at test, and"
-        " in the second column left out of training. Best of each column in bold."
+        " in the second column left out of training. A rule that gives several the same largest"
+        " value names nobody."
     )
     return ResultTable(name, f"Which rule names it, {dataset}", headings, shown, caption)
 
@@ -160,8 +161,7 @@ def modality_table(name: str, dataset: str, case: Case, left_out: ByModality) ->
             text_cell(m),
             summary_cell(summarize(list(dominant[m])), 1, scale=100),
             summary_cell(summarize(list(alignment[m]))),
-            # Of any size: late in training next to nothing.
-            Cell(scientific(float(decay[m].mean())), {"": float(decay[m].mean())}),
+            _tiny_cell(float(decay[m].mean())),
             summary_cell(summarize(list(gradient[m])), 4),
             *(
                 summary_cell(summarize(list(each[m])), scale=100)
@@ -231,6 +231,11 @@ def left_out_remark(cases: Sequence[tuple[Case, ByModality]]) -> str:
         f" modality that costs most on {found.sum()} of {found.size} seeds, the best own head on"
         f" {heads.sum()}."
     )
+
+
+def _tiny_cell(value: float) -> Cell:
+    """A number of any size, or exactly nothing."""
+    return Cell(scientific(value) if value else "0", {"": value})
 
 
 def _counted(case: Case, key: str) -> Cell:

@@ -47,9 +47,14 @@ def named(values: ByModality) -> np.ndarray:
 
 
 def hits(values: ByModality, costs: ByModality) -> np.ndarray:
-    """Bool ``[S]``, whether the modality of the largest value is one whose removal costs most."""
+    """Bool ``[S]``, whether the modality of the largest value is one whose removal costs most.
+
+    Several of one largest value name nobody, which is no hit.
+    """
+    stacked = np.stack([values[m] for m in sorted(values)])
+    names_one = (stacked == stacked.max(axis=0)).sum(axis=0) == 1
     chosen = named(values)
-    return costliest(costs)[chosen, np.arange(len(chosen))]
+    return costliest(costs)[chosen, np.arange(len(chosen))] & names_one
 
 
 def regret(values: ByModality, costs: ByModality) -> np.ndarray:

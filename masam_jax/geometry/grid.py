@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax.sharding import Mesh, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from masam_jax.core.numerics import accumulation_dtype
 from masam_jax.core.specs import check_sizes
@@ -53,13 +53,17 @@ def losses_at(
     size = default_chunk(params, devices[0].platform) if chunk is None else chunk
     check_sizes(chunk=size)
     step = size * len(devices)
-    program = _program(loss_fn, size, tuple(devices))
+    program, directions = _program(loss_fn, size, tuple(devices)), tuple(directions)
+    if len(devices) > 1:
+        # Once, rather than at every call.
+        everywhere = NamedSharding(_mesh(tuple(devices)), PartitionSpec())
+        params, directions = jax.device_put((params, directions), everywhere)
     for start in range(0, len(coordinates), step):
         part = coordinates[start : start + step]
         padded = np.pad(part, ((0, step - len(part)), (0, 0)), mode="edge")
         padded, total = padded.astype(accumulation_dtype(params)), np.zeros(step)
         for batch in batches:
-            found = program(params, tuple(directions), padded, batch)
+            found = program(params, directions, padded, batch)
             total += np.asarray(found, np.float64)
         yield total[: len(part)] / len(batches)
 
@@ -89,9 +93,13 @@ def _program(loss_fn: LossFn, size: int, devices: tuple[jax.Device, ...]) -> Cal
     whole, shared = PartitionSpec(), PartitionSpec(_AXIS)
     mapped = jax.shard_map(
         some,
-        mesh=Mesh(np.array(devices), (_AXIS,)),
+        mesh=_mesh(devices),
         in_specs=(whole, whole, shared, whole),
         out_specs=shared,
         check_vma=False,
     )
     return jax.jit(mapped)
+
+
+def _mesh(devices: tuple[jax.Device, ...]) -> Mesh:
+    return Mesh(np.array(devices), (_AXIS,))
