@@ -55,10 +55,11 @@ def _parts(text: str, wanted: Sequence[str] | None, name: str) -> list[str]:
     """Findings, tables under a line in bold, and pictures."""
     text, *pictures = re.split(r"\n\n(?=!\[)", text.strip())
     head, *tables = re.split(r"\n## ", text)
-    shown = {re.match(r"!\[([^\]]*)", p)[1]: p for p in pictures}  # type: ignore[index]
+    shown = {}
     for table in tables:
         title, _, rest = table.partition("\n")
         shown[title] = f"**{title}**\n\n{rest.strip()}"
+    shown |= {re.match(r"!\[([^\]]*)", p)[1]: p for p in pictures}  # type: ignore[index]
     chosen = list(shown) if wanted is None else wanted
     absent = [title for title in chosen if title not in shown]
     if absent:
