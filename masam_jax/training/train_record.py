@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from masam_jax.core.metrics import has_masam_metrics, masam_metrics
@@ -32,7 +31,10 @@ def make_train_record(problem: Problem) -> Callable[[Any, TrainState], dict[str,
     modalities = problem.modalities
 
     @jax.jit
-    def on_device(losses: Any, opt_state: DominanceState, method_state: Any) -> dict[str, Any]:
+    def on_device(
+        losses: Any, opt_state: DominanceState, method_state: Any
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The record, and numerator and denominator of its shares."""
         record = {
             "total_loss": losses.total,
             "fusion_loss": losses.fusion,
@@ -43,30 +45,38 @@ def make_train_record(problem: Problem) -> Callable[[Any, TrainState], dict[str,
         record |= losses.aux.gradient_norms | method_report(opt_state, method_state)
         choices = opt_state.choices
         if opt_state.counts is None or opt_state.steps is None or choices is None:
-            return record
+            return record, {}
+        counted: dict[str, Any] = {"switching_rate": (choices.switches, choices.pairs)}
         if has_masam_metrics(opt_state):
             metrics = masam_metrics(opt_state)
             for name in _SCORES:
                 record[name] = {m: metrics[f"{name}/{m}"] for m in modalities}
-            record["argmax_agreement"] = _share(choices.agreements, choices.compared)
-        places, dominant = range(len(modalities)), dominant_index(opt_state)
-        shares = [_share(opt_state.counts[:, place], opt_state.steps) for place in places]
+            counted["argmax_agreement"] = (choices.agreements, choices.compared)
+        dominant = dominant_index(opt_state)
         record["dominant"] = {m: dominant == i for i, m in enumerate(modalities)}
-        record["dominant_share"] = dict(zip(modalities, shares, strict=True))
-        record["switching_rate"] = _share(choices.switches, choices.pairs)
-        return record
+        counted["dominant_share"] = {
+            m: (opt_state.counts[:, i], opt_state.steps) for i, m in enumerate(modalities)
+        }
+        return record, counted
 
     def train_record(losses: Any, state: TrainState) -> dict[str, Any]:
-        record = on_device(losses, state.opt_state, state.method_state)
-        return problem.placement.fetch(record)
+        fetched = problem.placement.fetch(on_device(losses, state.opt_state, state.method_state))
+        record, counted = fetched
+        for name, of in counted.items():
+            is_each = isinstance(of, dict)
+            record[name] = {m: _share(*pair) for m, pair in of.items()} if is_each else _share(*of)
+        return record
 
     return train_record
 
 
-def _share(part: Any, whole: Any) -> jax.Array:
-    """``part / whole`` in float32; NaN of nothing."""
-    total = jnp.maximum(whole, 1).astype(jnp.float32)
-    return jnp.where(whole > 0, part.astype(jnp.float32) / total, jnp.nan)
+def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """``part / whole`` in float32; NaN of nothing, which a device would not be let say.
+
+    With ``jax_debug_nans`` a program that returns NaN is an error.
+    """
+    total = np.maximum(whole, 1).astype(np.float32)
+    return np.where(whole > 0, part.astype(np.float32) / total, np.float32("nan"))
 
 
 def leading_modality(dominant: Mapping[str, np.ndarray] | None) -> str | None:
