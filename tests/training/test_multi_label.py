@@ -12,10 +12,10 @@ from masam_jax.methods import method_names, parse_method
 from masam_jax.models.method_signals import batch_signals
 from masam_jax.training.batches import network_inputs
 from masam_jax.training.predictions import Predictions, measure
-from masam_jax.training.seed_step import Given, Moving, SeedStep
 from masam_jax.training.state import abstract_state
 from masam_jax.training.task import StepInputs, Task
 from tests.training.stateful import stateful_problem, vectors
+from tests.training.traced_steps import traced_step
 
 ONE_CLASS = ("aug", "mla", "pmr")
 SEEDS, ROWS, LABELS = 2, 30, 3
@@ -136,28 +136,11 @@ def test_methods_of_one_class_refuse_by_name(problem, method):
         abstract_state(Task(problem, parse_method(method)))
 
 
-def _shapes(tree):
-    return jax.tree.map(lambda x: (x.shape, x.dtype), tree)
-
-
 @pytest.mark.parametrize("method", [name for name in method_names() if name not in ONE_CLASS])
 def test_every_other_method_trains_and_predicts(problem, method):
     """Traced, not run: a step leaves a state of the same form, so that another may follow."""
     task = Task(problem, parse_method(method))
-    task.check()
-    state = abstract_state(task)
-    given = Given(
-        task.batches.at(0),
-        problem.statistics,
-        problem.seed_keys,
-        jnp.int32(0),
-        state.stopped,
-        problem.resident,
-    )
-    before = Moving(*(getattr(state, name) for name in Moving._fields))
-    step = SeedStep(task)._compiled._step
-    after, losses = step.eval_shape(before._replace(method_state=None), before.method_state, given)
-    assert _shapes(tuple(after)) == _shapes(tuple(before))
+    state, losses = traced_step(task)
     assert losses.total.shape == losses.aux.accuracy.shape == (SEEDS,)
     inputs = {m: jnp.zeros((4, *spec.shape)) for m, spec in problem.data.modality_specs.items()}
     logits, unimodal = jax.eval_shape(

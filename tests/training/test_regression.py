@@ -15,7 +15,6 @@ from masam_jax.training.batches import network_inputs
 from masam_jax.training.class_balance import check_classes
 from masam_jax.training.estimates import Estimates, measure_estimates
 from masam_jax.training.predictions import Point, Predictors
-from masam_jax.training.seed_step import Given, Moving, SeedStep
 from masam_jax.training.state import abstract_state
 from masam_jax.training.target_scale import (
     TargetScale,
@@ -25,6 +24,7 @@ from masam_jax.training.target_scale import (
 )
 from masam_jax.training.task import StepInputs, Task
 from tests.training.stateful import stateful_problem, vectors
+from tests.training.traced_steps import traced_step
 
 NEED_CLASSES = ("agm", "aug", "info_reg", "mla", "ogm_ge", "pmr")
 SEEDS, ROWS = 2, 60
@@ -203,28 +203,11 @@ def test_methods_that_need_class_probabilities_say_so(problem, method):
         abstract_state(task), task.check()
 
 
-def _shapes(tree):
-    return jax.tree.map(lambda x: (x.shape, x.dtype), tree)
-
-
 @pytest.mark.parametrize("method", [name for name in method_names() if name not in NEED_CLASSES])
 def test_every_other_method_trains_and_predicts(problem, method):
     """Traced, not run: a step leaves a state of the same form, so that another may follow."""
     task = Task(problem, parse_method(method))
-    task.check()
-    state = abstract_state(task)
-    given = Given(
-        task.batches.at(0),
-        problem.statistics,
-        problem.seed_keys,
-        jnp.int32(0),
-        state.stopped,
-        problem.resident,
-    )
-    before = Moving(*(getattr(state, name) for name in Moving._fields))
-    step = SeedStep(task)._compiled._step
-    after, losses = step.eval_shape(before._replace(method_state=None), before.method_state, given)
-    assert _shapes(tuple(after)) == _shapes(tuple(before))
+    state, losses = traced_step(task)
     assert losses.total.shape == (SEEDS,)
     inputs = {m: jnp.zeros((4, *spec.shape)) for m, spec in problem.data.modality_specs.items()}
     outputs, unimodal = jax.eval_shape(
