@@ -19,23 +19,6 @@ from tests.test_house import ROOT
 TINY = ("--steps", "4", "--seeds", "2", "--batch-size", "8", "--width", "4", "--no-plots")
 
 
-@pytest.fixture
-def masam(capsys):
-    """Runs a command; its output, or its error."""
-
-    def run(*words, code=0):
-        try:
-            found = cli.main([*map(str, words)])
-        except SystemExit as exit_:
-            found = exit_.code
-        output, errors = capsys.readouterr()
-        assert found == code, errors
-        assert bool(errors) == bool(code)
-        return errors if code else output
-
-    return run
-
-
 @pytest.fixture(scope="module")
 def trees(tmp_path_factory):
     """A comparison on two groups of columns: its columns and directory."""

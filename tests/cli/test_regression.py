@@ -18,22 +18,6 @@ INTERVALS = ("--log-every", "4", "--evaluate-every", "4", "--checkpoint-every", 
 ROWS = 60
 
 
-@pytest.fixture
-def masam(capsys):
-    """Runs a command; its output, or its error."""
-
-    def run(*words, code=0):
-        try:
-            found = cli.main([*map(str, words)])
-        except SystemExit as exit_:
-            found = exit_.code
-        output, errors = capsys.readouterr()
-        assert found == code, errors
-        return errors if code else output
-
-    return run
-
-
 @pytest.fixture(scope="module")
 def homes(tmp_path_factory):
     """The table, its columns, a run of 8 steps, and one of 4 steps that was made one of 8."""
