@@ -44,7 +44,7 @@ SLOW_FILES = (
     "experiments/test_saved.py",
     "models/test_attention_fusion.py",
     "models/test_contributions.py",
-    "models/test_conv.py",
+    "models/test_conv_encoder.py",
     "models/test_conv_transformer.py",
     "models/test_early_fusion.py",
     "models/test_encoders.py",

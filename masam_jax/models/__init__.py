@@ -6,8 +6,9 @@ with needs("masam_jax.models", "train"):
     from masam_jax.models.attention import SelfAttention
     from masam_jax.models.attention_fusion import AttentionFusion
     from masam_jax.models.contributions import blank_features, masked_logits, modal_responses
-    from masam_jax.models.conv import ConvEncoder
+    from masam_jax.models.conv_encoder import ConvEncoder
     from masam_jax.models.conv_transformer import ConvTransformer
+    from masam_jax.models.convolution import conv
     from masam_jax.models.early_fusion import EarlyFusionNetwork
     from masam_jax.models.ffn import FeedForwardEncoder
     from masam_jax.models.film_fusion import FiLMFusion
@@ -61,6 +62,7 @@ __all__ = [
     "VideoResNet",
     "batch_signals",
     "blank_features",
+    "conv",
     "cross_entropy_objective",
     "masked_logits",
     "mlp_network",

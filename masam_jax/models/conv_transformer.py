@@ -10,6 +10,7 @@ from flax import nnx
 from jax.typing import DTypeLike
 
 from masam_jax.core.specs import check_choice, check_optional_sizes, check_sizes
+from masam_jax.models.convolution import conv
 from masam_jax.models.dropout import make_dropout
 from masam_jax.models.sequence_inputs import (
     SequenceInputs,
@@ -93,6 +94,7 @@ class ConvTransformer(nnx.Module):
             in_features,
             width,
             kernel_size=(1,),
+            conv_general_dilated=conv,
             use_bias=False,
             dtype=dtype,
             param_dtype=param_dtype,

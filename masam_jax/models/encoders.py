@@ -10,7 +10,7 @@ from flax import nnx
 from jax.typing import DTypeLike
 
 from masam_jax.core.specs import cut_specification, read_options, unknown
-from masam_jax.models.conv import ConvEncoder
+from masam_jax.models.conv_encoder import ConvEncoder
 from masam_jax.models.conv_transformer import ConvTransformer
 from masam_jax.models.encoder_options import (
     FeedForwardOptions,

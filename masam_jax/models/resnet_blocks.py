@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 
+from masam_jax.models.convolution import conv
 from masam_jax.models.normalization import make_norm, normalise
 
 BOTTLENECK_EXPANSION = 4
@@ -53,6 +54,7 @@ def make_conv(
         padding=(border, border),
         use_bias=False,
         kernel_init=_kaiming_normal,
+        conv_general_dilated=conv,
         dtype=dtype,
         param_dtype=param_dtype,
         rngs=rngs,

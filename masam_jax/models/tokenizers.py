@@ -10,6 +10,7 @@ from flax import nnx
 from jax.typing import DTypeLike
 
 from masam_jax.core.specs import check_sizes
+from masam_jax.models.convolution import conv
 from masam_jax.models.sequence_inputs import (
     SequenceInputs,
     blank_padding,
@@ -64,6 +65,7 @@ class PatchTokenizer(nnx.Module):
             kernel_size=patch,
             strides=patch,
             padding="VALID",
+            conv_general_dilated=conv,
             dtype=dtype,
             param_dtype=param_dtype,
             rngs=rngs,

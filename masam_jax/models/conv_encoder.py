@@ -8,6 +8,7 @@ from flax import nnx
 from jax.typing import DTypeLike
 
 from masam_jax.core.specs import check_sizes
+from masam_jax.models.convolution import conv
 from masam_jax.models.normalization import normalise
 
 
@@ -55,6 +56,7 @@ class ConvEncoder(nnx.Module):
                 size,
                 kernel_size=(3, 3),
                 strides=2,
+                conv_general_dilated=conv,
                 dtype=dtype,
                 param_dtype=param_dtype,
                 rngs=rngs,
