@@ -10,13 +10,15 @@ import jax.numpy as jnp
 import optax
 
 from experiments.benchmark_models import Problem
-from masam_jax import masam, multimodal_value_and_grad, sam
+from masam_jax import masam, multimodal_value_and_grad, refresh_cycle, sam
 from masam_jax.training.train_step import make_train_step
 
 BASELINE = "late fusion"
 SAM = "SAM"
 LOOP_DEFAULT = "MASAM, training loop"
 JITTED_DEFAULT = "MASAM, one jitted step"
+# Steps from one perturbed gradient to the next of the approximate MASAM.
+EVERY = 5
 
 TrainStep = Callable[..., tuple[Any, Any, Any]]
 
@@ -46,6 +48,11 @@ def make_variants(problem: Problem) -> dict[str, Callable[[], Variant]]:
     def masam_with(dispatch: Literal["auto", "switch", "dense"]) -> Any:
         return masam(problem.labels, rho=0.3, alpha=0.8, beta=0.91, dispatch=dispatch)
 
+    def between() -> Variant:
+        value_and_grad = multimodal_value_and_grad(late_fusion)
+        tx = masam(problem.labels, perturb_every=EVERY)
+        return _jitted(problem, value_and_grad, tx, refresh=refresh_cycle(EVERY)[1])
+
     late_fusion, plain = problem.late_fusion, problem.late_fusion.__call__
 
     def jitted(loss: Any, tx: Any) -> Callable[[], Variant]:
@@ -59,6 +66,7 @@ def make_variants(problem: Problem) -> dict[str, Callable[[], Variant]]:
         "MASAM, switch": jitted(late_fusion, masam_with("switch")),
         "MASAM, dense": jitted(late_fusion, masam_with("dense")),
         JITTED_DEFAULT: jitted(late_fusion, masam_with("auto")),
+        f"MASAM every {EVERY}, a step between": between,
         "MASAM, host": lambda: _from_loop(problem, masam_with("auto"), "host"),
         LOOP_DEFAULT: lambda: _from_loop(problem, masam_with("auto"), "auto"),
     }
@@ -85,12 +93,12 @@ def _own_copy(params: Any) -> Any:
     return jax.tree.map(jnp.copy, params)
 
 
-def _jitted(problem: Problem, value_and_grad: Any, tx: Any) -> Variant:
+def _jitted(problem: Problem, value_and_grad: Any, tx: Any, **static: Any) -> Variant:
     chain = _chain(tx)
 
     def step(params: Any, opt_state: Any, *batch: Any) -> tuple[Any, Any, Any]:
         losses, grads, signals = value_and_grad(params, *batch)
-        updates, opt_state = chain.update(grads, opt_state, params, **signals)
+        updates, opt_state = chain.update(grads, opt_state, params, **signals, **static)
         return optax.apply_updates(params, updates), opt_state, losses
 
     params = _own_copy(problem.params)

@@ -14,6 +14,7 @@ from masam_jax.core.losses import Losses, WeightedMean
 from masam_jax.core.masam import MasamState, masam
 from masam_jax.core.metrics import masam_metrics
 from masam_jax.core.partition import label_by_path
+from masam_jax.core.refresh import refresh_cycle
 from masam_jax.core.scores import ModalityScores
 from masam_jax.methods.agm import agm
 from masam_jax.methods.asam import asam
@@ -55,6 +56,7 @@ __all__ = [
     "mmpareto",
     "multimodal_value_and_grad",
     "ogm_ge",
+    "refresh_cycle",
     "sam",
     "schedules",
 ]

@@ -14,7 +14,8 @@ from masam_jax.core.partition import Partition
 from masam_jax.core.perturbation import CLEAN, Route
 from masam_jax.core.point_dtype import PointDtype
 from masam_jax.core.random_keys import split_raw
-from masam_jax.core.scores import ModalityScores, advance, align
+from masam_jax.core.refresh import Refresh
+from masam_jax.core.scores import Alignment, ModalityScores, advance, align
 from masam_jax.core.signals import FusionGradient
 
 
@@ -32,6 +33,7 @@ class RuleOptions:
       along_total: whether ε goes along the total gradient.
       point_dtype: the dtype of perturbed parameters of fewer than 32 bits.
       dispatch: "auto", "switch", "dense" or "host".
+      reuse: what of a correction later steps take: "orthogonal", "whole" or "none".
     """
 
     select: str
@@ -43,6 +45,12 @@ class RuleOptions:
     along_total: bool
     point_dtype: PointDtype
     dispatch: str
+    reuse: str
+
+    @property
+    def reuses(self) -> bool:
+        """Whether steps reuse a correction."""
+        return self.reuse != "none"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,11 +61,13 @@ class StaticUpdate:
       settings: the options of the transformation.
       partition: whose parameter is whose.
       chosen: the dominant modality's index where the caller chose it, else None.
+      refresh: what the step measures anew.
     """
 
     settings: RuleOptions
     partition: Partition
     chosen: int | None
+    refresh: Refresh
 
     def route(self, traced: bool) -> Route:
         """How to take the correction."""
@@ -114,12 +124,14 @@ class Decision(NamedTuple):
       scales: ``ρ γ_m / ‖∇_{θ_m} L_fuse‖₂`` of each modality, what its fusion gradient is multiplied
         with to perturb it; 0 where it is not present. With the options, times ``‖θ_m‖₂``, or over
         the norm of the total gradient.
+      present: whether the modality takes part in this step.
     """
 
     scores: ModalityScores
     dominant: jax.Array
     key: chex.PRNGKey
     scales: dict[str, jax.Array]
+    present: dict[str, jax.Array]
 
 
 def decide(
@@ -147,15 +159,9 @@ def decide(
     radius, alpha, beta = hyperparameters
     if fusion_gradient is not None:
         fusion_gradient.check_partition(params, partition)
-    alignments, present = {}, {}
+    alignments = {m: _alignment(step, scores, inputs, m) for m in partition.modalities}
+    present = {}
     for m in partition.modalities:
-        alignments[m] = align(
-            partition.leaves(inputs["fusion_grads"], m),
-            partition.leaves(_unimodal_grads(inputs, m), m),
-            per_tensor=settings.per_tensor,
-            clip_negative=settings.clip_negative,
-            dtype=scores.score[m].dtype,
-        )
         # In the dtype of the averages: a larger one's finite loss may be infinite there.
         loss = jnp.asarray(inputs["unimodal_losses"][m]).astype(scores.score[m].dtype)
         is_informative = jnp.isfinite(loss) & ~((loss == 0) & alignments[m].is_flat)
@@ -175,7 +181,26 @@ def decide(
             scale = scale * norm(partition.leaves(params, m), dtype)
         usable = present[m] & jnp.isfinite(scale)
         scales[m] = jnp.where(usable, scale, jnp.zeros_like(scale))
-    return Decision(scores, index, key, scales)
+    return Decision(scores, index, key, scales, present)
+
+
+def _alignment(
+    step: StaticUpdate, scores: ModalityScores, inputs: dict[str, Any], modality: str
+) -> Alignment:
+    """γ as it is measured at this step, or as it was at an earlier one."""
+    dtype = scores.score[modality].dtype
+    fusion_grads = step.partition.leaves(inputs["fusion_grads"], modality)
+    if not step.refresh.scores:
+        # Without a gradient to ask, a loss of zero alone says that there was no sample.
+        is_flat = jnp.ones((), bool)
+        return Alignment(scores.alignment[modality], inverse_norm(fusion_grads, dtype), is_flat)
+    return align(
+        fusion_grads,
+        step.partition.leaves(_unimodal_grads(inputs, modality), modality),
+        per_tensor=step.settings.per_tensor,
+        clip_negative=step.settings.clip_negative,
+        dtype=dtype,
+    )
 
 
 def _unimodal_grads(inputs: dict[str, Any], modality: str) -> Any:

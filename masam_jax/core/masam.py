@@ -1,63 +1,27 @@
 """MASAM as a gradient transformation: a correction on the total gradient."""
 
-from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+import functools
+from typing import Any, Literal
 
 import chex
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 
-from masam_jax.core.decision import Decision, RuleOptions, StaticUpdate, decide
+from masam_jax.core.decision import RuleOptions, StaticUpdate
+from masam_jax.core.masam_step import MasamState as MasamState
+from masam_jax.core.masam_step import check_dominant, check_signals, take_step
 from masam_jax.core.numerics import accumulation_dtype, is_traced
 from masam_jax.core.partition import Labels, Partition, resolve_partition
-from masam_jax.core.perturbation import (
-    CLEAN,
-    Corrected,
-    Correction,
-    Route,
-    no_radii,
-)
+from masam_jax.core.perturbation import CLEAN, no_radii
 from masam_jax.core.point_dtype import PointDtype, check_point_dtype
 from masam_jax.core.random_keys import raw_key
-from masam_jax.core.scores import ModalityScores, initial_scores
-from masam_jax.core.signal_checks import (
-    check_present,
-    require_callable,
-    require_entries,
-    require_signals,
-    require_structure,
-)
-from masam_jax.core.signals import FusionGradient
+from masam_jax.core.refresh import Refresh, check_refresh, refresh_cycle
+from masam_jax.core.reuse import Reuse, nothing_to_reuse
+from masam_jax.core.scores import initial_scores
 from masam_jax.core.specs import check_choice, check_flag, check_number, check_radius
 
 Dispatch = Literal["auto", "switch", "dense", "host"]
-
-_TREE_SIGNALS = ("fusion_grads", "unimodal_grads", "unimodal_losses")
-_SIGNALS = (*_TREE_SIGNALS, "fusion_grad_fn")
-
-
-class MasamState(NamedTuple):
-    """The state of `masam`: arrays alone, the same structure at every step.
-
-    Attributes:
-      count: int32 scalar, the steps taken.
-      scores: APS of each modality, see `ModalityScores`.
-      dominant: int32 scalar, the modality of the last step by its place among the sorted names;
-        -1 before the first step, where none was present, and under ``select="all"``.
-      key: uint32[2], the key of ``select="random"``.
-      radius: ``‖ε_m‖₂`` of the last step as it was reached, ``[1]`` for each modality with
-        parameters of fewer than 32 bits, which round a small perturbation away. Others reach it
-        exactly, and have a scalar that stays 0.
-    """
-
-    count: jax.Array  # type: ignore[assignment]
-    scores: ModalityScores
-    dominant: jax.Array
-    key: chex.PRNGKey
-    radius: dict[str, jax.Array]
-
 
 _SELECTIONS = ("dominant", "all", "random")
 
@@ -77,6 +41,9 @@ def masam(
     direction: Literal["fusion", "total"] = "fusion",
     perturbed_dtype: PointDtype = "auto",
     dispatch: Dispatch = "auto",
+    perturb_every: int | None = None,
+    score_every: int | None = None,
+    reuse: Reuse = "orthogonal",
     other: str = "other",
     key: chex.PRNGKey | None = None,
 ) -> optax.GradientTransformationExtraArgs:
@@ -99,6 +66,22 @@ def masam(
       perturb something;
     - ``direction="total"``: $\hat g_m$ is the direction of $\nabla_{\theta_m} L_{total}$.
 
+    Two more approximate it, so that a step costs less. With ``perturb_every=k`` the perturbed
+    gradient is taken at the steps t = 0, k, 2k, …, and those between reuse a component of that
+    correction $c$, as LookSAM reuses its own, at the length of their own gradient:
+
+    $$
+    u_{m^*} \leftarrow u_{m^*} + \|g_t\| \, v, \quad
+    v = (c - \langle c, \hat g_s \rangle \hat g_s) / \|g_s\|, \quad
+    g_t = \nabla_{\theta_{m^*}} L_{total}(\theta_t), \quad s = k \lfloor t / k \rfloor
+    $$
+
+    (``reuse="whole"``: $v = c / \|g_s\|$; ``reuse="none"``: v = 0, clean steps). LookSAM's α, the
+    length of v against the gradient's, is what it was when measured, and no option. With
+    ``score_every=j`` γ is measured at the steps 0, j, 2j, … and stands between them, while the
+    moving averages, whose losses cost nothing, follow every step. Steps that measure neither cost
+    what late fusion costs where it is known while tracing which they are, see ``refresh``.
+
     ``update`` takes the signals of `multimodal_value_and_grad`, and ignores extra arguments
     that it does not know. Beside them it understands
 
@@ -108,6 +91,10 @@ def masam(
     - ``dominant=int``, static: the caller's choice (an index into the sorted names, -1: none), so
       that one branch alone is traced; `masam_jax.training.make_train_step` dispatches from the host
       with it.
+    - ``refresh``, static: what this step measures, an entry of
+      `masam_jax.refresh_cycle(perturb_every, score_every)`, whose entry ``t % len(cycle)`` is step
+      t's. Left out, the state's own count decides, in a branch that has the second pullback's cost
+      on every step, and under ``vmap`` all of it.
     - ``per_modality_grads``: see ``shared_parameters`` of `multimodal_value_and_grad`.
 
     Gradients are accumulated with ``multimodal_value_and_grad(..., microbatches=k)``:
@@ -141,6 +128,10 @@ def masam(
         picks a jitted branch from Python and needs an untraced step; "auto" is "host" where the
         step is not traced, else "dense" where the program is compiled for CPUs and "switch" where
         it is for others. All give the same numbers.
+      perturb_every: steps k from one gradient at the perturbed point to the next; 1 when None.
+      score_every: steps from one γ to the next; as ``perturb_every`` when None.
+      reuse: what of a correction the k − 1 steps after it take: the component "orthogonal" to the
+        total gradient, "whole" or "none".
       other: the label of the leaves that belong to no modality.
       key: the PRNG key of ``select="random"``; ``jax.random.key(0)`` when None.
 
@@ -156,6 +147,9 @@ def masam(
       Zijie Chen, Kejing Yin, Wenfang Yao, William K. Cheung, Jing Qin. MASAM: Multimodal Adaptive
       Sharpness-Aware Minimization for Heterogeneous Data Fusion. ICLR 2026.
       https://openreview.net/forum?id=AUKeDukcUi
+
+      Yong Liu, Siqi Mai, Xiangning Chen, Cho-Jui Hsieh, Yang You. Towards Efficient and Scalable
+      Sharpness-Aware Minimization (LookSAM). CVPR 2022. https://arxiv.org/abs/2203.02714
 
     Examples:
       >>> import optax
@@ -187,6 +181,10 @@ def masam(
     check_choice("direction", direction, ("fusion", "total"))
     check_point_dtype(perturbed_dtype)
     check_choice("dispatch", dispatch, ("auto", "switch", "dense", "host"))
+    # None, for optax.inject_hyperparams makes arrays of numbers.
+    perturb_every = 1 if perturb_every is None else perturb_every
+    cycle = refresh_cycle(perturb_every, score_every)
+    check_choice("reuse", reuse, ("orthogonal", "whole", "none"))
     settings = RuleOptions(
         select=select,
         scale_by_alignment=scale_by_alignment,
@@ -197,6 +195,7 @@ def masam(
         along_total=direction == "total",
         point_dtype=perturbed_dtype,
         dispatch=dispatch,
+        reuse=reuse if perturb_every > 1 else "none",
     )
 
     def resolve(params: optax.Params) -> Partition:
@@ -221,6 +220,7 @@ def masam(
             dominant=jnp.full((), CLEAN, jnp.int32),
             key=raw_key(key),
             radius=no_radii(params, partition, dtype),
+            component=nothing_to_reuse(params) if settings.reuses else None,
         )
 
     def update_fn(
@@ -232,91 +232,23 @@ def masam(
         if params is None:
             raise ValueError("masam needs params: tx.update(grads, opt_state, params, **signals)")
         partition = resolve(params)
-        _check_signals(signals, partition, updates, params)
+        check_signals(signals, partition, updates, params)
+        check_refresh(signals.get("refresh"))
+        chosen = check_dominant(signals.get("dominant"), partition)
         radius_now = rho(state.count) if callable(rho) else rho
-        inputs = {name: signals[name] for name in _TREE_SIGNALS}
-        inputs["present"] = signals.get("present") or {}
-        inputs["per_modality_grads"] = signals.get("per_modality_grads")
-        if settings.along_total:
-            total_grads = signals.get("total_grads")
-            inputs["total_grads"] = updates if total_grads is None else total_grads
-        # A gradient function that is no pytree cannot enter a jit, nor be checked.
-        fusion_grad_fn = signals["fusion_grad_fn"]
-        ours = fusion_grad_fn if isinstance(fusion_grad_fn, FusionGradient) else None
-        chosen = _check_dominant(signals.get("dominant"), partition)
-        step = StaticUpdate(settings, partition, chosen)
-        operands = (state.scores, state.key, params, inputs, ours, (radius_now, alpha, beta))
-        traced = is_traced(updates, state, operands)
-        decision = (decide if traced else _jitted_decide)(step, *operands)
-        # Where nothing given is traced, the step may be: in a branch of lax.cond, for one.
-        traced = traced or is_traced(decision)
-        route = step.route(traced)
-        if route.how == "host":
-            route = Route.of_index(int(decision.dominant), partition.modalities)
-        correct = _correct if traced or ours is None else _jitted_correct
-        corrected = correct(step, route, updates, params, inputs, fusion_grad_fn, decision)
-        state = MasamState(
-            optax.safe_increment(state.count),
-            decision.scores,
-            decision.dominant,
-            decision.key,
-            corrected.radii,
-        )
-        return corrected.updates, state
+
+        def advance(refresh: Refresh) -> tuple[Any, MasamState]:
+            step = StaticUpdate(settings, partition, chosen, refresh)
+            return take_step(step, updates, state, params, signals, (radius_now, alpha, beta))
+
+        refresh = signals.get("refresh")
+        if refresh is None and (len(cycle) == 1 or not is_traced(state.count)):
+            refresh = cycle[0] if len(cycle) == 1 else cycle[int(state.count) % len(cycle)]
+        if refresh is not None:
+            return advance(refresh)
+        kinds = tuple(dict.fromkeys(cycle))
+        places = jnp.asarray([kinds.index(each) for each in cycle], jnp.int32)
+        branches = [functools.partial(advance, kind) for kind in kinds]
+        return jax.lax.switch(places[state.count % len(cycle)], branches)
 
     return optax.GradientTransformationExtraArgs(init_fn, update_fn)
-
-
-def _correct(
-    step: StaticUpdate,
-    route: Route,
-    updates: optax.Updates,
-    params: optax.Params,
-    inputs: dict[str, Any],
-    fusion_grad_fn: Callable[..., Any],
-    decision: Decision,
-) -> Corrected:
-    """``updates`` with the correction added, taken by a route that is known while tracing."""
-    correction = Correction(
-        step.partition,
-        params,
-        updates,
-        inputs["fusion_grads"],
-        fusion_grad_fn,
-        decision.scales,
-        directions=inputs["total_grads"] if step.settings.along_total else None,
-        correct_other=step.settings.correct_other,
-        point_dtype=step.settings.point_dtype,
-    )
-    return correction.take(route, decision.dominant)
-
-
-_jitted_decide = jax.jit(decide, static_argnames="step")
-_jitted_correct = jax.jit(_correct, static_argnames=("step", "route"))
-
-
-def _check_signals(
-    signals: dict[str, Any], partition: Partition, updates: optax.Updates, params: optax.Params
-) -> None:
-    require_signals("masam", signals, _SIGNALS)
-    require_callable("fusion_grad_fn", signals["fusion_grad_fn"])
-    require_entries("unimodal_losses", signals["unimodal_losses"], partition.modalities)
-    check_present(signals.get("present"), signals["unimodal_losses"])
-    trees = {name: signals[name] for name in ("fusion_grads", "unimodal_grads")}
-    if signals.get("total_grads") is not None:
-        trees["total_grads"] = signals["total_grads"]
-    require_structure({"updates": updates, **trees}, params)
-
-
-def _check_dominant(dominant: Any, partition: Partition) -> int | None:
-    if dominant is None:
-        return None
-    count = len(partition.modalities)
-    if isinstance(dominant, bool) or not isinstance(dominant, int | np.integer):
-        raise ValueError(f"dominant must be a Python integer, got {dominant!r}")
-    if not CLEAN <= dominant < count:
-        raise ValueError(
-            f"dominant must be {CLEAN} (none) or the place of one of {list(partition.modalities)},"
-            f" 0 to {count - 1}, got {dominant}"
-        )
-    return int(dominant)

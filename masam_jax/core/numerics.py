@@ -63,11 +63,16 @@ def norm(leaves: Iterable[jax.Array], dtype: Any) -> jax.Array:
     return jnp.where(jnp.isfinite(square), jnp.sqrt(square), 0)
 
 
-def add_difference(update: jax.Array, there: jax.Array, here: jax.Array) -> jax.Array:
-    """``update + (there - here)``, in float32 or wider: float16 overflows in between."""
+def difference(update: jax.Array, there: jax.Array, here: jax.Array) -> jax.Array:
+    """``there - here``, in float32 or wider: float16 overflows in between."""
     dtype = accumulation_dtype((update, there, here))
-    difference = there.astype(dtype) - here.astype(dtype)
-    return (update.astype(dtype) + difference).astype(update.dtype)
+    return there.astype(dtype) - here.astype(dtype)
+
+
+def add_difference(update: jax.Array, there: jax.Array, here: jax.Array) -> jax.Array:
+    """``update + (there - here)``, as `difference` takes it."""
+    wide = difference(update, there, here)
+    return (update.astype(wide.dtype) + wide).astype(update.dtype)
 
 
 def is_narrow(dtype: Any) -> bool:

@@ -13,6 +13,7 @@ from masam_jax.core.numerics import (
     accumulation_dtype,
     add_difference,
     all_finite,
+    difference,
     is_narrow,
     norm,
 )
@@ -48,10 +49,13 @@ class Corrected(NamedTuple):
     Attributes:
       updates: the corrected updates.
       radii: ``‖ε_m‖₂`` as it was reached after rounding, in the shapes of `no_radii`.
+      differences: ``∇L_fuse(θ + ε) − ∇L_fuse(θ)`` in float32 or wider, leaf by leaf: zeros where
+        nothing was corrected. Empty where nobody asked for them.
     """
 
     updates: Any
     radii: dict[str, jax.Array]
+    differences: list[jax.Array]
 
 
 def narrow_modalities(params: optax.Params, partition: Partition) -> tuple[str, ...]:
@@ -104,6 +108,13 @@ def perturb(
     return jax.tree.unflatten(structure, moved)
 
 
+class _Leaves(NamedTuple):
+    """Updates, and what was added to them, leaf by leaf; nothing of the latter if not asked for."""
+
+    updates: list[jax.Array]
+    differences: list[jax.Array]
+
+
 class Correction:
     """Adds ``∇L_fuse(θ + ε) − ∇L_fuse(θ)`` on the perturbed partitions, and nothing elsewhere.
 
@@ -123,6 +134,7 @@ class Correction:
         directions: chex.ArrayTree | None = None,
         correct_other: bool = False,
         point_dtype: PointDtype = "auto",
+        keeps_differences: bool = False,
     ) -> None:
         """Of one step.
 
@@ -136,11 +148,15 @@ class Correction:
           directions: a tree like the parameters, along which ε goes; the fusion gradient if None.
           correct_other: whether leaves of no modality are corrected too.
           point_dtype: the dtype of perturbed leaves of fewer than 32 bits.
+          keeps_differences: whether `Corrected.differences` are wanted.
         """
         self._partition = partition
         self._params = params
-        self._updates, self._structure = jax.tree.flatten(updates)
+        leaves, self._structure = jax.tree.flatten(updates)
         self._clean = jax.tree.leaves(fusion_grads)
+        pairs = zip(leaves, self._clean, strict=True)
+        zeros = (jnp.zeros_like(difference(u, g, g)) for u, g in pairs)
+        self._before = _Leaves(leaves, list(zeros) if keeps_differences else [])
         self._directions = fusion_grads if directions is None else directions
         self._scales = dict(scales)
         self._correct_other = correct_other
@@ -164,7 +180,7 @@ class Correction:
           index: the dominant modality's, which "dense", "switch" and "platform" read.
         """
         if route.how == "clean":
-            leaves, radii = self._updates, self._no_radii()
+            leaves, radii = self._before, self._no_radii()
         elif route.how == "joint":
             leaves, radii = self._at(self._scales, None)
         elif route.how == "single":
@@ -178,16 +194,17 @@ class Correction:
             leaves, radii = jax.lax.platform_dependent(index, cpu=self._dense, default=self._switch)
         else:
             raise ValueError(f"{route} cannot be taken while tracing")
-        return Corrected(jax.tree.unflatten(self._structure, leaves), {**self._no_radii(), **radii})
+        updates = jax.tree.unflatten(self._structure, leaves.updates)
+        return Corrected(updates, {**self._no_radii(), **radii}, leaves.differences)
 
     def _at(
         self, scales: Mapping[str, jax.Array], modality: str | None
-    ) -> tuple[list[jax.Array], dict[str, jax.Array]]:
+    ) -> tuple[_Leaves, dict[str, jax.Array]]:
         """The modalities in ``scales`` perturbed at once; ``modality``: the only one, if known."""
         gradient, radii = self._look_ahead(scales, modality)
-        return self._corrected(self._updates, self._average(gradient), scales), radii
+        return self._corrected(self._before, self._average(gradient), scales), radii
 
-    def _dense(self, index: jax.Array) -> tuple[list[jax.Array], dict[str, jax.Array]]:
+    def _dense(self, index: jax.Array) -> tuple[_Leaves, dict[str, jax.Array]]:
         """The modality at the traced ``index``, without control flow.
 
         A `LateFusion` takes each modality's gradient, the others' features being at hand, and
@@ -196,7 +213,7 @@ class Correction:
         scales = self._only(index)
         if not self._runs_alone:
             return self._at(scales, None)
-        leaves = self._updates
+        leaves = self._before
         radii: dict[str, jax.Array] = {}
         for m, scale in scales.items():
             gradient, reached = self._look_ahead({m: scale}, m)
@@ -204,7 +221,7 @@ class Correction:
             radii |= reached
         return leaves, radii
 
-    def _switch(self, index: jax.Array) -> tuple[list[jax.Array], dict[str, jax.Array]]:
+    def _switch(self, index: jax.Array) -> tuple[_Leaves, dict[str, jax.Array]]:
         """The modality at the traced ``index`` through ``lax.switch``: its branch alone runs."""
         zeros = self._no_radii()
 
@@ -217,7 +234,7 @@ class Correction:
         branches = [functools.partial(branch, m) for m in self._partition.modalities]
         # The mean over devices is taken here: a collective inside a branch could wait for ever.
         gradient, radii = jax.lax.switch(jnp.maximum(index, 0), branches)
-        return self._corrected(self._updates, self._average(gradient), self._only(index)), radii
+        return self._corrected(self._before, self._average(gradient), self._only(index)), radii
 
     def _only(self, index: jax.Array) -> dict[str, jax.Array]:
         return {
@@ -270,13 +287,10 @@ class Correction:
         return tuple(i for i, label in labels if label not in self._partition.modalities)
 
     def _corrected(
-        self,
-        leaves: Sequence[jax.Array],
-        gradient: Sequence[jax.Array],
-        scales: Mapping[str, jax.Array],
-    ) -> list[jax.Array]:
-        """``leaves`` with the correction on the perturbed partitions, and those alone."""
-        result = list(leaves)
+        self, before: _Leaves, gradient: Sequence[jax.Array], scales: Mapping[str, jax.Array]
+    ) -> _Leaves:
+        """``before`` with the correction on the perturbed partitions, and those alone."""
+        leaves, result, differences = before.updates, list(before.updates), [*before.differences]
         parts = [(scale != 0, self._partition.positions(m)) for m, scale in scales.items()]
         if self._correct_other:
             any_moved = functools.reduce(jnp.logical_or, [moved for moved, _ in parts])
@@ -287,4 +301,7 @@ class Correction:
             for i, leaf in changed.items():
                 # A choice and no sum: adding 0 would lose the sign of -0.0, and subnormals.
                 result[i] = jnp.where(keep, leaf, leaves[i])
-        return result
+                if differences:
+                    added = difference(leaves[i], gradient[i], self._clean[i])
+                    differences[i] = jnp.where(keep, added, differences[i])
+        return _Leaves(result, differences)

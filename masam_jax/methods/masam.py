@@ -4,9 +4,10 @@ import dataclasses
 from typing import Literal
 
 from masam_jax.core.masam import masam
+from masam_jax.core.refresh import Refresh, refresh_cycle
 from masam_jax.core.specs import Options, option
 from masam_jax.methods.from_options import built_by, titled
-from masam_jax.methods.method import Method
+from masam_jax.methods.method import GradientKind, Method
 from masam_jax.methods.registry import register
 from masam_jax.methods.search import LogUniform, Search, Uniform
 
@@ -29,6 +30,10 @@ class MasamOptions(Options):
       radius: whether ρ is ``absolute`` or ``relative`` to the norm of the encoder's parameters.
       correct_other: take the fusion gradient of the fusion head at the perturbed point as well.
       direction: perturb along the gradient of the ``fusion`` loss or of the ``total`` loss.
+      perturb_every: steps from one gradient at the perturbed point to the next.
+      score_every: steps from one γ to the next; ``none`` for as many.
+      reuse: what steps between take of the last correction: the component ``orthogonal`` to the
+        total gradient, the ``whole`` or ``none``.
       weight: λ, the weight of every unimodal loss in the total loss.
     """
 
@@ -42,6 +47,9 @@ class MasamOptions(Options):
     radius: Literal["absolute", "relative"] = option("absolute", title="relative")
     correct_other: bool = option(False, title="head corrected")
     direction: Literal["fusion", "total"] = option("fusion", title="along total")
+    perturb_every: int = option(1, "[1, inf)", "perturbed every {}")
+    score_every: int | None = option(None, "[1, inf)", "γ every {}")
+    reuse: Literal["orthogonal", "whole", "none"] = option("orthogonal", title="reuse={}")
     weight: float = option(1.0, "(0, inf)", " λ={}")
 
 
@@ -55,6 +63,16 @@ def _search(options: MasamOptions) -> dict[str, Search]:
     }
 
 
+def _cycle(options: MasamOptions) -> tuple[Refresh | None, ...]:
+    cycle = refresh_cycle(options.perturb_every, options.score_every)
+    return cycle if len(cycle) > 1 else (None,)
+
+
+def _gradients(options: MasamOptions) -> tuple[GradientKind, ...]:
+    # Steps between would take the second pullback for the log alone.
+    return ("fusion", "unimodal") if len(_cycle(options)) == 1 else ()
+
+
 MASAM = register(
     Method(
         name="masam",
@@ -63,9 +81,10 @@ MASAM = register(
         build=built_by(masam),
         title=titled("MASAM"),
         loss_weight=lambda options: options.weight,
-        gradients=("fusion", "unimodal"),
+        gradients=_gradients,
         search=_search,
         # A modality fixed beforehand, or all of them, leave nothing to decide on the host.
         host_dispatch=lambda options: options.select in ("dominant", "random"),
+        cycle=_cycle,
     )
 )

@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple
 import optax
 
 from masam_jax.core.partition import Labels
+from masam_jax.core.refresh import Refresh
 from masam_jax.core.specs import write_options
 from masam_jax.methods.objective import LATE_FUSION_OBJECTIVE, Objective
 from masam_jax.methods.schedule import Schedule
@@ -55,7 +56,8 @@ class Method:
       signals: names of the signals of the batch that the transformation reads, beside those of
         ``multimodal_value_and_grad``; see ``masam_jax.models.method_signals``.
       gradients: which gradients the transformation reads beside the total one, ``"fusion"`` and
-        ``"unimodal"``: their norms are logged at no further pass.
+        ``"unimodal"``: their norms are logged at no further pass; or a function of the options that
+        says so.
       reports: what the method's states report of every step (see `masam_jax.method_report`), name
         -> what it is, in a line for plots.
       fusion: ``options -> str | None``, the fusion head that the method asks for; None for the
@@ -64,6 +66,8 @@ class Method:
         says so.
       host_dispatch: ``options -> bool``, whether choosing the dominant modality on the host saves
         work (see ``masam_jax.training.train_step``).
+      cycle: ``options -> (refresh, …)``, the static argument ``refresh`` of ``update`` at every
+        step, from the first on and over again; ``(None,)`` for a method that takes none.
       warning: ``(options, context) -> str``, what makes the method idle in such a training, to be
         told before it begins; empty where nothing does.
     """
@@ -77,13 +81,14 @@ class Method:
     schedule: Callable[[Any], Schedule] = lambda options: Schedule()
     loss_weight: Callable[[Any], float] = lambda options: 1.0
     signals: tuple[str, ...] = ()
-    gradients: tuple[GradientKind, ...] = ()
+    gradients: tuple[GradientKind, ...] | Callable[[Any], tuple[GradientKind, ...]] = ()
     reports: Mapping[str, str] = dataclasses.field(default_factory=dict)
     fusion: Callable[[Any], str | None] = lambda options: None
     search: Mapping[str, Search] | Callable[[Any], Mapping[str, Search]] = dataclasses.field(
         default_factory=dict
     )
     host_dispatch: Callable[[Any], bool] = lambda options: False
+    cycle: Callable[[Any], tuple[Refresh | None, ...]] = lambda options: (None,)
     warning: Callable[[Any, Context], str] = lambda options, context: ""
 
     def __post_init__(self) -> None:
@@ -142,7 +147,8 @@ class BoundMethod:
     @property
     def gradients(self) -> tuple[GradientKind, ...]:
         """Which gradients the transformation reads beside the total one."""
-        return self.method.gradients
+        gradients = self.method.gradients
+        return gradients(self.options) if callable(gradients) else gradients
 
     @property
     def fusion(self) -> str | None:
@@ -168,6 +174,11 @@ class BoundMethod:
     def host_dispatch(self) -> bool:
         """Whether choosing the dominant modality on the host saves work."""
         return self.method.host_dispatch(self.options)
+
+    @property
+    def cycle(self) -> tuple[Refresh | None, ...]:
+        """What the steps measure anew, from the first on and over again; None for everything."""
+        return self.method.cycle(self.options)
 
     def warning(self, context: Context) -> str:
         """What makes the method idle in such a training; empty where nothing does."""

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from masam_jax.core.refresh import Refresh
 from masam_jax.data.batch import Batch
 from masam_jax.training.batches import network_inputs, step_key
 from masam_jax.training.parameter_average import move_average
@@ -55,7 +56,8 @@ class Logged(NamedTuple):
 
 
 _AXES = Given(0, 0, 0, None, 0, None, 0)
-Advance = Callable[[Moving, Given], tuple[Moving, Any]]
+Advance = Callable[[Moving, Given, Refresh | None], tuple[Moving, Any]]
+"""``(moving, given, refresh) -> (moving, losses)``; ``refresh`` is static."""
 
 
 class SeedStep:
@@ -74,6 +76,7 @@ class SeedStep:
         """
         alone = len(task.problem.experiment.seeds.values) == 1
         self._problem = task.problem
+        self._cycle = task.method.cycle
         self._compiled = _Compiled(task)
         self._advance: Advance = self._compiled
         if on_host and alone and task.phases == (None,) and task.method.host_dispatch:
@@ -81,13 +84,15 @@ class SeedStep:
 
     @property
     def flops(self) -> float | None:
-        """XLA's estimate for one call, on one device; None where there is none."""
-        program = self.program
-        return None if program is None else (program.cost_analysis() or {}).get("flops")
+        """XLA's estimate for one call, on one device, the mean over the steps of a cycle.
+
+        None where there is none.
+        """
+        return self._compiled.flops
 
     @property
     def program(self) -> jax.stages.Compiled | None:
-        """The one program of the step; None before the first call, and on the host."""
+        """The program of the first step; None before the first call, and on the host."""
         return self._compiled.program
 
     def __call__(self, state: TrainState, batch: Batch, step: int) -> tuple[TrainState, Any]:
@@ -101,7 +106,7 @@ class SeedStep:
           batch: of `TrainingBatches`.
           step: its number, which dropout and noise are drawn for.
         """
-        problem = self._problem
+        problem, cycle = self._problem, self._cycle
         moving = Moving(*(getattr(state, name) for name in Moving._fields))
         number = problem.placement.put(np.int32(step), problem.placement.replicated)
         given = Given(
@@ -113,33 +118,50 @@ class SeedStep:
             problem.resident,
             problem.class_weights,
         )
-        moving, losses = self._advance(moving, given)
+        moving, losses = self._advance(moving, given, cycle[step % len(cycle)])
         return state._replace(**moving._asdict()), losses
 
 
 class _Compiled:
-    """The step in one program, compiled at the first call."""
+    """The step in one program for each thing that steps measure, compiled at the first call."""
 
     def __init__(self, task: Task) -> None:
         one = _one_step(task)
 
-        def step(donated: Moving, method_state: Any, given: Given) -> tuple[Moving, Any]:
-            return one(donated._replace(method_state=method_state), given)
+        def jitted(refresh: Refresh | None) -> Any:
+            def step(donated: Moving, method_state: Any, given: Given) -> tuple[Moving, Any]:
+                return one(donated._replace(method_state=method_state), given, refresh)
 
-        self._step = jax.jit(
-            jax.vmap(step, in_axes=(0, 0, _AXES)),
-            donate_argnums=0,
-            out_shardings=task.problem.placement.seeds,
-        )
-        self.program: jax.stages.Compiled | None = None
+            return jax.jit(
+                jax.vmap(step, in_axes=(0, 0, _AXES)),
+                donate_argnums=0,
+                out_shardings=task.problem.placement.seeds,
+            )
 
-    def __call__(self, moving: Moving, given: Given) -> tuple[Moving, Any]:
+        self._cycle = task.method.cycle
+        self._steps = {refresh: jitted(refresh) for refresh in self._cycle}
+        self._programs: dict[Refresh | None, jax.stages.Compiled] = {}
+
+    @property
+    def program(self) -> jax.stages.Compiled | None:
+        return self._programs.get(self._cycle[0])
+
+    @property
+    def flops(self) -> float | None:
+        if not self._programs:
+            return None
+        each = [(self._programs[r].cost_analysis() or {}).get("flops") for r in self._cycle]
+        known = [flops for flops in each if flops is not None]
+        return sum(known) / len(known) if len(known) == len(each) else None
+
+    def __call__(self, moving: Moving, given: Given, refresh: Refresh | None) -> tuple[Moving, Any]:
         operands = (moving._replace(method_state=None), moving.method_state, given)
         if jax.config.values["jax_disable_jit"]:  # A program compiled ahead refuses to run then.
-            return self._step(*operands)
-        if self.program is None:
-            self.program = self._step.lower(*operands).compile()
-        return self.program(*operands)
+            return self._steps[refresh](*operands)
+        if not self._programs:
+            for each, step in self._steps.items():
+                self._programs[each] = step.lower(*operands).compile()
+        return self._programs[refresh](*operands)
 
 
 def _as_step(task: Task, moving: Moving, given: Given) -> StepInputs:
@@ -157,12 +179,14 @@ def _one_step(task: Task) -> Advance:
     average = _averaging(task)
     phases = {phase: task.value_and_grad(phase) for phase in task.phases}
 
-    def one(before: Moving, given: Given) -> tuple[Moving, Any]:
+    def one(before: Moving, given: Given, refresh: Refresh | None) -> tuple[Moving, Any]:
+        measured = {} if refresh is None else {"refresh": refresh}
         step = _as_step(task, before, given)
         params, opt_state, statistics, losses = before.params, before.opt_state, {}, {}
         for phase, value_and_grad in phases.items():
             losses[phase], grads, signals = value_and_grad(params, step)
-            static = {} if phase is None else {"phase": phase}
+            static: dict[str, Any] = {} if phase is None else {"phase": phase}
+            static |= measured
             updates, opt_state = tx.update(grads, opt_state, params, **signals, **static)
             params = optax.apply_updates(params, updates)
             # A phase moves the statistics of its own encoder.
@@ -240,10 +264,15 @@ def _one_seed(task: Task) -> Advance:
     revise = jax.jit(jax.vmap(task.objective.advance))
     average = jax.jit(_averaging(task), donate_argnums=0)
 
-    def seed_step(moving: Moving, given: Given) -> tuple[Moving, Any]:
+    def seed_step(moving: Moving, given: Given, refresh: Refresh | None) -> tuple[Moving, Any]:
         # Whether the seed has stopped does not matter: the loop ends when the only one does.
         params, opt_state, losses = step(
-            moving.params, moving.opt_state, moving.statistics, moving.method_state, given
+            moving.params,
+            moving.opt_state,
+            moving.statistics,
+            moving.method_state,
+            given,
+            refresh=refresh,
         )
         state = moving.method_state
         if jax.tree.leaves(state):

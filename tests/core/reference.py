@@ -15,6 +15,7 @@ import numpy as np
 from tests.core.reference_network import (
     Array,
     Batch,
+    Key,
     Parameters,
     fusion_value_and_gradient,
     modalities_of,
@@ -200,6 +201,84 @@ class MasamReference:
             length *= _norm([parameters[key] for key in keys])
         length *= gamma if self.scale_by_alignment else 1.0
         return {key: length * along[key] / norm for key in keys}
+
+
+@dataclass
+class PeriodicReference(MasamReference):
+    """The rule with a perturbed gradient and a γ every few steps, the correction reused between."""
+
+    perturb_every: int = 1
+    score_every: int | None = None
+    reuse: str = "orthogonal"
+    gamma: dict[str, float] = field(default_factory=dict)
+    kept: Parameters = field(default_factory=dict)
+    corrected: tuple[str, ...] = ()
+
+    def step(
+        self, parameters: Parameters, batch: Batch, present: Mapping[str, bool] | None = None
+    ) -> tuple[Parameters, Record]:
+        """As ``MasamReference.step``, all modalities present."""
+        assert present is None
+        names = modalities_of(parameters)
+        weights = self.weights or dict.fromkeys(names, 1.0)
+        fusion_loss, fusion = fusion_value_and_gradient(parameters, batch)
+        losses, unimodal = {}, {}
+        for m in names:
+            losses[m], unimodal[m] = unimodal_value_and_gradient(parameters, batch, m)
+        total = _total_gradient(fusion, unimodal, weights)
+        if self.t % (self.score_every or self.perturb_every) == 0:
+            self.gamma = {m: self._alignment(m, fusion, unimodal[m]) for m in names}
+        decay = {m: self._decay(m, losses[m]) for m in names}
+        score = {m: self.alpha * decay[m] + (1 - self.alpha) * self.gamma[m] for m in names}
+        if self.t % self.perturb_every == 0:
+            perturbed = tuple(self._selected(names, score))
+            perturbation: Parameters = {}
+            for m in perturbed:
+                perturbation |= self._perturbation(m, parameters, fusion, self.gamma[m])
+            _, there = fusion_value_and_gradient(_shifted(parameters, perturbation), batch)
+            keys = set(perturbation)
+            if self.correct_other:
+                keys |= {key for key in fusion if key[0] != "encoders"}
+            correction = {key: there[key] - fusion[key] for key in keys}
+            self.kept, self.corrected = {}, () if self.reuse == "none" else perturbed
+            for part in self._parts(total):
+                mine = [key for key in part if key in correction]
+                if self.reuse != "none" and mine:
+                    self.kept |= self._component(mine, part, correction, total)
+        else:
+            perturbed, perturbation = self.corrected, {}
+            correction = {}
+            for part in self._parts(total):
+                length = _norm([total[key] for key in part])
+                correction |= {key: length * self.kept[key] for key in part if key in self.kept}
+        self.t += 1
+        gradient = {key: g + correction.get(key, 0.0) for key, g in total.items()}
+        record = Record(
+            tuple(names),
+            losses,
+            fusion_loss,
+            dict(self.average),
+            decay,
+            dict(self.gamma),
+            score,
+            perturbed,
+            perturbation,
+        )
+        return _shifted(parameters, self.base(gradient)), record
+
+    def _parts(self, total: Parameters) -> list[list[Key]]:
+        """The keys of each encoder, and all others."""
+        owners = {key: key[1] if key[0] == "encoders" else "" for key in total}
+        return [[k for k in total if owners[k] == owner] for owner in sorted(set(owners.values()))]
+
+    def _component(
+        self, mine: list[Key], part: list[Key], correction: Parameters, total: Parameters
+    ) -> Parameters:
+        length = _norm([total[key] for key in part])
+        share = 0.0
+        if self.reuse == "orthogonal":
+            share = sum(float((correction[k] * total[k]).sum()) for k in mine) / length**2
+        return {key: (correction[key] - share * total[key]) / length for key in mine}
 
 
 def _norm(arrays: list[Array]) -> float:

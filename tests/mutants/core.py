@@ -66,8 +66,8 @@ MUTANTS = (
         ("tests/core/test_masam_arguments.py", "tests/core/test_low_precision.py"),
         (
             "the clean and the perturbed gradient change places",
-            "difference = there.astype(dtype) - here.astype(dtype)",
-            "difference = here.astype(dtype) - there.astype(dtype)",
+            "return there.astype(dtype) - here.astype(dtype)",
+            "return here.astype(dtype) - there.astype(dtype)",
         ),
         (
             "a difference overflows in float16",
@@ -245,9 +245,23 @@ MUTANTS = (
         ),
     ),
     *in_file(
-        "core/masam.py",
+        "core/masam_step.py",
         TESTS,
         ("the schedule stands still", "optax.safe_increment(state.count)", "state.count"),
+    ),
+    *in_file(
+        "core/reuse.py",
+        ("tests/core/test_refresh.py",),
+        (
+            "the component along the gradient is reused as well",
+            "correction = [c - share * g for c, g in zip(correction, along, strict=True)]",
+            "correction = [c for c, g in zip(correction, along, strict=True)]",
+        ),
+        (
+            "the component does not grow with the gradient",
+            "length = norm([gradients[i] for i in mine], dtype)",
+            "length = jnp.ones((), dtype)",
+        ),
     ),
     *in_file(
         "core/schedules.py",
