@@ -13,6 +13,7 @@ from contextlib import contextmanager
 import jax
 import jax.numpy as jnp
 from jax.experimental import topologies
+from jax.experimental.compilation_cache import compilation_cache
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,11 +88,27 @@ def devices_of(topology: str) -> Sequence[jax.Device]:
     return tuple(found.devices)
 
 
+def compile_only(lowered: jax.stages.Lowered) -> jax.stages.Compiled:
+    """A program for chips that are not there, which a cache of programs could not give back."""
+    enabled = jax.config.values["jax_enable_compilation_cache"]
+    _use_cache(False)
+    try:
+        return lowered.compile()
+    finally:
+        _use_cache(enabled)
+
+
+def _use_cache(enabled: bool) -> None:
+    jax.config.update("jax_enable_compilation_cache", enabled)
+    # Whether it is used is decided once.
+    compilation_cache.reset_cache()
+
+
 def _compile_something(device: jax.Device) -> None:
     """The compiler reads its flags when it is first used."""
     sharding = jax.sharding.SingleDeviceSharding(device)
     scalar = jax.ShapeDtypeStruct((), jnp.float32, sharding=sharding)
-    jax.jit(jnp.negative).lower(scalar).compile()
+    compile_only(jax.jit(jnp.negative).lower(scalar))
 
 
 @contextmanager
