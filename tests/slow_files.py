@@ -20,6 +20,7 @@ SLOW_FILES = (
     "cli/test_predict.py",
     "cli/test_regression.py",
     "cli/test_signal_watch.py",
+    "core/test_collectives.py",
     "core/test_flops.py",
     "core/test_masam_reference.py",
     "core/test_weighted_mean.py",

@@ -18,6 +18,14 @@ def average(tree: chex.ArrayTree, axis_name: Any) -> Any:
     return jax.tree.map(lambda mean, x: mean.astype(x.dtype), means, tree)
 
 
+def agree(index: jax.Array, axis_name: Any) -> jax.Array:
+    """The largest of the devices' indices, on all of them.
+
+    Before a branch that holds a collective: devices in different ones would wait for ever.
+    """
+    return jax.lax.pmax(vary(index, axis_name), axis_name)
+
+
 def vary(tree: chex.ArrayTree, axis_name: Any) -> Any:
     """Marks replicated values as each device's own.
 

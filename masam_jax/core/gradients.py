@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 import jax
+import jax.numpy as jnp
 import optax
 
 from masam_jax.core.collectives import average, vary
@@ -18,8 +19,10 @@ from masam_jax.core.losses import (
     weights_by_modality,
 )
 from masam_jax.core.microbatches import first_part, mean_over_microbatches, split_microbatches
+from masam_jax.core.numerics import is_narrow
 from masam_jax.core.partition import check_differentiable
 from masam_jax.core.passes import (
+    Gradients,
     LateFusionPasses,
     Passes,
     PlainPasses,
@@ -134,9 +137,9 @@ def multimodal_value_and_grad(
             averaged, (aux, features) = mean_over_microbatches(
                 clean, parts, microbatches, axis_name
             )
-        losses, gradients = average(averaged, axis_name)
+        weight = common_weight(weights_by_modality(loss_weights, averaged[0].unimodal))
+        losses, gradients = _average(averaged[0], averaged[1], weight, axis_name)
         unimodal_grads = gradients.unimodal
-        weight = common_weight(weights_by_modality(loss_weights, losses.unimodal))
         if unimodal_grads is None and weight is not None:
             unimodal_grads = scaled_difference(gradients.total, gradients.fusion, weight)
         operands = (passes, axis_name, microbatches, weighing, args, features)
@@ -153,6 +156,23 @@ def multimodal_value_and_grad(
         return losses._replace(aux=aux), gradients.total, signals
 
     return value_and_grad
+
+
+def _average(
+    losses: Losses, gradients: Gradients, weight: float | None, axis_name: Any
+) -> tuple[Losses, Gradients]:
+    """Means over the devices, of two of three gradients: a weighted sum is one of the others."""
+    if axis_name is None or gradients.unimodal is None or weight is None:
+        return average((losses, gradients), axis_name)
+    # Not of narrow leaves, whose sum has been rounded.
+    narrow = jax.tree.map(lambda g: g if is_narrow(g.dtype) else None, gradients.fusion)
+    losses, means, narrow = average((losses, gradients._replace(fusion=()), narrow), axis_name)
+
+    def fusion(total: jax.Array, unimodal: jax.Array, own: jax.Array | None) -> jax.Array:
+        return total - jnp.asarray(weight, total.dtype) * unimodal if own is None else own
+
+    fused = jax.tree.map(fusion, means.total, means.unimodal, narrow)
+    return losses, means._replace(fusion=fused)
 
 
 def _mean_weights(

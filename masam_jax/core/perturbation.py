@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from masam_jax.core.collectives import agree
 from masam_jax.core.numerics import (
     accumulation_dtype,
     add_difference,
@@ -165,6 +166,7 @@ class Correction:
         ours = fusion_grad_fn if isinstance(fusion_grad_fn, FusionGradient) else None
         self._local = ours.local if ours else fusion_grad_fn
         self._average = ours.average if ours else lambda leaves: leaves
+        self._axis_name = ours.axis_name if ours else None
         # Leaves of no modality have their whole gradient where every encoder that reads them runs.
         self._runs_alone = (
             ours is not None
@@ -223,18 +225,45 @@ class Correction:
 
     def _switch(self, index: jax.Array) -> tuple[_Leaves, dict[str, jax.Array]]:
         """The modality at the traced ``index`` through ``lax.switch``: its branch alone runs."""
-        zeros = self._no_radii()
+        if self._axis_name is None:
+            gradient, radii = self._switched(index)
+        else:
+            index = agree(index, self._axis_name)
+            # Collectives in branches are the accelerators' own; the CPU's wait for each other.
+            gradient, radii = jax.lax.platform_dependent(
+                index, cpu=self._averaged_after_switch, default=self._averaged_in_branch
+            )
+        return self._corrected(self._before, gradient, self._only(index)), radii
+
+    def _averaged_after_switch(
+        self, index: jax.Array
+    ) -> tuple[list[jax.Array], dict[str, jax.Array]]:
+        """The mean over devices of everything, zeros of other encoders among it."""
+        gradient, radii = self._switched(index)
+        return self._average(gradient), radii
+
+    def _averaged_in_branch(self, index: jax.Array) -> tuple[list[jax.Array], dict[str, jax.Array]]:
+        """The mean over devices of the one encoder's gradient alone."""
+        return self._switched(index, averaged=True)
+
+    def _switched(
+        self, index: jax.Array, *, averaged: bool = False
+    ) -> tuple[list[jax.Array], dict[str, jax.Array]]:
+        """The gradient of the modality at ``index``, zeros elsewhere, and its radius."""
+        no_radii = self._no_radii()
 
         def branch(m: str) -> tuple[list[jax.Array], dict[str, jax.Array]]:
             gradient, reached = self._look_ahead({m: self._scales[m]}, m)
-            used = {*self._partition.positions(m), *self._other_positions()}
-            kept = [g if i in used else jnp.zeros_like(g) for i, g in enumerate(gradient)]
-            return kept, {m: reached.get(m, zeros[m]) for m in self._narrow}
+            used = {i: gradient[i] for i in (*self._partition.positions(m), *other)}
+            # Zeros are of the type of what they stand for: a mean, or one device's own.
+            zeros = jax.tree.map(jnp.zeros_like, self._clean if averaged else gradient)
+            kept = self._average(used) if averaged else used
+            radii = {n: reached.get(n, no_radii[n]) for n in self._narrow}
+            return [kept.get(i, zero) for i, zero in enumerate(zeros)], radii
 
+        other = self._other_positions()
         branches = [functools.partial(branch, m) for m in self._partition.modalities]
-        # The mean over devices is taken here: a collective inside a branch could wait for ever.
-        gradient, radii = jax.lax.switch(jnp.maximum(index, 0), branches)
-        return self._corrected(self._before, self._average(gradient), self._only(index)), radii
+        return jax.lax.switch(jnp.maximum(index, 0), branches)
 
     def _only(self, index: jax.Array) -> dict[str, jax.Array]:
         return {

@@ -120,7 +120,7 @@ class FusionGradient(_GradientSignal):
         return self.average(self.local(params, modality))
 
     def local(self, params: optax.Params, modality: str | None = None) -> Any:
-        """The same on this device alone: what a branch may compute, collectives being outside."""
+        """The same on this device alone, without the mean over devices."""
         local_params = vary(params, self.axis_name)
 
         def gradient(args: Any, features: Any) -> Any:
