@@ -85,6 +85,7 @@ SLOW_FILES = (
     "training/test_multi_label.py",
     "training/test_optimizer.py",
     "training/test_parameter_average.py",
+    "training/test_parameter_layout.py",
     "training/test_perturbed_point.py",
     "training/test_published_files.py",
     "training/test_seed_independence.py",

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from masam_jax.config.mesh import ShardingRule, parse_mesh, parse_rule
 from masam_jax.core.specs import Options, option
 
 
@@ -35,8 +36,15 @@ class OutputConfig:
 
 @dataclasses.dataclass(frozen=True)
 class DistributionConfig(Options):
-    """Several processes, each with its own devices; leave alone for one process."""
+    """Several devices, and several processes with devices of their own."""
 
+    mesh: str | None = None
+    """Devices along the axes seeds, data (samples of a batch) and model (parameters), such as
+    seeds=4,data=2; when None, seeds are spread over all devices, or else the batch."""
+    shard_parameters: tuple[str, ...] = ()
+    """Parameters that are split over devices, each as REGEX=AXIS, or REGEX=AXIS/AXIS/... for their
+    dimensions, the axes being data, model and none; the first one that fits counts. When left out,
+    all large ones over model."""
     coordinator_address: str | None = None
     """host:port of process 0."""
     num_processes: int = option(1, "[1, inf)")
@@ -46,6 +54,7 @@ class DistributionConfig(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        _ = self.axes, self.rules
         if not 0 <= self.process_id < self.num_processes:
             raise ValueError(
                 f"process_id={self.process_id} is out of range: expected 0 to num_processes-1 ="
@@ -61,3 +70,13 @@ class DistributionConfig(Options):
                 raise ValueError(
                     f"coordinator_address={self.coordinator_address!r} is not host:port"
                 )
+
+    @property
+    def axes(self) -> dict[str, int] | None:
+        """Devices along each axis of the mesh; None for automatic ones."""
+        return None if self.mesh is None else parse_mesh(self.mesh)
+
+    @property
+    def rules(self) -> tuple[ShardingRule, ...]:
+        """How parameters are split."""
+        return tuple(map(parse_rule, self.shard_parameters))

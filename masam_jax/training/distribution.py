@@ -1,12 +1,14 @@
-"""Where arrays live: one axis over all devices of all processes.
+"""Where arrays live: a mesh of all devices of all processes, over seeds, samples and parameters.
 
-Seeds are spread over the devices when their number divides evenly, and need no communication then;
-otherwise the batch is. Parameters, gradients and metrics follow by XLA's sharding propagation.
+Without a mesh that is asked for, seeds are spread over the devices when their number divides
+evenly, and need no communication then; otherwise the batch is. Gradients and metrics follow by
+XLA's sharding propagation.
 """
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -15,8 +17,9 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from masam_jax.config import DistributionConfig
 from masam_jax.config.errors import RunError
+from masam_jax.config.mesh import AXES, ShardingRule, write_mesh
 
-_AXIS = "devices"
+_SEEDS, _DATA, _MODEL = AXES
 
 
 def initialize(config: DistributionConfig) -> None:
@@ -52,30 +55,49 @@ class Placement:
     """How the arrays of a run are laid out.
 
     Attributes:
-      mesh: one axis, ``"devices"``.
-      seeds: sharding of arrays with a leading axis of seeds ``[S, ...]``.
-      indices: sharding of index arrays ``[S, B]``.
-      replicated: sharding of what every device holds whole.
+      mesh: the devices, along the axes ``"seeds"``, ``"data"`` and ``"model"``.
+      rules: how parameters are split, see `masam_jax.training.parameter_layout`.
     """
 
     mesh: Mesh
-    seeds: NamedSharding
-    indices: NamedSharding
-    replicated: NamedSharding
+    rules: tuple[ShardingRule, ...] = ()
+
+    @functools.cached_property
+    def seeds(self) -> NamedSharding:
+        """Sharding of arrays with a leading axis of seeds ``[S, ...]``."""
+        return NamedSharding(self.mesh, PartitionSpec(_SEEDS))
+
+    @functools.cached_property
+    def indices(self) -> NamedSharding:
+        """Sharding of arrays of a batch ``[S, B, ...]``."""
+        return NamedSharding(self.mesh, PartitionSpec(_SEEDS, _DATA))
+
+    @functools.cached_property
+    def replicated(self) -> NamedSharding:
+        """Sharding of what every device holds whole."""
+        return NamedSharding(self.mesh, PartitionSpec())
 
     @property
     def description(self) -> str:
         """Words for the terminal."""
-        count = self.mesh.size
-        if count == 1:
-            return f"1 device ({self.mesh.devices.flat[0].platform})"
-        axis = "seeds" if self.seeds.spec != PartitionSpec() else "batch"
-        return f"{count} devices ({self.mesh.devices.flat[0].platform}), {axis} sharded"
+        count, sizes = self.mesh.size, self.mesh.shape
+        devices = f"{count} device{'s' * (count > 1)} ({self.mesh.devices.flat[0].platform})"
+        words = {_SEEDS: "seeds", _DATA: "batch", _MODEL: "parameters"}
+        split = [words[axis] for axis in AXES if sizes[axis] > 1]
+        if not split:
+            return devices
+        *others, last = split
+        return f"{devices}, {' and '.join([', '.join(others), last][not others :])} sharded"
+
+    @property
+    def splits_parameters(self) -> bool:
+        """Whether parameters may be split over devices."""
+        return bool(self.rules) or self.mesh.shape[_MODEL] > 1
 
     @property
     def batch_shares(self) -> int:
         """Parts that a batch is split into, which its size must divide by."""
-        return 1 if self.indices.is_equivalent_to(self.seeds, 2) else self.mesh.size
+        return int(self.mesh.shape[_DATA])
 
     def put(self, tree: Any, sharding: NamedSharding) -> Any:
         """Arrays that every process holds whole, laid out over the devices of all of them."""
@@ -141,35 +163,64 @@ def _placed(
 
 
 def make_placement(
-    num_seeds: int, batch_size: int, devices: Sequence[jax.Device] | None = None
+    num_seeds: int,
+    batch_size: int,
+    devices: Sequence[jax.Device] | None = None,
+    *,
+    axes: Mapping[str, int] | None = None,
+    rules: tuple[ShardingRule, ...] = (),
 ) -> Placement:
-    """Spreads seeds, or else the batch, over all devices.
-
-    One process falls back to the largest number of devices that divides either; several processes
-    must all take part.
+    """Spreads seeds, batches and parameters over all devices.
 
     Args:
       num_seeds: S.
       batch_size: B.
       devices: the devices to use; all of all processes by default.
+      axes: devices along each axis. When None, seeds are spread, or else the batch; one process
+        falls back to the largest number of devices that divides either, several must all take part.
+      rules: how parameters are split.
 
     Raises:
-      ValueError: several processes, and neither seeds nor batch divide by their devices.
+      ValueError: the mesh is not of as many devices, or seeds or batch do not divide by it; or
+        several processes, and neither divides by their devices.
     """
     devices = list(jax.devices() if devices is None else devices)
-    count = len(devices)
+    sizes = _automatic(num_seeds, batch_size, len(devices)) if axes is None else dict(axes)
+    used = math.prod(sizes.values())
+    if axes is not None:
+        _check_axes(sizes, num_seeds, batch_size, len(devices))
+    mesh = jax.make_mesh(
+        tuple(sizes[axis] for axis in AXES),
+        AXES,
+        axis_types=(AxisType.Auto,) * len(AXES),
+        devices=devices[:used],
+    )
+    return Placement(mesh, rules)
+
+
+def _automatic(num_seeds: int, batch_size: int, count: int) -> dict[str, int]:
     fits = [n for n in range(count, 0, -1) if num_seeds % n == 0 or batch_size % n == 0]
     if jax.process_count() > 1 and fits[0] != count:
         raise ValueError(
             f"neither {num_seeds} seeds nor a batch of {batch_size} divide by the {count} devices"
             f" of {jax.process_count()} processes: choose --seeds or --batch-size accordingly"
         )
-    used = fits[0]
-    mesh = jax.make_mesh((used,), (_AXIS,), axis_types=(AxisType.Auto,), devices=devices[:used])
-    whole = NamedSharding(mesh, PartitionSpec())
-    if used == 1:
-        return Placement(mesh, whole, whole, whole)
-    by_seed = NamedSharding(mesh, PartitionSpec(_AXIS))
-    if num_seeds % used == 0:
-        return Placement(mesh, by_seed, by_seed, whole)
-    return Placement(mesh, whole, NamedSharding(mesh, PartitionSpec(None, _AXIS)), whole)
+    axis = _SEEDS if num_seeds % fits[0] == 0 else _DATA
+    return {**dict.fromkeys(AXES, 1), axis: fits[0]}
+
+
+def _check_axes(sizes: Mapping[str, int], num_seeds: int, batch_size: int, count: int) -> None:
+    needed, named = math.prod(sizes.values()), write_mesh(sizes)
+    if needed != count:
+        there = f"{count} device{'s' * (count != 1)}"
+        raise ValueError(f"mesh {named} is of {needed} devices, and there are {there}")
+    if num_seeds % sizes[_SEEDS]:
+        raise ValueError(
+            f"mesh {named}: {num_seeds} seeds do not divide by {sizes[_SEEDS]}; choose --seeds"
+            " accordingly"
+        )
+    if batch_size % sizes[_DATA]:
+        raise ValueError(
+            f"mesh {named}: a batch of {batch_size} does not divide by {sizes[_DATA]}; choose"
+            " --batch-size accordingly"
+        )

@@ -1,6 +1,7 @@
 """What is trained: one method, or several on the same data, seeds and initial parameters."""
 
 import dataclasses
+import functools
 import math
 import os
 from collections.abc import Sequence
@@ -148,7 +149,9 @@ def _plan(
             f"baseline {baseline.spec!r} is not among the methods:"
             f" {', '.join(method.spec for method in methods)}"
         )
-    initialize(distribution or DistributionConfig())
+    distribution = distribution or DistributionConfig()
+    initialize(distribution)
+    place = functools.partial(make_placement, axes=distribution.axes, rules=distribution.rules)
     with user_errors():
         inputs = InputConfig() if inputs is None else inputs
         # A run is resumed and evaluated from wherever.
@@ -158,7 +161,7 @@ def _plan(
         if is_primary() and data is None:
             prepare_if_needed(experiment.data.dataset, inputs, report)
         barrier("prepared data")
-        problem = build_problem(experiment, make_placement, data, inputs)
+        problem = build_problem(experiment, place, data, inputs)
         warnings = scarce_modalities(
             problem.opened, np.unique(np.concatenate([part.train for part in problem.splits]))
         )

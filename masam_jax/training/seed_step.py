@@ -8,12 +8,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.sharding import PartitionSpec
 
 from masam_jax.core.refresh import Refresh
 from masam_jax.data.batch import Batch
 from masam_jax.training.batches import network_inputs, step_key
+from masam_jax.training.distribution import Placement
 from masam_jax.training.parameter_average import move_average
-from masam_jax.training.state import TrainState
+from masam_jax.training.state import TrainState, state_shardings
 from masam_jax.training.task import StepInputs, Task
 from masam_jax.training.train_step import make_train_step
 
@@ -75,6 +77,7 @@ class SeedStep:
           on_host: whether the host may choose the branch, where that is faster.
         """
         alone = len(task.problem.experiment.seeds.values) == 1
+        on_host = on_host and not task.problem.placement.splits_parameters
         self._problem = task.problem
         self._cycle = task.method.cycle
         self._compiled = _Compiled(task)
@@ -126,16 +129,20 @@ class _Compiled:
     """The step in one program for each thing that steps measure, compiled at the first call."""
 
     def __init__(self, task: Task) -> None:
-        one = _one_step(task)
+        one, placement = _one_step(task), task.problem.placement
+        kept: Any = placement.seeds
+        if placement.splits_parameters:
+            state = state_shardings(task)
+            kept = Moving(*(getattr(state, name) for name in Moving._fields))
 
         def jitted(refresh: Refresh | None) -> Any:
             def step(donated: Moving, method_state: Any, given: Given) -> tuple[Moving, Any]:
                 return one(donated._replace(method_state=method_state), given, refresh)
 
             return jax.jit(
-                jax.vmap(step, in_axes=(0, 0, _AXES)),
+                over_seeds(step, placement, len(task.problem.experiment.seeds.values)),
                 donate_argnums=0,
-                out_shardings=task.problem.placement.seeds,
+                out_shardings=(kept, placement.seeds),
             )
 
         self._cycle = task.method.cycle
@@ -162,6 +169,45 @@ class _Compiled:
             for each, step in self._steps.items():
                 self._programs[each] = step.lower(*operands).compile()
         return self._programs[refresh](*operands)
+
+
+def over_seeds(
+    step: Callable[..., Any], placement: Placement, num_seeds: int
+) -> Callable[..., Any]:
+    """``step`` of one seed, ``(donated, method_state, given)``, of all seeds.
+
+    Where the mesh has an axis of seeds, each device takes its own through ``shard_map``. A device
+    with one seed runs it as it is, so that a branch is a branch; under ``vmap`` all of them would
+    be computed, for each seed.
+    """
+    together = jax.vmap(step, in_axes=(0, 0, _AXES))
+    devices = placement.mesh.shape["seeds"]
+    if devices == 1:
+        return together
+
+    def alone(donated: Any, method_state: Any, given: Given) -> Any:
+        own = jax.tree.map(
+            _first, (donated, method_state, given._replace(step=None, resident=None))
+        )
+        own_given = own[2]._replace(step=given.step, resident=given.resident)
+        return jax.tree.map(lambda leaf: leaf[None], step(own[0], own[1], own_given))
+
+    by_seed, whole = PartitionSpec("seeds"), PartitionSpec()
+    specs = Given(*(by_seed if axis == 0 else whole for axis in _AXES))
+    sizes = placement.mesh.shape
+    return jax.shard_map(
+        alone if num_seeds == devices else together,
+        mesh=placement.mesh,
+        in_specs=(by_seed, by_seed, specs),
+        out_specs=by_seed,
+        # The other axes stay with XLA's propagation; seeds do not talk to each other.
+        axis_names={axis for axis in sizes if axis == "seeds" or sizes[axis] == 1},
+        check_vma=False,
+    )
+
+
+def _first(leaf: jax.Array) -> jax.Array:
+    return leaf[0]
 
 
 def _as_step(task: Task, moving: Moving, given: Given) -> StepInputs:
@@ -237,7 +283,7 @@ def _one_seed(task: Task) -> Advance:
     problem, tx, value_and_grad = task.problem, task.transformation, task.value_and_grad()
 
     def first(tree: Any) -> Any:
-        return jax.tree.map(lambda leaf: leaf[0], tree)
+        return jax.tree.map(_first, tree)
 
     def with_axis(tree: Any) -> Any:
         expanded = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], tree)

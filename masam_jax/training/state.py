@@ -11,6 +11,7 @@ import numpy as np
 from masam_jax.core.random_keys import fold_raw, with_key
 from masam_jax.training import key_streams
 from masam_jax.training.parameter_average import Average
+from masam_jax.training.parameter_layout import shardings
 from masam_jax.training.problem import Problem
 from masam_jax.training.task import Task
 
@@ -56,7 +57,7 @@ def init_state(task: Task) -> TrainState:
       ValueError: the method's options do not fit the modalities.
     """
     problem = task.problem
-    init = jax.jit(jax.vmap(_initializer(task)), out_shardings=problem.placement.seeds)
+    init = jax.jit(jax.vmap(_initializer(task)), out_shardings=state_shardings(task))
     return init(*problem.initial(task.fusion), problem.seed_keys)
 
 
@@ -66,6 +67,28 @@ def abstract_state(task: Task) -> TrainState:
     Raises:
       ValueError: as ``init_state``.
     """
+    shapes = _shapes(task)
+    return jax.tree.map(
+        lambda x, sharding: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
+        shapes,
+        shardings(task.problem.placement, shapes.params, shapes),
+    )
+
+
+def state_shardings(task: Task) -> Any:
+    """The sharding of every leaf of the state; one for all of them, where no parameter is split.
+
+    Raises:
+      ValueError: as ``init_state``; or the parameters cannot be split as was asked.
+    """
+    placement = task.problem.placement
+    if not placement.splits_parameters:
+        return placement.seeds
+    shapes = _shapes(task)
+    return shardings(placement, shapes.params, shapes)
+
+
+def _shapes(task: Task) -> TrainState:
     problem = task.problem
 
     def init(keys: jax.Array) -> TrainState:
@@ -75,10 +98,8 @@ def abstract_state(task: Task) -> TrainState:
         )
         return jax.vmap(_initializer(task))(params, statistics, keys)
 
-    return jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=problem.placement.seeds),
-        jax.eval_shape(init, problem.seed_keys),
-    )
+    shapes: TrainState = jax.eval_shape(init, problem.seed_keys)
+    return shapes
 
 
 def _initializer(task: Task) -> Callable[[Any, Any, jax.Array], TrainState]:

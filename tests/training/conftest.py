@@ -28,11 +28,20 @@ def small_data():
 def make_problem(small_data):
     """A function that builds a small problem, on one device unless told otherwise.
 
-    ``further`` are fields of the optimization.
+    ``further`` are fields of the optimization; ``axes`` and ``rules`` are of `make_placement`.
     """
 
     def make(
-        seeds=2, *, steps=6, batch_size=8, devices=1, seed_offset=0, further=None, **evaluation
+        seeds=2,
+        *,
+        steps=6,
+        batch_size=8,
+        devices=1,
+        seed_offset=0,
+        further=None,
+        axes=None,
+        rules=(),
+        **evaluation,
     ):
         intervals = {"log_every": 2, "evaluate_every": 2, "checkpoint_every": 2}
         experiment = Experiment(
@@ -44,7 +53,7 @@ def make_problem(small_data):
         )
 
         def place(num_seeds, batch):
-            return make_placement(num_seeds, batch, jax.devices()[:devices])
+            return make_placement(num_seeds, batch, jax.devices()[:devices], axes=axes, rules=rules)
 
         return build_problem(experiment, place, small_data)
 
