@@ -1,7 +1,8 @@
 """The command line: ``masam train``, ``compare``, ``diagnose``, ``tune``, and the others.
 
 Exit codes: 0 done; 1 the run failed (disk full, say), or prepared data are damaged; 2 a mistake in
-what was asked; 129, 130 or 143 stopped by SIGHUP, Ctrl-C or SIGTERM, after saving what was done.
+what was asked; 75 another process of the run was lost, and the same command with --resume goes on;
+129, 130 or 143 stopped by SIGHUP, Ctrl-C or SIGTERM, after saving what was done.
 Every error is ``masam COMMAND: what it is; what is accepted, or the cure``, on standard error.
 """
 
@@ -11,7 +12,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
@@ -45,6 +46,7 @@ from masam_jax.cli.words import as_typed, parse, program, spoken, typed
 from masam_jax.config.errors import RunError, user_errors
 from masam_jax.core.extras import needs
 from masam_jax.training.interrupt import InterruptedRun, InterruptRequest
+from masam_jax.training.process_group import joined, process_group
 from masam_jax.training.storage.atomic_files import check_file
 from masam_jax.training.storage.run_directory import check_output
 
@@ -68,13 +70,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         # The log outlives the command's frames, and so what a failed save leaves in them.
         with ExitStack() as logs:
-            return _run(words, output, logs)
+            code = _run(words, output, logs)
+        _end_without_others(output, code)
+        return code
     except BrokenPipeError:  # Help that nobody reads to its end.
         with patient(sys.stdout):
             raise
         return 0
+    except Exception:
+        if (group := process_group()) and group.is_broken:
+            traceback.print_exc()
+        _end_without_others(output, 1)
+        raise
     finally:
         output.flush()
+
+
+def _end_without_others(output: Outlet, code: int) -> None:
+    """Ends a process whose others were told to end: an orderly end would wait for them."""
+    if (group := process_group()) and group.is_broken:
+        output.flush()
+        sys.stderr.flush()
+        os._exit(code)
 
 
 def _run(words: list[str], output: Outlet, logs: ExitStack) -> int:
@@ -112,15 +129,14 @@ def _run(words: list[str], output: Outlet, logs: ExitStack) -> int:
                     place = Path(str(command.output.output))
                     log = logs.enter_context(ErrorLog(place))
                     again = typed(_resuming(words, str(place)))
-                    processes, process = _processes(command)
-                    watch.alone = processes == 1
-                    if process == 0:
+                    # Of several processes, the first one looks when it can tell the others.
+                    if _processes(command) == 1:
                         check_output(command.output)
                     stack.enter_context(watch)
             if isinstance(command, DatasetCommand):
                 return execute_datasets(command, console, errors)
             with needs("this", "train", "analysis"):
-                _execute(command, console, [*program().split(), *words], request)
+                _execute(command, console, [*program().split(), *words], request, goes_on)
         return 0
     except RunError as error:
         said = as_typed(str(error), words)
@@ -170,7 +186,11 @@ def _what_is_saved(error: InterruptedRun) -> str:
 
 
 def _execute(
-    command: Command, console: Console, line: list[str], interrupt: InterruptRequest
+    command: Command,
+    console: Console,
+    line: list[str],
+    interrupt: InterruptRequest,
+    farewell: Callable[[str], str],
 ) -> None:
     # Imported late: --help and mistakes in the options need none of it.
     if isinstance(command, Runs):
@@ -207,8 +227,12 @@ def _execute(
         execute_diagnose(command, console, line, interrupt)
     else:
         from masam_jax.cli.train import execute_train
+        from masam_jax.training.storage.processes import is_primary
 
-        execute_train(command, console, line, interrupt)
+        with joined(command.distribution, farewell):
+            if process_group() and is_primary():
+                check_output(command.output)
+            execute_train(command, console, line, interrupt)
 
 
 def _write_config(command: Run, words: list[str], console: Console) -> int:
@@ -225,7 +249,7 @@ def _named(command: Run) -> Run:
     """With a directory for its output: a new one, named by the time, where none was asked for."""
     if command.output.output is not None:
         return command
-    if _processes(command)[0] > 1:
+    if _processes(command) > 1:
         raise RunError("several processes need --output, the same for all")
     kind = type(command).__name__.lower()
     place = Path("runs") / f"{datetime.now():%Y%m%d-%H%M%S}-{kind}"
@@ -233,11 +257,11 @@ def _named(command: Run) -> Run:
     return dataclasses.replace(command, output=output)
 
 
-def _processes(command: Run) -> tuple[int, int]:
-    """How many processes take part, and which of them this is."""
+def _processes(command: Run) -> int:
+    """How many processes take part."""
     if isinstance(command, Diagnose | Tune):
-        return 1, 0
-    return command.distribution.num_processes, command.distribution.process_id
+        return 1
+    return command.distribution.num_processes
 
 
 def _resuming(words: list[str], output: str) -> list[str]:

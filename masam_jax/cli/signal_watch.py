@@ -1,17 +1,16 @@
 """A thread that answers signals while the main thread is inside a compiler and cannot."""
 
-import contextlib
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable
 
+from masam_jax.training.at_once import end_at_once, say
 from masam_jax.training.interrupt import STOPPING, InterruptRequest
+from masam_jax.training.process_group import process_group
 
 # Seconds that the main thread has to take a signal, where there is nothing to save.
 _GRACE = 2.0
-_SHOW_CURSOR = "\x1b[?25h"
 
 
 class SignalWatch:
@@ -23,7 +22,6 @@ class SignalWatch:
 
     Attributes:
       taken: whether the main thread got the signal.
-      alone: whether this is the only process; others may hold the main thread up for ever.
     """
 
     def __init__(self, request: InterruptRequest, farewell: Callable[[str], str]) -> None:
@@ -34,7 +32,6 @@ class SignalWatch:
           farewell: what to say last, given why the process ends.
         """
         self.taken = False
-        self.alone = True
         self._request = request
         self._farewell = farewell
         self._count = 0
@@ -77,11 +74,12 @@ class SignalWatch:
         if self._count > 1:
             return
         if self._request.active and self._request.unsaved:
-            _say(f"{name}: this step is finished and saved first; Ctrl-C now stops at once")
+            say(f"{name}: this step is finished and saved first; Ctrl-C now stops at once")
             return
         if not self._ended.wait(_GRACE) and not self._was_taken:
             self._end(number, f"interrupted: {self._lost()}")
-        if not self.alone and not self._ended.wait(_GRACE):
+        # Other processes may hold the main thread up for ever.
+        if process_group() and not self._ended.wait(_GRACE):
             self._end(number, f"interrupted: {self._lost()}")
 
     @property
@@ -96,16 +94,6 @@ class SignalWatch:
         return f"no step was taken since {since}"
 
     def _end(self, number: int, reason: str) -> None:
-        # The main thread may hold the lock of a stream, or never come back.
-        flushing = threading.Thread(target=sys.stdout.flush, daemon=True)
-        flushing.start()
-        flushing.join(0.5)
-        if os.isatty(2):
-            _say(_SHOW_CURSOR, end="")
-        _say(self._farewell(reason))
-        os._exit(128 + number)
-
-
-def _say(text: str, end: str = "\n") -> None:
-    with contextlib.suppress(OSError):  # The terminal may be gone.
-        os.write(2, f"{text}{end}".encode())
+        if group := process_group():
+            group.fail(f"was stopped by {signal.Signals(number).name}", 128 + number)
+        end_at_once(self._farewell(reason), 128 + number)

@@ -51,6 +51,10 @@ class DistributionConfig(Options):
     """Number of processes."""
     process_id: int = 0
     """Which of them this is."""
+    connect_timeout: int = option(300, "[1, inf)")
+    """Seconds to wait for all processes to come."""
+    peer_timeout: int = option(30, "[2, inf)")
+    """Seconds without a sign of another process after which all end, with exit code 75."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

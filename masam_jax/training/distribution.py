@@ -15,34 +15,10 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from masam_jax.config import DistributionConfig
 from masam_jax.config.errors import RunError
 from masam_jax.config.mesh import AXES, ShardingRule, write_mesh
 
 _SEEDS, _DATA, _MODEL = AXES
-
-
-def initialize(config: DistributionConfig) -> None:
-    """Connects this process to the others; nothing to do for one process.
-
-    Must run before anything else touches a device.
-
-    Raises:
-      RunError: the coordinator does not answer.
-    """
-    if config.num_processes == 1:
-        return
-    # The only collectives that CPU devices of several processes have; other backends ignore it.
-    jax.config.update("jax_cpu_collectives_implementation", "gloo")
-    try:
-        jax.distributed.initialize(
-            config.coordinator_address, config.num_processes, config.process_id
-        )
-    except RuntimeError as error:
-        raise RunError(
-            f"process {config.process_id} of {config.num_processes} found no coordinator at"
-            f" {config.coordinator_address}: {error}"
-        ) from error
 
 
 @functools.cache

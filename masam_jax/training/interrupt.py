@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable
 from types import FrameType
 
-import jax
+from masam_jax.training.process_group import process_group
 
 # SIGHUP: the terminal was closed. Windows has none.
 STOPPING = (signal.SIGINT, signal.SIGTERM, *filter(None, [getattr(signal, "SIGHUP", None)]))
@@ -30,8 +30,8 @@ class InterruptedRun(KeyboardInterrupt):
 class InterruptRequest:
     """While entered, the first signal is kept for the loop; a second SIGINT stops at once.
 
-    Where no step is unsaved, so does the first. A SIGHUP that is ignored, as under ``nohup``, stays
-    so.
+    Where no step is unsaved, so does the first. Several processes stop at one step, whichever of
+    them it came to. A SIGHUP that is ignored, as under ``nohup``, stays so.
 
     Attributes:
       signal_number: the signal that came, None so far.
@@ -48,10 +48,8 @@ class InterruptRequest:
         self._previous: dict[int, object] = {}
 
     def __enter__(self) -> "InterruptRequest":
-        # Python delivers signals to the main thread alone. Several processes get a signal at
-        # different steps and cannot save together: there, the last checkpoint is what remains.
-        in_main_thread = threading.current_thread() is threading.main_thread()
-        if in_main_thread and jax.process_count() == 1:
+        # Python delivers signals to the main thread alone.
+        if threading.current_thread() is threading.main_thread():
             self._previous = take_signals(self._receive)
             self.active = True
         return self
@@ -61,13 +59,29 @@ class InterruptRequest:
         give_back_signals(self._previous)
         self._previous = {}
 
+    def reached(self) -> bool:
+        """Passes a point where the run may stop, and says whether it is to stop there.
+
+        All processes pass the same ones in the same order: see
+        `masam_jax.training.common_stop.CommonStop`.
+        """
+        group = process_group()
+        if group is None:
+            return self.signal_number is not None
+        agreed = group.stop.reached()
+        if agreed is not None:
+            self.signal_number = agreed
+        return agreed is not None
+
     def _receive(self, number: int, frame: FrameType | None) -> None:
         if self.signal_number is not None:
             if number == signal.SIGINT:
                 raise KeyboardInterrupt
             return
         self.signal_number = number
-        if not self.unsaved:
+        if group := process_group():
+            group.stop.ask(number)
+        elif not self.unsaved:
             raise InterruptedRun(self.last_saved(), number, saved=False)
 
 

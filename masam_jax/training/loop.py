@@ -122,8 +122,8 @@ def train_method(
         # What follows reads the state, and is done again by who resumes.
         checkpoints.wait()
         interrupt.unsaved = False
-        if interrupt.signal_number is not None:
-            raise InterruptedRun(done.step, interrupt.signal_number)
+        if interrupt.reached():
+            raise InterruptedRun(done.step, interrupt.signal_number or 0)
         report, counts = course.report(state)
         result = {
             "spec": method.spec,
@@ -217,7 +217,7 @@ class _Course:
                     finished = self._all_stopped(state)
                 finished = finished or last
                 clock.paused(self._beside(step, state, finished))
-                stopping = self._interrupt.signal_number is not None
+                stopping = self._interrupt.reached()
                 if finished or stopping or step % self._task.checkpoint_every == 0:
                     self._save(state, self._progress_at(clock, done, step))
                 if stopping and not finished:

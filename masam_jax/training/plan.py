@@ -19,10 +19,11 @@ from masam_jax.data.on_disk import Data
 from masam_jax.data.own.checks import suspicions
 from masam_jax.data.presence import scarce_modalities
 from masam_jax.methods import BoundMethod
-from masam_jax.training.distribution import initialize, make_placement
+from masam_jax.training.distribution import make_placement
 from masam_jax.training.measurement import MakeMeasurement
 from masam_jax.training.open_data import prepare_if_needed
 from masam_jax.training.problem import Problem, build_problem
+from masam_jax.training.process_group import connect
 from masam_jax.training.state import TrainState, abstract_state
 from masam_jax.training.storage.processes import barrier, is_primary
 from masam_jax.training.task import Task
@@ -150,7 +151,7 @@ def _plan(
             f" {', '.join(method.spec for method in methods)}"
         )
     distribution = distribution or DistributionConfig()
-    initialize(distribution)
+    connect(distribution)
     place = functools.partial(make_placement, axes=distribution.axes, rules=distribution.rules)
     with user_errors():
         inputs = InputConfig() if inputs is None else inputs

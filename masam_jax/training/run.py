@@ -74,8 +74,8 @@ def execute(
         for task, place, found in zip(plan.tasks, places, finished, strict=True):
             config = {"format": FORMAT, **method_config(plan.problem.experiment, task.method)}
             if found is None:
-                if interrupt.signal_number is not None:
-                    raise InterruptedRun(None, interrupt.signal_number, saved=bool(results))
+                if interrupt.reached():
+                    raise InterruptedRun(None, interrupt.signal_number or 0, saved=bool(results))
                 if is_primary() and not alone:
                     place.mkdir(parents=True, exist_ok=True)
                     write_json(place / "config.json", config)

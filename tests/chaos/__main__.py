@@ -17,6 +17,7 @@ def main() -> int:
     words.add_argument("--kills", type=int, default=40, help="in all scenarios together")
     words.add_argument("--flips", type=int, default=50, help="in all kinds of files together")
     words.add_argument("--hostile", type=int, default=20, help="--times of tests.hostile_files")
+    words.add_argument("--peers", type=int, default=0, help="attacks of each kind on two processes")
     words.add_argument("--seed", type=int, default=0, help="of the moments and the bits")
     words.add_argument("--only", default="", help="scenarios and files whose name holds this")
     words.add_argument("--part", default="1/1", help="such as 2/4: the second quarter of all")
@@ -27,6 +28,7 @@ def main() -> int:
     from tests.chaos.corruptions import CORRUPTIONS, Victims, corrupt
     from tests.chaos.kills import SCENARIOS, attack
     from tests.chaos.others import OTHERS
+    from tests.chaos.peers import attack_all
     from tests.chaos.programs import Programs
     from tests.hostile_files import FAMILIES
     from tests.hostile_files import attack as give
@@ -74,6 +76,8 @@ def main() -> int:
             print(f"{family}: refused {refused} of {made}", flush=True)
             totals["refused"], totals["of"] = totals["refused"] + refused, totals["of"] + made
             bad += wrong
+        if asked.peers:
+            bad += attack_all(asked.peers, folder, asked.only, random.Random(asked.seed))
     print("\n".join(f"  killed {count:3} x in {name}" for name, count in sorted(phases.items())))
     print(
         "kills survived / tried: {survived} / {tried}; damaged files noticed, or harmless / made:"

@@ -10,7 +10,9 @@ import time
 import numpy as np
 import pytest
 
+from masam_jax.training.peer_watch import LOST
 from tests.chaos.content import checkpoint_arrays, without_times
+from tests.chaos.peers import ATTACKS, Pair
 from tests.quick_compilation import child_environment
 
 OPTIONS = [
@@ -141,3 +143,35 @@ def test_two_processes_train_as_one(tmp_path):
         assert ours.keys() == theirs.keys()
         for name, array in ours.items():
             np.testing.assert_allclose(array, theirs[name], rtol=1e-3, atol=1e-5, err_msg=name)
+
+
+@pytest.mark.parametrize("kind, victim", [("kill", 0), ("kill", 1), ("stop", 1), ("SIGTERM", 1)])
+def test_two_processes_of_which_one_is_attacked(tmp_path, kind, victim):
+    """Resumed runs are compared by ``python -m tests.chaos --peers``."""
+    number, code = ATTACKS[kind]
+    pair = Pair(tmp_path / "run", steps=100000, limit=4)
+    try:
+        log = tmp_path / "run" / "metrics.jsonl"
+        _wait_for(lambda: _steps_logged(log) > 1, pair.processes[0])
+        pair.processes[victim].send_signal(number)
+        ending = [1 - victim] if code == LOST else [0, 1]
+        assert [pair.ended(index, 60) for index in ending] == [code] * len(ending)
+        said = pair.said(1 - victim)
+    finally:
+        pair.close()
+    assert "Traceback" not in said
+    words = f"process {victim} (pid " if code == LOST else "interrupted: saved at step "
+    assert words in said
+    assert said.strip().endswith("--resume")
+
+
+def test_a_port_that_is_taken(tmp_path):
+    words = ["train", *OPTIONS, "--steps", "10", "--seeds", "1", "--output", str(tmp_path)]
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        processes = ["--coordinator-address", f"127.0.0.1:{port}", "--num-processes", "2"]
+        code, _, errors = _finish(_start(*words, *processes))
+    assert code == 2
+    assert f"port {port} of --coordinator-address 127.0.0.1:{port} is in use here" in errors
