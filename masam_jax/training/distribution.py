@@ -15,7 +15,6 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from masam_jax.config.errors import RunError
 from masam_jax.config.mesh import AXES, ShardingRule, write_mesh
 
 _SEEDS, _DATA, _MODEL = AXES
