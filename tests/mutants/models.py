@@ -160,11 +160,6 @@ MUTANTS = (
             "before = window - 1 - low",
             "before = window - 1",
         ),
-        (
-            "16 bits are added up in 16 bits",
-            "wide = jnp.float32 if is_narrow(y.dtype) else y.dtype",
-            "wide = y.dtype",
-        ),
     ),
     *in_file(
         "models/convolution.py",
