@@ -13,7 +13,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import IO, Any, cast
@@ -136,6 +136,7 @@ def _run(words: list[str], output: Outlet, logs: ExitStack) -> int:
             if isinstance(command, DatasetCommand):
                 return execute_datasets(command, console, errors)
             with needs("this", "train", "analysis"):
+                stack.enter_context(_programs_of(command))
                 _execute(command, console, [*program().split(), *words], request, goes_on)
         return 0
     except RunError as error:
@@ -171,6 +172,15 @@ def _run(words: list[str], output: Outlet, logs: ExitStack) -> int:
         if again:
             errors.print(goes_on("It ended; what was written before is whole"))
         return 1
+
+
+def _programs_of(command: Command) -> AbstractContextManager[None]:
+    """Whether programs that the command compiles are kept."""
+    if isinstance(command, Runs | ReportRuns):
+        return nullcontext()
+    from masam_jax.training.kept_programs import kept_programs
+
+    return kept_programs(command.programs.compilation_cache)
 
 
 def _what_is_saved(error: InterruptedRun) -> str:

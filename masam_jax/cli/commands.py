@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import tyro
 
 from masam_jax.config import (
+    CompilationConfig,
     CorruptionConfig,
     DataConfig,
     DistributionConfig,
@@ -49,6 +50,7 @@ class Train:
     inputs: InputConfig = dataclasses.field(default_factory=InputConfig)
     output: OutputConfig = dataclasses.field(default_factory=OutputConfig)
     distribution: DistributionConfig = dataclasses.field(default_factory=DistributionConfig)
+    programs: CompilationConfig = dataclasses.field(default_factory=CompilationConfig)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,6 +69,7 @@ class Compare:
     inputs: InputConfig = dataclasses.field(default_factory=InputConfig)
     output: OutputConfig = dataclasses.field(default_factory=OutputConfig)
     distribution: DistributionConfig = dataclasses.field(default_factory=DistributionConfig)
+    programs: CompilationConfig = dataclasses.field(default_factory=CompilationConfig)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,6 +87,7 @@ class Diagnose:
     experiment: Experiment = dataclasses.field(default_factory=Experiment)
     inputs: InputConfig = dataclasses.field(default_factory=InputConfig)
     output: OutputConfig = dataclasses.field(default_factory=OutputConfig)
+    programs: CompilationConfig = dataclasses.field(default_factory=CompilationConfig)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,6 +145,7 @@ class Tune:
     evaluation: TuneEvaluation = dataclasses.field(default_factory=TuneEvaluation)
     inputs: InputConfig = dataclasses.field(default_factory=InputConfig)
     output: TuneOutput = dataclasses.field(default_factory=TuneOutput)
+    programs: CompilationConfig = dataclasses.field(default_factory=CompilationConfig)
 
     def __post_init__(self) -> None:
         for name in ("trials", "tune_seeds"):
@@ -194,6 +199,7 @@ class Evaluate:
     label: str | None = None
     """Column of the classes of --inputs; the one that the run's data had, or label, when None."""
     reading: InputConfig = dataclasses.field(default_factory=InputConfig)
+    programs: CompilationConfig = dataclasses.field(default_factory=CompilationConfig)
 
     def __post_init__(self) -> None:
         if self.label is not None and self.inputs is None:
@@ -220,6 +226,7 @@ class PredictFiles:
     fall_back: bool = False
     """Where the last checkpoint is damaged, predict by the last whole one."""
     reading: InputConfig = dataclasses.field(default_factory=InputConfig)
+    programs: CompilationConfig = dataclasses.field(default_factory=CompilationConfig)
 
     def __post_init__(self) -> None:
         if self.inputs is None:
@@ -273,6 +280,7 @@ class Measure:
     output: str | None = None
     """Directory for all that is found; measures/ in the run's when None."""
     reading: InputConfig = dataclasses.field(default_factory=InputConfig)
+    programs: CompilationConfig = dataclasses.field(default_factory=CompilationConfig)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -309,6 +317,7 @@ class ConductExperiment:
     output: str | None = None
     """Directory of all experiments; runs/experiments when None, with --quick
     runs/experiments-quick."""
+    programs: CompilationConfig = dataclasses.field(default_factory=CompilationConfig)
 
     def __post_init__(self) -> None:
         for option in ("seeds", "steps"):
