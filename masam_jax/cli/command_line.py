@@ -25,6 +25,7 @@ from masam_jax.cli.commands import (
     ConductExperiment,
     Diagnose,
     Evaluate,
+    ExportRun,
     Measure,
     PredictFiles,
     ReportRuns,
@@ -176,7 +177,7 @@ def _run(words: list[str], output: Outlet, logs: ExitStack) -> int:
 
 def _programs_of(command: Command) -> AbstractContextManager[None]:
     """Whether programs that the command compiles are kept."""
-    if isinstance(command, Runs | ReportRuns):
+    if isinstance(command, ExportRun | Runs | ReportRuns):
         return nullcontext()
     from masam_jax.training.kept_programs import kept_programs
 
@@ -215,6 +216,10 @@ def _execute(
         from masam_jax.cli.predict import execute_predict
 
         execute_predict(command, console)
+    elif isinstance(command, ExportRun):
+        from masam_jax.cli.export import execute_export
+
+        execute_export(command, console)
     elif isinstance(command, Measure):
         from masam_jax.cli.measure import execute_measure
 

@@ -236,6 +236,30 @@ class PredictFiles:
 
 
 @dataclasses.dataclass(frozen=True)
+class ExportRun:
+    """Write a run's network as one program that JAX alone can run.
+
+    StableHLO for several backends at once and batches of any size, with the standardisation inside;
+    what goes in and comes out is in metadata.json beside it.
+    """
+
+    run: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="RUN")]]
+    """Run directory: of masam train, of masam compare, or one method's inside a comparison."""
+    output: str | None = None
+    """Directory for program.jax and metadata.json; export/ in the run's when None."""
+    method: str | None = None
+    """Method of a comparison, as NAME[:OPTION=VALUE,...]."""
+    checkpoint: Literal["last", "best"] | None = None
+    """Parameters after the last step, or best by validation score; None as the run reported."""
+    seed: int | None = None
+    """One seed's network alone; all of them, averaged, when None."""
+    platforms: tuple[str, ...] = ("cpu", "cuda", "tpu")
+    """Where the program is to run; cpu, cuda, rocm, tpu."""
+    fall_back: bool = False
+    """Where the last checkpoint is damaged, export the last whole one."""
+
+
+@dataclasses.dataclass(frozen=True)
 class Runs:
     """List the runs in and below a directory."""
 
@@ -357,7 +381,9 @@ def default_command(kind: type, settings: PublishedSettings) -> Run:
     )
 
 
-Command = Run | Evaluate | PredictFiles | Runs | Measure | ReportRuns | ConductExperiment
+Command = (
+    Run | Evaluate | PredictFiles | ExportRun | Runs | Measure | ReportRuns | ConductExperiment
+)
 # By the word that asks for them.
 COMMANDS: dict[str, type[Command]] = {
     "train": Train,
@@ -366,6 +392,7 @@ COMMANDS: dict[str, type[Command]] = {
     "tune": Tune,
     "evaluate": Evaluate,
     "predict": PredictFiles,
+    "export": ExportRun,
     "runs": Runs,
     "measure": Measure,
     "report": ReportRuns,
