@@ -33,6 +33,6 @@ def execute_export(command: ExportRun, console: Console) -> None:
     size = (place / PROGRAM_FILE).stat().st_size
     print_plain(
         console,
-        f"written: {place / PROGRAM_FILE} ({counted(size, 'byte')}, {', '.join(command.platforms)}),"
-        f" {place / METADATA_FILE}",
+        f"written: {place / PROGRAM_FILE} ({counted(size, 'byte')},"
+        f" {', '.join(command.platforms)}), {place / METADATA_FILE}",
     )
