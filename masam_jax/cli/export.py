@@ -34,6 +34,5 @@ def execute_export(command: ExportRun, console: Console) -> None:
     print_plain(
         console,
         f"written: {place / PROGRAM_FILE} ({counted(size, 'byte')},"
-        f" {', '.join(command.platforms)}),"
-        f" {place / METADATA_FILE}",
+        f" {', '.join(command.platforms)}), {place / METADATA_FILE}",
     )

@@ -84,8 +84,8 @@ def load_exported(place: str | os.PathLike[str]) -> ExportedPredictor:
     content = read_sealed_json(path / METADATA_FILE)
     if content.get("format") != EXPORT_FORMAT:
         raise RunError(
-            f"{path / METADATA_FILE} has the format {content.get('format')!r};"
-            f" expected {EXPORT_FORMAT!r}"
+            f"{path / METADATA_FILE} has the format {content.get('format')!r}; expected"
+            f" {EXPORT_FORMAT!r}"
         )
     facts = facts_from_json(path / METADATA_FILE, content["data"])
     program = _read_program(path / PROGRAM_FILE, content["program"])

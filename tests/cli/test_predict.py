@@ -174,4 +174,4 @@ def test_a_run_is_exported(trees, masam, tmp_path):
     assert load_exported(tmp_path / "served").seeds == (1,)
     assert masam("export", run, code=2).startswith(f"masam export: {run} has several methods")
     error = masam(*words[:-1], "gpu", code=2)
-    assert error == "masam export: unknown platform 'gpu' (known: cpu, cuda, rocm, tpu)\n"
+    assert error.startswith("masam export: unknown platform 'gpu'; ")
