@@ -70,6 +70,11 @@ def read_rows(path: Path, environment: dict[str, str]) -> list[Row]:
     return rows_of(document)
 
 
+def read_file(path: Path) -> list[Row]:
+    """The rows of a file, of whatever versions."""
+    return rows_of(json.loads(path.read_text(encoding="utf-8")))
+
+
 def rows_of(document: dict[str, Any]) -> list[Row]:
     """The rows of a file's contents."""
     return [
