@@ -35,6 +35,7 @@ SLOW_FILES = (
     "data/corruption/test_stratified_order.py",
     "data/test_prepare.py",
     "data/test_streaming.py",
+    "experiments/test_approximation.py",
     "experiments/test_benchmark.py",
     "experiments/test_benchmark_input.py",
     "experiments/test_benchmark_tpu.py",

@@ -19,13 +19,17 @@ TESTS = (
 
 MUTANTS = (
     *in_file(
-        "core/perturbation.py",
+        "core/perturbed_parameters.py",
         TESTS,
         (
             "the perturbation points downhill",
             "step = scale * along[i].astype(scale.dtype)",
             "step = -scale * along[i].astype(scale.dtype)",
         ),
+    ),
+    *in_file(
+        "core/perturbation.py",
+        TESTS,
         (
             "every modality is perturbed",
             "m: jnp.where(index == i, self._scales[m], jnp.zeros_like(self._scales[m]))",
@@ -248,6 +252,15 @@ MUTANTS = (
         "core/masam_step.py",
         TESTS,
         ("the schedule stands still", "optax.safe_increment(state.count)", "state.count"),
+    ),
+    *in_file(
+        "core/masam.py",
+        ("tests/core/test_refresh.py",),
+        (
+            "a lazy correction counts once",
+            'times=perturb_every if reuse == "lazy" else 1',
+            "times=1",
+        ),
     ),
     *in_file(
         "core/reuse.py",
