@@ -13,7 +13,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import IO, Any, cast
@@ -25,6 +25,7 @@ from masam_jax.cli.commands import (
     ConductExperiment,
     Diagnose,
     Evaluate,
+    ExportRun,
     Measure,
     PredictFiles,
     ReportRuns,
@@ -136,6 +137,7 @@ def _run(words: list[str], output: Outlet, logs: ExitStack) -> int:
             if isinstance(command, DatasetCommand):
                 return execute_datasets(command, console, errors)
             with needs("this", "train", "analysis"):
+                stack.enter_context(_programs_of(command))
                 _execute(command, console, [*program().split(), *words], request, goes_on)
         return 0
     except RunError as error:
@@ -173,6 +175,15 @@ def _run(words: list[str], output: Outlet, logs: ExitStack) -> int:
         return 1
 
 
+def _programs_of(command: Command) -> AbstractContextManager[None]:
+    """Whether programs that the command compiles are kept."""
+    if isinstance(command, ExportRun | Runs | ReportRuns):
+        return nullcontext()
+    from masam_jax.training.kept_programs import kept_programs
+
+    return kept_programs(command.programs.compilation_cache)
+
+
 def _what_is_saved(error: InterruptedRun) -> str:
     if error.step is None:
         return (
@@ -205,6 +216,10 @@ def _execute(
         from masam_jax.cli.predict import execute_predict
 
         execute_predict(command, console)
+    elif isinstance(command, ExportRun):
+        from masam_jax.cli.export import execute_export
+
+        execute_export(command, console)
     elif isinstance(command, Measure):
         from masam_jax.cli.measure import execute_measure
 

@@ -1,4 +1,4 @@
-"""Where a run is written, and which processes take part in it."""
+"""Where a run is written, which processes take part in it, and whether programs are kept."""
 
 import dataclasses
 
@@ -32,6 +32,15 @@ class OutputConfig:
             raise ValueError("--fall-back needs --resume: the run to go on with")
         if self.resume and self.output is None:
             raise ValueError("--resume needs --output: the run directory to go on with")
+
+
+@dataclasses.dataclass(frozen=True)
+class CompilationConfig:
+    """How programs are compiled; no number depends on it."""
+
+    compilation_cache: bool = True
+    """Whether compiled programs are kept for the next start; in ~/.cache/masam_jax, or in
+    $JAX_COMPILATION_CACHE_DIR."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 import threading
+from contextlib import nullcontext
 
 import jax
 import pytest
@@ -524,3 +525,16 @@ def test_methods_on_vectors_refuse_tokens_by_name(tmp_path, capsys, architecture
 
 def _flat(text):
     return " ".join(text.split())
+
+
+@pytest.mark.parametrize("words,kept", [([], True), (["--no-compilation-cache"], False)])
+def test_programs_are_kept_unless_told_not_to(monkeypatch, capsys, tmp_path, words, kept):
+    asked = []
+
+    def kept_programs(enabled):
+        asked.append(enabled)
+        return nullcontext()
+
+    monkeypatch.setattr("masam_jax.training.kept_programs.kept_programs", kept_programs)
+    assert _exit(capsys, "evaluate", str(tmp_path / "none"), *words)[0] == 2
+    assert asked == [kept]

@@ -20,7 +20,7 @@ def traced_step(task):
         problem.resident,
     )
     before = Moving(*(getattr(state, name) for name in Moving._fields))
-    step = SeedStep(task)._compiled._step
+    step = SeedStep(task)._compiled._steps[task.method.cycle[0]]
     after, losses = step.eval_shape(before._replace(method_state=None), before.method_state, given)
     assert _shapes(tuple(after)) == _shapes(tuple(before))
     return state, losses
