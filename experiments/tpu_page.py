@@ -20,18 +20,24 @@ _BLOCK = r"(<!-- {} -->\n).*?(\n<!-- end -->)"
 
 
 def filled(page: str, rows: Sequence[Row]) -> str:
-    """The page with its two blocks filled."""
+    """The page with its two blocks filled.
+
+    Raises:
+      ValueError: the page lacks one of them.
+    """
     blocks = {
         "compiled": compiled_tables(rows),
         "projected": weak_scaling.table(weak_scaling.projections(rows)),
     }
     for name, text in blocks.items():
-        page = re.sub(
+        page, found = re.subn(
             _BLOCK.format(name),
             lambda match, text=text: f"{match[1]}\n{text}\n{match[2]}",  # type: ignore[misc]
             page,
             flags=re.DOTALL,
         )
+        if found != 1:
+            raise ValueError(f"the page has {found} blocks <!-- {name} --> … <!-- end -->, not one")
     return page
 
 

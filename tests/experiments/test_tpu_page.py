@@ -25,6 +25,11 @@ def test_the_page_has_what_the_file_has():
     assert filled(page, read_file(PAGE.with_name("tpu.json"))) == page
 
 
+def test_a_page_without_a_block_is_refused():
+    with pytest.raises(ValueError, match="0 blocks <!-- projected -->"):
+        filled("<!-- compiled -->\n\n<!-- end -->", read_file(PAGE.with_name("tpu.json")))
+
+
 def test_the_exact_step_on_the_page_is_at_the_floor():
     cost = {r.step: r.cost for r in read_file(PAGE.with_name("tpu.json")) if r.group == GROUP}
     assert cost[SWITCH].flops <= 1.05 * 13 / 6 * cost[BASELINE].flops
