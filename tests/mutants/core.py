@@ -59,6 +59,10 @@ MUTANTS = (
             "and not (correct_other and ours.other_needs_every_encoder(params, partition))",
             "",
         ),
+    ),
+    *in_file(
+        "core/perturbed_parameters.py",
+        ("tests/core/test_low_precision.py",),
         (
             "the perturbed point of narrow parameters is rounded",
             "to = jnp.float32 if widen and is_narrow(dtype) else dtype",
