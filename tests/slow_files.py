@@ -43,6 +43,7 @@ SLOW_FILES = (
     "experiments/test_findings.py",
     "experiments/test_integrations.py",
     "experiments/test_late_conflict.py",
+    "experiments/test_launch.py",
     "experiments/test_saved.py",
     "models/test_attention_fusion.py",
     "models/test_contributions.py",
