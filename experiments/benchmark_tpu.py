@@ -34,7 +34,8 @@ from experiments.abstract_problem import (
 from experiments.arithmetic_floor import floor
 from experiments.compiled_cost import CompiledCost, compiled_cost
 from experiments.compiled_rows import Group, Row, read_rows, write_rows
-from experiments.tpu_steps import BASELINE, STEPS, SWITCH, lowered_steps
+from experiments.core_steps import BASELINE, SWITCH
+from experiments.tpu_steps import STEPS, lowered_steps
 from experiments.tpu_topologies import TOPOLOGIES, devices_of
 
 MOST_OF_FLOOR = 1.05

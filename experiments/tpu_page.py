@@ -12,7 +12,7 @@ from experiments import weak_scaling
 from experiments.arithmetic_floor import floor
 from experiments.compiled_cost import CompiledCost
 from experiments.compiled_rows import Row, read_file
-from experiments.tpu_steps import BASELINE
+from experiments.core_steps import BASELINE
 from masam_jax.training.storage.atomic_files import write_text
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "tpu.md"

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from experiments.compiled_rows import Row, read_file
-from experiments.tpu_steps import BASELINE, SWITCH
+from experiments.core_steps import BASELINE, SWITCH
 from experiments.tpu_topologies import CHIPS
 
 NUMBERS = (8, 256)

@@ -37,6 +37,7 @@ SLOW_FILES = (
     "data/test_streaming.py",
     "experiments/test_approximation.py",
     "experiments/test_benchmark.py",
+    "experiments/test_benchmark_accelerator.py",
     "experiments/test_benchmark_input.py",
     "experiments/test_benchmark_tpu.py",
     "experiments/test_conduct.py",

@@ -10,7 +10,8 @@ from experiments import benchmark_tpu
 from experiments.benchmark_tpu import EVERYTHING, Settings, main, verdict
 from experiments.compiled_cost import CompiledCost
 from experiments.compiled_rows import Group, Row, read_rows, rows_of, write_rows
-from experiments.tpu_steps import BASELINE, STEPS, SWITCH
+from experiments.core_steps import BASELINE, SWITCH
+from experiments.tpu_steps import STEPS
 from experiments.tpu_topologies import has_compiler
 
 GROUP = Group("v5e:2x4", "mlp", 2, "float32", "data", 16)

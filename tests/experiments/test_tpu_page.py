@@ -6,8 +6,8 @@ import pytest
 
 from experiments.compiled_cost import CompiledCost
 from experiments.compiled_rows import Group, Row, read_file
+from experiments.core_steps import BASELINE, SWITCH
 from experiments.tpu_page import PAGE, filled
-from experiments.tpu_steps import BASELINE, SWITCH
 from experiments.tpu_topologies import CHIPS
 from experiments.weak_scaling import project, projections
 
