@@ -73,6 +73,11 @@ class Placement:
         return f"{count} devices ({self.mesh.devices.flat[0].platform}), {axis} sharded"
 
     @property
+    def stacked_indices(self) -> NamedSharding:
+        """Sharding of the index arrays ``[K, S, B]`` of several steps."""
+        return NamedSharding(self.mesh, PartitionSpec(None, *self.indices.spec))
+
+    @property
     def batch_shares(self) -> int:
         """Parts that a batch is split into, which its size must divide by."""
         return 1 if self.indices.is_equivalent_to(self.seeds, 2) else self.mesh.size

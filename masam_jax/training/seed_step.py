@@ -10,9 +10,10 @@ import numpy as np
 import optax
 
 from masam_jax.data.batch import Batch
-from masam_jax.training.batches import network_inputs, step_key
+from masam_jax.training.batches import Stretch, network_inputs, step_key
 from masam_jax.training.parameter_average import move_average
 from masam_jax.training.state import TrainState
+from masam_jax.training.stretches import longest, repeated
 from masam_jax.training.task import StepInputs, Task
 from masam_jax.training.train_step import make_train_step
 
@@ -30,7 +31,8 @@ class Moving(NamedTuple):
 class Given(NamedTuple):
     """What a step is given beside it, of one seed or of all; ``resident`` is shared by all.
 
-    ``class_weights`` is None where all classes weigh the same.
+    ``class_weights`` is None where all classes weigh the same. Of a stretch of steps, ``batch`` and
+    ``step`` are what `masam_jax.training.stretches.repeated` takes.
     """
 
     batch: Any
@@ -59,29 +61,33 @@ Advance = Callable[[Moving, Given], tuple[Moving, Any]]
 
 
 class SeedStep:
-    """One training step of every seed, compiled.
+    """One training step of every seed, or a stretch of such steps, compiled.
 
-    Several seeds share one program under ``vmap``. One seed alone, updated in one piece, goes
-    through ``make_train_step`` without it, which on CPU lets the host choose the branch.
+    Several seeds share one program under ``vmap``. One seed alone, updated in one piece, needs none
+    where it chooses a modality: its step keeps its branches, or goes through ``make_train_step``,
+    which on CPU lets the host choose.
     """
 
-    def __init__(self, task: Task, *, on_host: bool = True) -> None:
+    def __init__(self, task: Task, *, on_host: bool = True, stretched: bool = False) -> None:
         """Of one method.
 
         Args:
           task: the method and its problem.
           on_host: whether the host may choose the branch, where that is faster.
+          stretched: whether the program is of stretches; else it is of single steps.
         """
         alone = len(task.problem.experiment.seeds.values) == 1
+        branches = alone and task.phases == (None,) and task.method.host_dispatch
         self._problem = task.problem
-        self._compiled = _Compiled(task)
+        self._stretched = stretched
+        self._compiled = _Compiled(task, branches and stretched, stretched)
         self._advance: Advance = self._compiled
-        if on_host and alone and task.phases == (None,) and task.method.host_dispatch:
+        if on_host and branches and not stretched:
             self._advance = _one_seed(task)
 
     @property
     def flops(self) -> float | None:
-        """XLA's estimate for one call, on one device; None where there is none."""
+        """XLA's estimate for one step, on one device; None where there is none."""
         program = self.program
         return None if program is None else (program.cost_analysis() or {}).get("flops")
 
@@ -90,8 +96,25 @@ class SeedStep:
         """The one program of the step; None before the first call, and on the host."""
         return self._compiled.program
 
+    @property
+    def longest(self) -> int:
+        """Steps of the longest stretch that one call should take; 1 before the first call."""
+        if not self._stretched:
+            return 1
+        return longest(self.program, self._problem.placement.mesh.devices.flat[0].platform)
+
+    def stretch(self, state: TrainState, stretch: Stretch) -> tuple[TrainState, Any]:
+        """``(state, losses)`` after a stretch; the losses are those of its last step.
+
+        Args:
+          state: the state, donated as below.
+          stretch: of one step, where the program is of single steps.
+        """
+        steps = (stretch.first, stretch.end) if self._stretched else stretch.first
+        return self._after(state, stretch.batch, steps)
+
     def __call__(self, state: TrainState, batch: Batch, step: int) -> tuple[TrainState, Any]:
-        """``(state, losses)`` after a batch.
+        """``(state, losses)`` after a batch, where the program is of single steps.
 
         ``losses.aux`` is a `Logged` of the batch. Seeds that have stopped stay as they are.
         ``params``, ``statistics``, ``opt_state`` and ``average`` are donated.
@@ -101,14 +124,17 @@ class SeedStep:
           batch: of `TrainingBatches`.
           step: its number, which dropout and noise are drawn for.
         """
+        placement = self._problem.placement
+        return self._after(state, batch, placement.put(np.int32(step), placement.replicated))
+
+    def _after(self, state: TrainState, batch: Batch, step: Any) -> tuple[TrainState, Any]:
         problem = self._problem
         moving = Moving(*(getattr(state, name) for name in Moving._fields))
-        number = problem.placement.put(np.int32(step), problem.placement.replicated)
         given = Given(
             batch,
             problem.statistics,
             problem.seed_keys,
-            number,
+            step,
             state.stopped,
             problem.resident,
             problem.class_weights,
@@ -118,19 +144,17 @@ class SeedStep:
 
 
 class _Compiled:
-    """The step in one program, compiled at the first call."""
+    """The step, or a stretch of steps, in one program, compiled at the first call."""
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: Task, branches: bool = False, stretched: bool = False) -> None:
         one = _one_step(task)
+        every = _of_one_seed(one) if branches else jax.vmap(one, in_axes=(0, _AXES))
+        advance = repeated(every) if stretched else every
 
         def step(donated: Moving, method_state: Any, given: Given) -> tuple[Moving, Any]:
-            return one(donated._replace(method_state=method_state), given)
+            return advance(donated._replace(method_state=method_state), given)
 
-        self._step = jax.jit(
-            jax.vmap(step, in_axes=(0, 0, _AXES)),
-            donate_argnums=0,
-            out_shardings=task.problem.placement.seeds,
-        )
+        self._step = jax.jit(step, donate_argnums=0, out_shardings=task.problem.placement.seeds)
         self.program: jax.stages.Compiled | None = None
 
     def __call__(self, moving: Moving, given: Given) -> tuple[Moving, Any]:
@@ -208,12 +232,28 @@ def _summarize(losses: dict[str | None, Any]) -> Any:
     )
 
 
+def _first(tree: Any) -> Any:
+    return jax.tree.map(lambda leaf: leaf[0], tree)
+
+
+def _first_given(given: Given) -> Given:
+    own = _first(given._replace(step=None, resident=None))
+    return own._replace(step=given.step, resident=given.resident)
+
+
+def _of_one_seed(one: Advance) -> Advance:
+    """A step of the only seed without ``vmap``, which would take all branches."""
+
+    def advance(moving: Moving, given: Given) -> tuple[Moving, Any]:
+        after = one(_first(moving), _first_given(given))
+        return jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], after)
+
+    return advance
+
+
 def _one_seed(task: Task) -> Advance:
     """One seed without ``vmap``: its axis is taken off inside the compiled functions."""
     problem, tx, value_and_grad = task.problem, task.transformation, task.value_and_grad()
-
-    def first(tree: Any) -> Any:
-        return jax.tree.map(lambda leaf: leaf[0], tree)
 
     def with_axis(tree: Any) -> Any:
         expanded = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], tree)
@@ -222,16 +262,15 @@ def _one_seed(task: Task) -> Advance:
     def value_and_grad_of_first(
         params: Any, statistics: Any, method_state: Any, given: Given
     ) -> Any:
-        moving = Moving(first(params), None, first(statistics), None, first(method_state))
-        own = first(given._replace(step=None, resident=None))
-        step = _as_step(task, moving, own._replace(step=given.step, resident=given.resident))
+        moving = Moving(_first(params), None, _first(statistics), None, _first(method_state))
+        step = _as_step(task, moving, _first_given(given))
         losses, grads, signals = value_and_grad(moving.params, step)
         return with_axis(losses), grads, signals
 
     def update_first(
         updates: Any, state: Any, params: Any = None, **signals: Any
     ) -> tuple[Any, Any]:
-        updates, state = tx.update(updates, first(state), first(params), **signals)
+        updates, state = tx.update(updates, _first(state), _first(params), **signals)
         return with_axis(updates), with_axis(state)
 
     step = make_train_step(
