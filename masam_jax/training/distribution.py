@@ -70,6 +70,11 @@ class Placement:
         return bool(self.rules) or self.mesh.shape[_MODEL] > 1
 
     @property
+    def stacked_indices(self) -> NamedSharding:
+        """Sharding of the index arrays ``[K, S, B]`` of several steps."""
+        return NamedSharding(self.mesh, PartitionSpec(None, *self.indices.spec))
+
+    @property
     def batch_shares(self) -> int:
         """Parts that a batch is split into, which its size must divide by."""
         return int(self.mesh.shape[_DATA])
