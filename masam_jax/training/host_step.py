@@ -6,7 +6,7 @@ import jax
 import optax
 
 from masam_jax.core.refresh import Refresh
-from masam_jax.training.one_step import Advance, Given, Moving, as_step, averaging, summarize
+from masam_jax.training.one_step import Advance, Given, Moving, as_step, averaging, step_record
 from masam_jax.training.over_seeds import first, first_given, with_axis
 from masam_jax.training.task import Task
 from masam_jax.training.train_step import make_train_step
@@ -56,6 +56,6 @@ def host_step(task: Task) -> Advance:
         if averaged is not None:
             averaged = average(averaged, params, statistics)
         moved = Moving(params, opt_state, statistics, averaged, state)
-        return moved, summarize({None: losses})
+        return moved, step_record({None: losses})
 
     return advance

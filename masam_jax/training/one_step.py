@@ -82,7 +82,7 @@ def one_step(task: Task) -> Advance:
         after = Moving(params, opt_state, statistics, averaged, state)
         if freezes:
             after = jax.tree.map(lambda new, old: jnp.where(given.stopped, old, new), after, before)
-        return after, summarize(losses)
+        return after, step_record(losses)
 
     return one
 
@@ -104,7 +104,7 @@ def averaging(task: Task) -> Callable[[Any, Any, Any], Any]:
     return functools.partial(move_average, decay=decay)
 
 
-def summarize(losses: dict[str | None, Any]) -> Any:
+def step_record(losses: dict[str | None, Any]) -> Any:
     """One record of a step's updates, by phase, with a `Logged` as ``aux``.
 
     Of updates by modality: the sum of what was minimised, and means of loss and accuracy.
