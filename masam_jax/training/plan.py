@@ -19,6 +19,7 @@ from masam_jax.data.on_disk import Data
 from masam_jax.data.own.checks import suspicions
 from masam_jax.data.presence import scarce_modalities
 from masam_jax.methods import BoundMethod
+from masam_jax.training.acquaintance import meet
 from masam_jax.training.distribution import make_placement
 from masam_jax.training.measurement import MakeMeasurement
 from masam_jax.training.open_data import prepare_if_needed
@@ -163,6 +164,7 @@ def _plan(
             prepare_if_needed(experiment.data.dataset, inputs, report)
         barrier("prepared data")
         problem = build_problem(experiment, place, data, inputs)
+        meet(problem.placement.mesh)
         warnings = scarce_modalities(
             problem.opened, np.unique(np.concatenate([part.train for part in problem.splits]))
         )

@@ -152,7 +152,7 @@ def attack_peer(
 
 
 def attack_all(times: int, folder: Path, only: str, draw: random.Random) -> list[str]:
-    """Attacks both processes in turn, and prints what came of it: what was lost.
+    """Attacks both processes in turn, and prints what came of each attack: what was lost.
 
     Args:
       times: attacks of each kind.
@@ -160,13 +160,15 @@ def attack_all(times: int, folder: Path, only: str, draw: random.Random) -> list
       only: a part of the names of the kinds that are meant.
       draw: says when.
     """
-    steps, losses = 200, []
+    steps, losses = 300, []
     expected = whole_run(folder / "pair", steps)
     for kind in (kind for kind in ATTACKS if only in kind):
-        met = [
-            attack_peer(kind, index % 2, folder, draw, expected, steps, limit=30)
-            for index in range(times)
-        ]
+        met = []
+        for index in range(times):
+            victim = index % 2
+            met.append(attack_peer(kind, victim, folder, draw, expected, steps, limit=30))
+            found = "nothing lost" if not met[-1].losses else "; ".join(met[-1].losses)
+            print(f"{kind} of process {victim}: {met[-1].seconds:.1f} s, {found}", flush=True)
         lost = [loss for each in met for loss in each.losses]
         slowest = max(each.seconds for each in met)
         print(
