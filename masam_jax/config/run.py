@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from masam_jax.config.mesh import ShardingRule, parse_mesh, parse_rule
+from masam_jax.config.mesh import Parallel, ShardingRule, parse_mesh, parse_rule
 from masam_jax.core.specs import Options, option
 
 
@@ -45,6 +45,9 @@ class DistributionConfig(Options):
     """Parameters that are split over devices, each as REGEX=AXIS, or REGEX=AXIS/AXIS/... for their
     dimensions, the axes being data, model and none; the first one that fits counts. When left out,
     all large ones over model."""
+    parallel: Parallel = "jit"
+    """How a step comes to several devices: jit, whose XLA splits one program; or pmap, each device
+    its seeds, or its part of every batch. The numbers are the same, but for rounding."""
     coordinator_address: str | None = None
     """host:port of process 0."""
     num_processes: int = option(1, "[1, inf)")

@@ -10,7 +10,8 @@ from jax.sharding import PartitionSpec
 from masam_jax.training.distribution import Placement
 from masam_jax.training.one_step import Given
 
-_AXES = Given(0, 0, 0, None, 0, None, 0)
+AXES = Given(0, 0, 0, None, 0, None, 0)
+"""The axis of seeds of what a step is given."""
 
 
 def over_seeds(
@@ -28,14 +29,14 @@ def over_seeds(
       num_seeds: S.
       branches: whether the only seed keeps its branches, without an axis of seeds as well.
     """
-    together = jax.vmap(step, in_axes=(0, 0, _AXES))
+    together = jax.vmap(step, in_axes=(0, 0, AXES))
     sizes = placement.mesh.shape
     if sizes["seeds"] == 1:
-        return _alone(step) if branches and num_seeds == 1 else together
+        return alone(step) if branches and num_seeds == 1 else together
     by_seed, whole = PartitionSpec("seeds"), PartitionSpec()
-    specs = Given(*(by_seed if axis == 0 else whole for axis in _AXES))
+    specs = Given(*(by_seed if axis == 0 else whole for axis in AXES))
     return jax.shard_map(
-        _alone(step) if num_seeds == sizes["seeds"] else together,
+        alone(step) if num_seeds == sizes["seeds"] else together,
         mesh=placement.mesh,
         in_specs=(by_seed, by_seed, specs),
         out_specs=by_seed,
@@ -61,8 +62,10 @@ def with_axis(tree: Any) -> Any:
     return jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], tree)
 
 
-def _alone(step: Callable[..., Any]) -> Callable[..., Any]:
-    def alone(donated: Any, method_state: Any, given: Given) -> Any:
+def alone(step: Callable[..., Any]) -> Callable[..., Any]:
+    """``step`` of the only seed, with the axis of seeds."""
+
+    def of_first(donated: Any, method_state: Any, given: Given) -> Any:
         return with_axis(step(first(donated), first(method_state), first_given(given)))
 
-    return alone
+    return of_first

@@ -28,7 +28,8 @@ def small_data():
 def make_problem(small_data):
     """A function that builds a small problem, on one device unless told otherwise.
 
-    ``further`` are fields of the optimization; ``axes`` and ``rules`` are of `make_placement`.
+    ``further`` are fields of the optimization; ``axes``, ``rules`` and ``parallel`` are of
+    `make_placement`.
     """
 
     def make(
@@ -41,6 +42,7 @@ def make_problem(small_data):
         further=None,
         axes=None,
         rules=(),
+        parallel="jit",
         **evaluation,
     ):
         intervals = {"log_every": 2, "evaluate_every": 2, "checkpoint_every": 2}
@@ -53,7 +55,14 @@ def make_problem(small_data):
         )
 
         def place(num_seeds, batch):
-            return make_placement(num_seeds, batch, jax.devices()[:devices], axes=axes, rules=rules)
+            return make_placement(
+                num_seeds,
+                batch,
+                jax.devices()[:devices],
+                axes=axes,
+                rules=rules,
+                parallel=parallel,
+            )
 
         return build_problem(experiment, place, small_data)
 
