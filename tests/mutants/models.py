@@ -146,6 +146,11 @@ MUTANTS = (
             "total = jax.lax.fori_loop(1, 1,",
         ),
         (
+            "products of half precision add up in half precision",
+            "wide = jnp.float32 if is_narrow(y.dtype) else y.dtype",
+            "wide = y.dtype",
+        ),
+        (
             "the kernel is not flipped",
             "flipped = jnp.flip(jnp.transpose(kernel, _kernel_axes(form)), spatial)",
             "flipped = jnp.transpose(kernel, _kernel_axes(form))",
