@@ -39,6 +39,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from experiments.arithmetic_floor import floor
 from experiments.benchmark_geometry import (
     GeometryReport,
     GeometrySettings,
@@ -172,11 +173,6 @@ def _row(
         memory_bytes=own.memory_bytes,
         memory_ratio=own.memory_bytes / baseline.memory_bytes,
     )
-
-
-def floor(modalities: int) -> float:
-    """The arithmetic floor of exact MASAM × late fusion, backward = 2 × forward."""
-    return (5 * modalities + 3) / (3 * modalities)
 
 
 def table(rows: list[Row], remark: str) -> Table:

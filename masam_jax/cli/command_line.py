@@ -46,6 +46,7 @@ from masam_jax.cli.terminable import Terminated, terminable
 from masam_jax.cli.words import as_typed, parse, program, spoken, typed
 from masam_jax.config.errors import RunError, user_errors
 from masam_jax.core.extras import needs
+from masam_jax.training.cluster import with_cluster
 from masam_jax.training.interrupt import InterruptedRun, InterruptRequest
 from masam_jax.training.process_group import joined, process_group
 from masam_jax.training.storage.atomic_files import check_file
@@ -126,7 +127,7 @@ def _run(words: list[str], output: Outlet, logs: ExitStack) -> int:
                 if isinstance(command, Run):
                     if command.write_config is not None:
                         return _write_config(command, words, console)
-                    command = _named(command)
+                    command = _named(_in_cluster(command))
                     place = Path(str(command.output.output))
                     log = logs.enter_context(ErrorLog(place))
                     again = typed(_resuming(words, str(place)))
@@ -245,8 +246,10 @@ def _execute(
         from masam_jax.training.storage.processes import is_primary
 
         with joined(command.distribution, farewell):
-            if process_group() and is_primary():
-                check_output(command.output)
+            if group := process_group():
+                group.check_same("--output", command.output.output)
+                if is_primary():
+                    check_output(command.output)
             execute_train(command, console, line, interrupt)
 
 
@@ -258,6 +261,13 @@ def _write_config(command: Run, words: list[str], console: Console) -> int:
     kind = " ".join(spoken(words))
     print_plain(console, f"written: {path}. Run it with\n  {program()} {kind} --config {path}")
     return 0
+
+
+def _in_cluster(command: Run) -> Run:
+    """With the processes that a cluster has started."""
+    if isinstance(command, Diagnose | Tune):
+        return command
+    return dataclasses.replace(command, distribution=with_cluster(command.distribution))
 
 
 def _named(command: Run) -> Run:

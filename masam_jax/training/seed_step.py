@@ -109,7 +109,26 @@ class SeedStep:
           batch: of `TrainingBatches`.
           step: its number, which dropout and noise are drawn for.
         """
-        problem, cycle = self._problem, self._cycle
+        moving, given = self._operands(state, batch, step)
+        moving, losses = self._advance(moving, given, self._cycle[step % len(self._cycle)])
+        return state._replace(**moving._asdict()), losses
+
+    def lower(self, state: TrainState, batch: Batch) -> jax.stages.Lowered:
+        """The program of a cycle's first step, not yet compiled.
+
+        Args:
+          state: the state, which may be of shapes with shardings alone, for a placement that puts
+            nothing anywhere.
+          batch: likewise.
+        """
+        moving, given = self._operands(state, batch, 0)
+        if self._advance is self._compiled:
+            return self._compiled.lower(moving, given)
+        whole = jax.jit(self._advance, static_argnums=2, donate_argnums=0)
+        return whole.lower(moving, given, self._cycle[0])
+
+    def _operands(self, state: TrainState, batch: Batch, step: int) -> tuple[Moving, Given]:
+        problem = self._problem
         moving = Moving(*(getattr(state, name) for name in Moving._fields))
         number = problem.placement.put(np.int32(step), problem.placement.replicated)
         given = Given(
@@ -121,8 +140,7 @@ class SeedStep:
             problem.resident,
             problem.class_weights,
         )
-        moving, losses = self._advance(moving, given, cycle[step % len(cycle)])
-        return state._replace(**moving._asdict()), losses
+        return moving, given
 
 
 class _Compiled:
@@ -161,14 +179,22 @@ class _Compiled:
         known = [flops for flops in each if flops is not None]
         return sum(known) / len(known) if len(known) == len(each) else None
 
+    def lower(self, moving: Moving, given: Given) -> jax.stages.Lowered:
+        return self._steps[self._cycle[0]].lower(*_operands(moving, given))
+
     def __call__(self, moving: Moving, given: Given, refresh: Refresh | None) -> tuple[Moving, Any]:
-        operands = (moving._replace(method_state=None), moving.method_state, given)
+        operands = _operands(moving, given)
         if jax.config.values["jax_disable_jit"]:  # A program compiled ahead refuses to run then.
             return self._steps[refresh](*operands)
         if not self._programs:
             for each, step in self._steps.items():
                 self._programs[each] = step.lower(*operands).compile()
         return self._programs[refresh](*operands)
+
+
+def _operands(moving: Moving, given: Given) -> tuple[Moving, Any, Given]:
+    """What is donated, and what is not."""
+    return moving._replace(method_state=None), moving.method_state, given
 
 
 def over_seeds(

@@ -255,7 +255,10 @@ def test_tuning_reports_validation(tmp_path, capsys):
         (["train", "--seed-offset", "99999999999"], "--seed-offset 99999999999 is out of range"),
         (["train", "--threads", "99999999999"], "--threads 99999999999 is out of range"),
         (["train", "--depth", "99999999999"], "--depth 99999999999 is out of range"),
-        (["train", "--width", "99999999"], "fewer --seeds, or a smaller --width or --depth"),
+        (
+            ["train", "--width", "99999999"],
+            "fewer --seeds, a smaller --width or --depth, or a --mesh",
+        ),
         (["tune", "--tune-seeds", "99999999999"], "--tune-seeds 99999999999 is out of range"),
         (["train", "--output", "/proc/x"], "the run cannot be written to /proc/x"),
         (["compare", "--output", "/dev/null"], "/dev/null is a file; a directory is needed"),

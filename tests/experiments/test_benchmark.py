@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import pytest
 
 from experiments import benchmark
-from experiments.benchmark import Settings, floor, main
+from experiments.arithmetic_floor import floor
+from experiments.benchmark import Settings, main
 from experiments.benchmark_measure import cost, time_interleaved
 from experiments.benchmark_models import make_problem
 from experiments.benchmark_variants import BASELINE, LOOP_DEFAULT, SAM, make_variants
