@@ -21,10 +21,14 @@ _PARTS = np.array(["train", "train", "train", "validation", "test", "test"])
 
 @dataclasses.dataclass(frozen=True)
 class AvMnistOptions(Options):
-    """Options of ``av_mnist``."""
+    """Options of ``av_mnist``.
+
+    Attributes:
+      speakers: whether every speaker is in every part, ``mixed``, or those of validation and test
+        are in no other, ``held_out``.
+    """
 
     speakers: Literal["mixed", "held_out"] = "mixed"
-    """Whether every speaker is in every part, or those of validation and test are in no other."""
 
 
 def load_av_mnist(options: AvMnistOptions | None = None) -> MultimodalData:
