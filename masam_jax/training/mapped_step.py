@@ -8,7 +8,7 @@ import jax
 from masam_jax.methods import Objective
 from masam_jax.training.distribution import Placement
 from masam_jax.training.one_step import Given
-from masam_jax.training.over_seeds import AXES, alone
+from masam_jax.training.over_seeds import SEED_AXES, alone
 from masam_jax.training.task import Task
 
 _PARTS = Given(1, None, None, None, None, None, None)
@@ -31,13 +31,11 @@ def over_devices(
     devices = list(placement.mesh.devices.flat)
     axis = placement.batch_axis
     seeds = num_seeds if axis else num_seeds // len(devices)
-    ours = alone(step) if seeds == 1 else jax.vmap(step, in_axes=(0, 0, AXES))
+    ours = alone(step) if seeds == 1 else jax.vmap(step, in_axes=(0, 0, SEED_AXES))
     if axis is None:
-        mapped = jax.pmap(ours, in_axes=(0, 0, AXES), devices=devices)
+        mapped = jax.pmap(ours, in_axes=(0, 0, SEED_AXES), devices=devices)
     else:
-        mapped = jax.pmap(
-            ours, axis, in_axes=(None, None, _PARTS), out_axes=None, devices=devices
-        )
+        mapped = jax.pmap(ours, axis, in_axes=(None, None, _PARTS), out_axes=None, devices=devices)
 
     def of_seeds(donated: Any, method_state: Any, given: Given) -> Any:
         def split(tree: Any) -> Any:

@@ -10,7 +10,7 @@ from jax.sharding import PartitionSpec
 from masam_jax.training.distribution import Placement
 from masam_jax.training.one_step import Given
 
-AXES = Given(0, 0, 0, None, 0, None, 0)
+SEED_AXES = Given(0, 0, 0, None, 0, None, 0)
 """The axis of seeds of what a step is given."""
 
 
@@ -29,12 +29,12 @@ def over_seeds(
       num_seeds: S.
       branches: whether the only seed keeps its branches, without an axis of seeds as well.
     """
-    together = jax.vmap(step, in_axes=(0, 0, AXES))
+    together = jax.vmap(step, in_axes=(0, 0, SEED_AXES))
     sizes = placement.mesh.shape
     if sizes["seeds"] == 1:
         return alone(step) if branches and num_seeds == 1 else together
     by_seed, whole = PartitionSpec("seeds"), PartitionSpec()
-    specs = Given(*(by_seed if axis == 0 else whole for axis in AXES))
+    specs = Given(*(by_seed if axis == 0 else whole for axis in SEED_AXES))
     return jax.shard_map(
         alone(step) if num_seeds == sizes["seeds"] else together,
         mesh=placement.mesh,

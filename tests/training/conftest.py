@@ -28,8 +28,8 @@ def small_data():
 def make_problem(small_data):
     """A function that builds a small problem, on one device unless told otherwise.
 
-    ``further`` are fields of the optimization; ``axes``, ``rules`` and ``parallel`` are of
-    `make_placement`.
+    ``further`` are fields of the optimization, ``network`` of the model; ``axes``, ``rules`` and
+    ``parallel`` are of `make_placement`.
     """
 
     def make(
@@ -43,12 +43,13 @@ def make_problem(small_data):
         axes=None,
         rules=(),
         parallel="jit",
+        network=None,
         **evaluation,
     ):
         intervals = {"log_every": 2, "evaluate_every": 2, "checkpoint_every": 2}
         experiment = Experiment(
             data=DataConfig("synthetic", train_size=16, validation_size=40, test_size=40),
-            model=ModelConfig(width=4, depth=1),
+            model=ModelConfig(**({"width": 4, "depth": 1} | (network or {}))),
             optimization=OptimizationConfig(steps=steps, batch_size=batch_size, **(further or {})),
             seeds=SeedConfig(seeds, seed_offset),
             evaluation=EvaluationConfig(**(intervals | evaluation)),
