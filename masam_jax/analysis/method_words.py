@@ -20,6 +20,9 @@ _OF_VALUE = {
         "γ:=1, the perturbation is not scaled by the alignment: the ablation without MDPS"
     ),
     ("radius", "relative"): "ρ is relative to the norm of the encoder's parameters",
+    ("radius", "filter"): (
+        "ρ is relative to the norm of each filter, by ASAM's operator within the encoder"
+    ),
     ("correct_other", "true"): (
         "head corrected, the fusion head takes its gradient at the perturbed point too"
     ),

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from masam_jax.core.normalization import by_filters
 from masam_jax.core.numerics import inverse_norm, norm
 from masam_jax.core.partition import Partition
 from masam_jax.core.point_dtype import PointDtype
@@ -28,7 +29,7 @@ class RuleOptions:
       scale_by_alignment: whether γ scales the radius.
       per_tensor: whether γ is the mean of single tensors' cosines.
       clip_negative: whether a negative γ counts as 0.
-      relative: whether ρ counts in norms of the partition's parameters.
+      radius: in what ρ counts: "absolute", "relative" or "filter".
       correct_other: whether leaves of no modality are corrected too.
       along_total: whether ε goes along the total gradient.
       point_dtype: the dtype of perturbed parameters of fewer than 32 bits.
@@ -41,7 +42,7 @@ class RuleOptions:
     scale_by_alignment: bool
     per_tensor: bool
     clip_negative: bool
-    relative: bool
+    radius: str
     correct_other: bool
     along_total: bool
     point_dtype: PointDtype
@@ -53,6 +54,22 @@ class RuleOptions:
     def reuses(self) -> bool:
         """Whether steps reuse a correction."""
         return self.reuse != "none"
+
+
+class Hyperparameters(NamedTuple):
+    """The numbers of a `masam`, which may be traced; None for those that its options do not read.
+
+    Attributes:
+      radius: ρ at this step.
+      alpha: α.
+      beta: β.
+      eta: η of ``radius="filter"``.
+    """
+
+    radius: Any
+    alpha: Any
+    beta: Any
+    eta: Any = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,7 +142,7 @@ class Decision(NamedTuple):
       key: the key of the next step.
       scales: ``ρ γ_m / ‖∇_{θ_m} L_fuse‖₂`` of each modality, what its fusion gradient is multiplied
         with to perturb it; 0 where it is not present. With the options, times ``‖θ_m‖₂``, or over
-        the norm of the total gradient.
+        the norm of the total gradient, or over that of ``T g``, and then for ``T² g``.
       present: whether the modality takes part in this step.
     """
 
@@ -143,7 +160,7 @@ def decide(
     params: optax.Params,
     inputs: dict[str, Any],
     fusion_gradient: FusionGradient | None,
-    hyperparameters: Any,
+    hyperparameters: Hyperparameters,
 ) -> Decision:
     """Scores the modalities, chooses, and scales the perturbations.
 
@@ -155,10 +172,10 @@ def decide(
       inputs: the signals that are trees, "present" and "per_modality_grads" (or None) among them,
         and "total_grads" where ε goes along it.
       fusion_gradient: our own gradient function, to be checked against the partition.
-      hyperparameters: ``(ρ, α, β)``.
+      hyperparameters: those of this step.
     """
     partition, settings = step.partition, step.settings
-    radius, alpha, beta = hyperparameters
+    radius, alpha, beta, eta = hyperparameters
     if fusion_gradient is not None:
         fusion_gradient.check_partition(params, partition)
     alignments = {m: _alignment(step, scores, inputs, m) for m in partition.modalities}
@@ -176,10 +193,15 @@ def decide(
         dtype = scores.score[m].dtype
         factor = alignments[m].cosine if settings.scale_by_alignment else jnp.ones((), dtype)
         over_norm = alignments[m].inverse_norm
-        if settings.along_total:
-            over_norm = inverse_norm(partition.leaves(inputs["total_grads"], m), dtype)
+        along = inputs["total_grads" if settings.along_total else "fusion_grads"]
+        if settings.radius == "filter":
+            here = partition.leaves(params, m)
+            normalized, _ = by_filters(here, partition.leaves(along, m), eta, dtype)
+            over_norm = inverse_norm(normalized, dtype)
+        elif settings.along_total:
+            over_norm = inverse_norm(partition.leaves(along, m), dtype)
         scale = jnp.asarray(radius, dtype) * factor * over_norm
-        if settings.relative:
+        if settings.radius == "relative":
             scale = scale * norm(partition.leaves(params, m), dtype)
         usable = present[m] & jnp.isfinite(scale)
         scales[m] = jnp.where(usable, scale, jnp.zeros_like(scale))

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from masam_jax.core.decision import RuleOptions, StaticUpdate
+from masam_jax.core.decision import Hyperparameters, RuleOptions, StaticUpdate
 from masam_jax.core.masam_step import MasamState as MasamState
 from masam_jax.core.masam_step import check_dominant, check_signals, take_step
 from masam_jax.core.numerics import accumulation_dtype, is_traced
@@ -37,7 +37,8 @@ def masam(
     scale_by_alignment: bool = True,
     alignment: Literal["partition", "per_tensor"] = "partition",
     clip_negative: bool = False,
-    radius: Literal["absolute", "relative"] = "absolute",
+    radius: Literal["absolute", "relative", "filter"] = "absolute",
+    eta: chex.Numeric = 0.01,
     correct_other: bool = False,
     direction: Literal["fusion", "total"] = "fusion",
     perturbed_dtype: PointDtype = "auto",
@@ -58,10 +59,13 @@ def masam(
     $$
 
     and every other update stays, bit for bit: it needs nothing of the base optimizer, and stands
-    anywhere in a chain. Three options change the equations:
+    anywhere in a chain. These options change the equations:
 
     - ``radius="relative"``: $\epsilon = \rho_t \|\theta_m\|_2 \gamma_m \hat g_m$, so that one
       ρ serves networks of every size and scale;
+    - ``radius="filter"``: $\epsilon = \rho_t \gamma_m T^2 g_m / \|T g_m\|_2$ with ASAM's diagonal
+      operator within the modality: T is $\|f\|_2 + \eta$ for every weight of a filter f (all axes
+      of a leaf but the last) and $|w| + \eta$ in leaves of fewer than two axes;
     - ``correct_other=True``: the leaves of no modality, such as the fusion head, take
       $u + \nabla L_{fuse}(\theta + \epsilon) - \nabla L_{fuse}(\theta)$ too, on steps that
       perturb something;
@@ -116,8 +120,10 @@ def masam(
       alignment: γ over the "partition" as one vector, or the mean of "per_tensor" cosines as in
         the authors' release.
       clip_negative: whether a negative γ counts as 0 instead of perturbing downhill.
-      radius: whether ρ is "absolute", or "relative" to the norm of the modality's parameters,
-        accumulated in float32 or wider; with a norm of 0 the modality is not perturbed.
+      radius: whether ρ is "absolute", or "relative" to the norm of the modality's parameters, or
+        to those of each "filter", accumulated in float32 or wider; with a norm of 0 the modality is
+        not perturbed.
+      eta: η ≥ 0 of ``radius="filter"``, so that weights near zero move too.
       correct_other: whether leaves labelled ``other`` take the fusion gradient at the perturbed
         point as well, which the pass computes anyway (encoders of a `LateFusion` that read such
         leaves all run again for it).
@@ -159,6 +165,10 @@ def masam(
       Analyzing and Improving the Image Quality of StyleGAN (lazy regularization). CVPR 2020.
       https://arxiv.org/abs/1912.04958
 
+      Jungmin Kwon, Jeongseop Kim, Hyunseo Park, In Kwon Choi. ASAM: Adaptive Sharpness-Aware
+      Minimization for Scale-Invariant Learning of Deep Neural Networks. ICML 2021 (the filter-wise
+      operator). https://arxiv.org/abs/2102.11600
+
     Examples:
       >>> import optax
       >>> from masam_jax import masam_metrics, multimodal_value_and_grad
@@ -185,7 +195,8 @@ def masam(
     check_flag("clip_negative", clip_negative)
     check_choice("alignment", alignment, ("partition", "per_tensor"))
     check_flag("correct_other", correct_other)
-    check_choice("radius", radius, ("absolute", "relative"))
+    check_choice("radius", radius, ("absolute", "relative", "filter"))
+    check_number("eta", eta, "[0, inf)")
     check_choice("direction", direction, ("fusion", "total"))
     check_point_dtype(perturbed_dtype)
     check_choice("dispatch", dispatch, ("auto", "switch", "dense", "host"))
@@ -198,7 +209,7 @@ def masam(
         scale_by_alignment=scale_by_alignment,
         per_tensor=alignment == "per_tensor",
         clip_negative=clip_negative,
-        relative=radius == "relative",
+        radius=radius,
         correct_other=correct_other,
         along_total=direction == "total",
         point_dtype=perturbed_dtype,
@@ -244,11 +255,16 @@ def masam(
         check_signals(signals, partition, updates, params)
         check_refresh(signals.get("refresh"))
         chosen = check_dominant(signals.get("dominant"), partition)
-        radius_now = rho(state.count) if callable(rho) else rho
+        hyperparameters = Hyperparameters(
+            rho(state.count) if callable(rho) else rho,
+            alpha,
+            beta,
+            eta=eta if radius == "filter" else None,
+        )
 
         def advance(refresh: Refresh) -> tuple[Any, MasamState]:
             step = StaticUpdate(settings, partition, chosen, refresh)
-            return take_step(step, updates, state, params, signals, (radius_now, alpha, beta))
+            return take_step(step, updates, state, params, signals, hyperparameters)
 
         refresh = signals.get("refresh")
         if refresh is None and (len(cycle) == 1 or not is_traced(state.count)):

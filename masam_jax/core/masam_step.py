@@ -9,8 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from masam_jax.core.decision import Decision, StaticUpdate, decide
-from masam_jax.core.numerics import is_traced
+from masam_jax.core.decision import Decision, Hyperparameters, StaticUpdate, decide
+from masam_jax.core.normalization import by_filters
+from masam_jax.core.numerics import accumulation_dtype, is_traced
 from masam_jax.core.partition import Partition
 from masam_jax.core.perturbation import Corrected, Correction
 from masam_jax.core.reuse import keep_component, reuse_component
@@ -60,7 +61,7 @@ def take_step(
     state: MasamState,
     params: optax.Params,
     signals: dict[str, Any],
-    hyperparameters: Any,
+    hyperparameters: Hyperparameters,
 ) -> tuple[Any, MasamState]:
     """The corrected updates, and the state after the step.
 
@@ -70,7 +71,7 @@ def take_step(
       state: the state before the step.
       params: the parameters.
       signals: those of the batch, checked.
-      hyperparameters: ``(ρ, α, β)``.
+      hyperparameters: those of this step.
     """
     inputs = _inputs(step, updates, signals)
     # A gradient function that is no pytree cannot enter a jit, nor be checked.
@@ -92,7 +93,9 @@ def take_step(
     if route.how == "host":
         route = Route.of_index(int(decision.dominant), step.partition.modalities)
     correct = _correct if traced or ours is None else _jitted_correct
-    corrected, component = correct(step, route, updates, params, inputs, fusion_grad_fn, decision)
+    corrected, component = correct(
+        step, route, updates, params, inputs, fusion_grad_fn, decision, hyperparameters.eta
+    )
     state = state._replace(
         dominant=decision.dominant, key=decision.key, radius=corrected.radii, component=component
     )
@@ -118,6 +121,7 @@ def _correct(
     inputs: dict[str, Any],
     fusion_grad_fn: Callable[..., Any],
     decision: Decision,
+    eta: Any,
 ) -> tuple[Corrected, Any]:
     """``updates`` with the correction added, by a known route, and what is reused of it."""
     settings = step.settings
@@ -128,7 +132,7 @@ def _correct(
         inputs["fusion_grads"],
         fusion_grad_fn,
         decision.scales,
-        directions=inputs["total_grads"] if settings.along_total else None,
+        directions=_directions(step, params, inputs, eta),
         correct_other=settings.correct_other,
         point_dtype=settings.point_dtype,
         keeps_differences=settings.reuses,
@@ -139,6 +143,17 @@ def _correct(
         return corrected, None
     differences, total_grads = corrected.differences, inputs["total_grads"]
     return corrected, keep_component(step.partition, differences, total_grads, settings.reuse)
+
+
+def _directions(step: StaticUpdate, params: optax.Params, inputs: dict[str, Any], eta: Any) -> Any:
+    """What the scales multiply: a gradient, or ``T² g``; None for the fusion gradient."""
+    along = inputs["total_grads"] if step.settings.along_total else None
+    if step.settings.radius != "filter":
+        return along
+    gradients, structure = jax.tree.flatten(inputs["fusion_grads"] if along is None else along)
+    dtype = accumulation_dtype((params, gradients))
+    _, twice = by_filters(jax.tree.leaves(params), gradients, eta, dtype)
+    return jax.tree.unflatten(structure, twice)
 
 
 _jitted_decide = jax.jit(decide, static_argnames="step")

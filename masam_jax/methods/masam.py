@@ -14,6 +14,15 @@ from masam_jax.methods.search import LogUniform, Search, Uniform
 RELATIVE = "masam:rho=0.1,select=all,scale_by_alignment=false,radius=relative,correct_other=true"
 """Every encoder perturbed by a tenth of its norm, whatever γ, and the fusion head corrected too."""
 
+_RADII = {"relative": "relative", "filter": "by filters"}
+
+# Relative to the norm of the parameters, a radius of 1 replaces them; to those of F filters, √F.
+_RHO = {
+    "absolute": LogUniform(0.1, 200),
+    "relative": LogUniform(0.003, 1),
+    "filter": LogUniform(0.03, 30),
+}
+
 
 @dataclasses.dataclass(frozen=True)
 class MasamOptions(Options):
@@ -27,7 +36,9 @@ class MasamOptions(Options):
       scale_by_alignment: scale the perturbation by γ; ``false`` is the ablation without MDPS.
       alignment: γ over the whole ``partition`` or as a mean of ``per_tensor`` cosines.
       clip_negative: clip γ at 0.
-      radius: whether ρ is ``absolute`` or ``relative`` to the norm of the encoder's parameters.
+      radius: whether ρ is ``absolute``, or ``relative`` to the norm of the encoder's parameters, or
+        to those of each ``filter``.
+      eta: η, added to the norm of a filter with ``radius=filter``.
       correct_other: take the fusion gradient of the fusion head at the perturbed point as well.
       direction: perturb along the gradient of the ``fusion`` loss or of the ``total`` loss.
       perturb_every: steps from one gradient at the perturbed point to the next.
@@ -45,7 +56,8 @@ class MasamOptions(Options):
     scale_by_alignment: bool = option(True, title="γ:=1")
     alignment: Literal["partition", "per_tensor"] = option("partition", title="γ per tensor")
     clip_negative: bool = option(False, title="γ≥0")
-    radius: Literal["absolute", "relative"] = option("absolute", title="relative")
+    radius: Literal["absolute", "relative", "filter"] = option("absolute", title=_RADII.get)
+    eta: float = option(0.01, "[0, inf)", "η={}")
     correct_other: bool = option(False, title="head corrected")
     direction: Literal["fusion", "total"] = option("fusion", title="along total")
     perturb_every: int = option(1, "[1, inf)", "perturbed every {}")
@@ -56,8 +68,7 @@ class MasamOptions(Options):
 
 def _search(options: MasamOptions) -> dict[str, Search]:
     return {
-        # Relative to the norm of the parameters, a radius of 1 replaces them.
-        "rho": LogUniform(0.003, 1) if options.radius == "relative" else LogUniform(0.1, 200),
+        "rho": _RHO[options.radius],
         "alpha": Uniform(0, 1),
         "beta": Uniform(0.5, 0.99),
         "weight": LogUniform(0.1, 10),

@@ -108,6 +108,7 @@ class MasamReference:
     alignment: str = "partition"
     clip_negative: bool = False
     radius: str = "absolute"
+    eta: float = 0.01
     correct_other: bool = False
     direction: str = "fusion"
     t: int = 0
@@ -193,6 +194,13 @@ class MasamReference:
         self, m: str, parameters: Parameters, along: Parameters, gamma: float
     ) -> Parameters:
         keys = [key for key in along if key[:2] == ("encoders", m)]
+        if self.radius == "filter":
+            operator = {key: self._filter_norms(parameters[key]) for key in keys}
+            length = (self.rho(self.t) if callable(self.rho) else self.rho) * (
+                gamma if self.scale_by_alignment else 1.0
+            )
+            norm = _norm([operator[key] * along[key] for key in keys])
+            return {key: length * operator[key] ** 2 * along[key] / norm for key in keys}
         norm = _norm([along[key] for key in keys])
         if not (norm > 0 and np.isfinite(norm)):
             return {key: np.zeros_like(along[key]) for key in keys}
@@ -201,6 +209,14 @@ class MasamReference:
             length *= _norm([parameters[key] for key in keys])
         length *= gamma if self.scale_by_alignment else 1.0
         return {key: length * along[key] / norm for key in keys}
+
+    def _filter_norms(self, parameter: Array) -> Array:
+        """ASAM's T: the norm of each column of a matrix ``[in, out]``, |w| of a vector; plus η."""
+        sizes = np.abs(parameter)
+        if parameter.ndim == 2:
+            columns = [np.linalg.norm(column) for column in parameter.T]
+            sizes = np.tile(columns, (len(parameter), 1))
+        return sizes + self.eta
 
 
 @dataclass

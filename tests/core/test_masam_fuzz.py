@@ -55,7 +55,7 @@ class World:
             "scale_by_alignment": bool(draw.random() < 0.7),
             "alignment": draw.choice(["partition", "per_tensor"]).item(),
             "clip_negative": bool(draw.random() < 0.3),
-            "radius": draw.choice(["absolute", "relative"]).item(),
+            "radius": draw.choice(["absolute", "relative", "filter"]).item(),
             "correct_other": bool(draw.random() < 0.5),
             "direction": draw.choice(["fusion", "total"]).item(),
             "perturbed_dtype": draw.choice(["auto", "float32", "parameters"]).item(),

@@ -139,13 +139,27 @@ MUTANTS = (
         ),
         (
             "along the total gradient, but over the fusion gradient's norm",
-            'over_norm = inverse_norm(partition.leaves(inputs["total_grads"], m), dtype)',
+            "over_norm = inverse_norm(partition.leaves(along, m), dtype)",
             "over_norm = over_norm + 0",
         ),
         (
             "γ does not scale the radius",
             "factor = alignments[m].cosine if settings.scale_by_alignment else jnp.ones((), dtype)",
             "factor = jnp.ones((), dtype)",
+        ),
+    ),
+    *in_file(
+        "core/normalization.py",
+        ("tests/core/test_normalization.py", "tests/core/test_masam_reference.py"),
+        (
+            "a filter is a row",
+            "axes = tuple(range(param.ndim - 1))",
+            "axes = tuple(range(1, param.ndim))",
+        ),
+        (
+            "T acts once within a modality",
+            "return once, [t * g for t, g in zip(operators, once, strict=True)]",
+            "return once, once",
         ),
     ),
     *in_file(
