@@ -9,14 +9,14 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from masam_jax.core.choice import JOINT, Basis, ChoiceMemory, choose, soft_weights
 from masam_jax.core.normalization import by_filters
 from masam_jax.core.numerics import inverse_norm, norm
 from masam_jax.core.partition import Partition
 from masam_jax.core.point_dtype import PointDtype
-from masam_jax.core.random_keys import split_raw
 from masam_jax.core.refresh import Refresh
-from masam_jax.core.route import CLEAN, Route
-from masam_jax.core.scores import Alignment, ModalityScores, advance, align
+from masam_jax.core.route import Route
+from masam_jax.core.scores import Alignment, ModalityScores, advance, align, smooth, standardize
 from masam_jax.core.signals import FusionGradient
 
 
@@ -25,7 +25,8 @@ class RuleOptions:
     """The options of a `masam` that are known while tracing; hashable, for ``jit``.
 
     Attributes:
-      select: "dominant", "all", "random" or a modality.
+      select: one of `masam_jax.core.choice.SELECTIONS`, or a modality.
+      decay: the learning speed in the score: "absolute", "relative" or "standardized".
       scale_by_alignment: whether γ scales the radius.
       per_tensor: whether γ is the mean of single tensors' cosines.
       clip_negative: whether a negative γ counts as 0.
@@ -39,6 +40,7 @@ class RuleOptions:
     """
 
     select: str
+    decay: str
     scale_by_alignment: bool
     per_tensor: bool
     clip_negative: bool
@@ -64,12 +66,18 @@ class Hyperparameters(NamedTuple):
       alpha: α.
       beta: β.
       eta: η of ``radius="filter"``.
+      temperature: τ of ``select="soft"``.
+      smoothing: κ, how much of the last smoothed score stays.
+      hysteresis: h, by how much another modality must lead to be chosen.
     """
 
     radius: Any
     alpha: Any
     beta: Any
     eta: Any = None
+    temperature: Any = None
+    smoothing: Any = None
+    hysteresis: Any = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,7 +99,7 @@ class StaticUpdate:
     def route(self, traced: bool) -> Route:
         """How to take the correction."""
         modalities, settings = self.partition.modalities, self.settings
-        if settings.select == "all":
+        if settings.select in JOINT:
             return Route("joint")
         if settings.select in modalities:
             return Route("single", settings.select)
@@ -110,28 +118,6 @@ class StaticUpdate:
             return Route("switch")
         return Route("platform" if traced else "host")
 
-    def choose(
-        self, scores: ModalityScores, present: Mapping[str, jax.Array], key: chex.PRNGKey
-    ) -> tuple[jax.Array, jax.Array]:
-        """The dominant modality's index, and the key of the next step."""
-        modalities, select = self.partition.modalities, self.settings.select
-        if select == "all":
-            return jnp.asarray(CLEAN, jnp.int32), key
-        if select == "random":
-            draw_key, key = split_raw(key)
-            values = jax.random.uniform(draw_key, (len(modalities),), jnp.float32)
-        elif select in modalities:
-            values = jnp.asarray([m == select for m in modalities], jnp.float32)
-        else:
-            values = jnp.stack([scores.score[m] for m in modalities])
-        there = jnp.stack([present[m] for m in modalities])
-        if select in modalities:
-            there = there & (values > 0)
-        if self.chosen is not None and select in ("dominant", "random"):
-            return jnp.asarray(self.chosen, jnp.int32), key
-        best = jnp.argmax(jnp.where(there, values, -jnp.inf)).astype(jnp.int32)
-        return jnp.where(jnp.any(there), best, jnp.full_like(best, CLEAN)), key
-
 
 class Decision(NamedTuple):
     """What one step perturbs.
@@ -144,6 +130,7 @@ class Decision(NamedTuple):
         with to perturb it; 0 where it is not present. With the options, times ``‖θ_m‖₂``, or over
         the norm of the total gradient, or over that of ``T g``, and then for ``T² g``.
       present: whether the modality takes part in this step.
+      memory: what options of the choice keep; None where there are none.
     """
 
     scores: ModalityScores
@@ -151,11 +138,13 @@ class Decision(NamedTuple):
     key: chex.PRNGKey
     scales: dict[str, jax.Array]
     present: dict[str, jax.Array]
+    memory: ChoiceMemory | None = None
 
 
 def decide(
     step: StaticUpdate,
     scores: ModalityScores,
+    memory: ChoiceMemory | None,
     key: chex.PRNGKey,
     params: optax.Params,
     inputs: dict[str, Any],
@@ -167,6 +156,7 @@ def decide(
     Args:
       step: what is static.
       scores: APS before the step.
+      memory: what options of the choice kept so far.
       key: the key of this step.
       params: the parameters.
       inputs: the signals that are trees, "present" and "per_modality_grads" (or None) among them,
@@ -175,7 +165,7 @@ def decide(
       hyperparameters: those of this step.
     """
     partition, settings = step.partition, step.settings
-    radius, alpha, beta, eta = hyperparameters
+    radius, alpha, beta = hyperparameters.radius, hyperparameters.alpha, hyperparameters.beta
     if fusion_gradient is not None:
         fusion_gradient.check_partition(params, partition)
     alignments = {m: _alignment(step, scores, inputs, m) for m in partition.modalities}
@@ -186,8 +176,27 @@ def decide(
         is_informative = jnp.isfinite(loss) & ~((loss == 0) & alignments[m].is_flat)
         present[m] = jnp.asarray(inputs["present"].get(m, True)).astype(bool) & is_informative
     losses = inputs["unimodal_losses"]
-    scores = advance(scores, losses, alignments, present, alpha=alpha, beta=beta)
-    index, key = step.choose(scores, present, key)
+    observed, is_relative = scores.observed, settings.decay == "relative"
+    scores = advance(
+        scores, losses, alignments, present, alpha=alpha, beta=beta, relative=is_relative
+    )
+    basis = Basis(scores.score, losses, present)
+    if memory is not None:
+        scores, basis, memory = _remember(step, scores, basis, memory, observed, hyperparameters)
+    index, key = choose(
+        settings.select,
+        partition.modalities,
+        basis,
+        key,
+        chosen=step.chosen,
+        last=None if memory is None else memory.last,
+        hysteresis=hyperparameters.hysteresis,
+    )
+    if memory is not None and memory.last is not None and step.refresh.perturbation:
+        memory = memory._replace(last=index)
+    weights = None
+    if settings.select == "soft":
+        weights = soft_weights(partition.modalities, basis, hyperparameters.temperature)
     scales = {}
     for m in partition.modalities:
         dtype = scores.score[m].dtype
@@ -196,16 +205,41 @@ def decide(
         along = inputs["total_grads" if settings.along_total else "fusion_grads"]
         if settings.radius == "filter":
             here = partition.leaves(params, m)
-            normalized, _ = by_filters(here, partition.leaves(along, m), eta, dtype)
+            normalized, _ = by_filters(here, partition.leaves(along, m), hyperparameters.eta, dtype)
             over_norm = inverse_norm(normalized, dtype)
         elif settings.along_total:
             over_norm = inverse_norm(partition.leaves(along, m), dtype)
         scale = jnp.asarray(radius, dtype) * factor * over_norm
         if settings.radius == "relative":
             scale = scale * norm(partition.leaves(params, m), dtype)
+        if weights is not None:
+            scale = scale * weights[m]
         usable = present[m] & jnp.isfinite(scale)
         scales[m] = jnp.where(usable, scale, jnp.zeros_like(scale))
-    return Decision(scores, index, key, scales, present)
+    return Decision(scores, index, key, scales, present, memory)
+
+
+def _remember(
+    step: StaticUpdate,
+    scores: ModalityScores,
+    basis: Basis,
+    memory: ChoiceMemory,
+    observed: Mapping[str, jax.Array],
+    hyperparameters: Hyperparameters,
+) -> tuple[ModalityScores, Basis, ChoiceMemory]:
+    """The scores and what the choice goes by, with the options that look back."""
+    if memory.mean_squares is not None:
+        alpha, beta = hyperparameters.alpha, hyperparameters.beta
+        scores, mean_squares = standardize(
+            scores, memory.mean_squares, basis.present, alpha=alpha, beta=beta
+        )
+        memory = memory._replace(mean_squares=mean_squares)
+    chosen_by = scores.score
+    if memory.smoothed is not None:
+        kappa = hyperparameters.smoothing
+        chosen_by = smooth(memory.smoothed, scores, observed, basis.present, kappa)
+        memory = memory._replace(smoothed=chosen_by)
+    return scores, basis._replace(scores=chosen_by), memory
 
 
 def _alignment(

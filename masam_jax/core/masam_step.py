@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from masam_jax.core.choice import ChoiceMemory
 from masam_jax.core.decision import Decision, Hyperparameters, StaticUpdate, decide
 from masam_jax.core.normalization import by_filters
 from masam_jax.core.numerics import accumulation_dtype, is_traced
@@ -37,14 +38,15 @@ class MasamState(NamedTuple):
       count: int32 scalar, the steps taken.
       scores: APS of each modality, see `ModalityScores`.
       dominant: int32 scalar, the modality of the last step by its place among the sorted names;
-        -1 before the first step, where none was present, under ``select="all"``, and on steps that
-        take no correction. Where one is reused, the modality that it was measured for.
+        -1 before the first step, where none was present, under ``select="all"`` and ``"soft"``, and
+        on steps that take no correction. Where one is reused, the modality it was measured for.
       key: uint32[2], the key of ``select="random"``.
       radius: ``‖ε_m‖₂`` of the last perturbation as it was reached, ``[1]`` for each modality with
         parameters of fewer than 32 bits, which round a small perturbation away. Others reach it
         exactly, and have a scalar that stays 0.
       component: what the steps between two perturbed gradients reuse, a tree like the parameters
         in float32 or wider; None where there are no such steps.
+      memory: what options of the choice keep, see `ChoiceMemory`; None without such an option.
     """
 
     count: jax.Array  # type: ignore[assignment]
@@ -53,6 +55,7 @@ class MasamState(NamedTuple):
     key: chex.PRNGKey
     radius: dict[str, jax.Array]
     component: Any = None
+    memory: ChoiceMemory | None = None
 
 
 def take_step(
@@ -77,12 +80,15 @@ def take_step(
     # A gradient function that is no pytree cannot enter a jit, nor be checked.
     fusion_grad_fn = signals["fusion_grad_fn"]
     ours = fusion_grad_fn if isinstance(fusion_grad_fn, FusionGradient) else None
-    operands = (state.scores, state.key, params, inputs, ours, hyperparameters)
+    before = (state.scores, state.memory, state.key)
+    operands = (*before, params, inputs, ours, hyperparameters)
     traced = is_traced(updates, state, operands)
     decision = (decide if traced else _jitted_decide)(step, *operands)
     # Where nothing given is traced, the step may be: in a branch of lax.cond, for one.
     traced = traced or is_traced(decision)
-    state = state._replace(count=optax.safe_increment(state.count), scores=decision.scores)
+    state = state._replace(
+        count=optax.safe_increment(state.count), scores=decision.scores, memory=decision.memory
+    )
     if not step.refresh.perturbation:
         if state.component is None:
             return updates, state._replace(dominant=jnp.full_like(state.dominant, CLEAN))

@@ -51,7 +51,9 @@ class World:
         # Every tree has something to perturb.
         self.leaves[self.names[0]][0] = ((3,), DTYPES[dtypes[0]])
         self.options = {
-            "select": draw.choice(["dominant", "dominant", "random", "all", self.names[0]]).item(),
+            "select": draw.choice(
+                ["dominant", "dominant", "random", "all", "weakest", self.names[0]]
+            ).item(),
             "scale_by_alignment": bool(draw.random() < 0.7),
             "alignment": draw.choice(["partition", "per_tensor"]).item(),
             "clip_negative": bool(draw.random() < 0.3),

@@ -114,14 +114,33 @@ MUTANTS = (
         ),
     ),
     *in_file(
-        "core/decision.py",
-        TESTS,
+        "core/choice.py",
+        ("tests/core/test_choice.py", *TESTS),
         (
             "ties go to the last modality",
             "best = jnp.argmax(jnp.where(there, values, -jnp.inf)).astype(jnp.int32)",
             "best = (len(modalities) - 1 - jnp.argmax(jnp.where(there, values, -jnp.inf)[::-1]))"
             ".astype(jnp.int32)",
         ),
+        (
+            "the last choice never stays",
+            "best = jnp.where(stays, last, best)",
+            "best = jnp.where(stays, best, best)",
+        ),
+        (
+            "an absent modality stays chosen",
+            "stays = (last != CLEAN) & there[place] &",
+            "stays = (last != CLEAN) &",
+        ),
+        (
+            "the temperature multiplies",
+            "weights = jnp.exp(below / tau)",
+            "weights = jnp.exp(below * tau)",
+        ),
+    ),
+    *in_file(
+        "core/decision.py",
+        TESTS,
         (
             "an absent modality is perturbed",
             "usable = present[m] & jnp.isfinite(scale)",
