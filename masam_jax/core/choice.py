@@ -16,17 +16,17 @@ BY_VALUE = ("dominant", "weakest", "lowest_loss", "highest_loss")
 CHOOSING = (*BY_VALUE, "random")
 """Selections of one modality, anew at every step."""
 
-JOINT = ("all", "soft")
+TOGETHER = ("all", "soft")
 """Selections of several at once."""
 
-SELECTIONS = (*CHOOSING, *JOINT)
+SELECTIONS = (*CHOOSING, *TOGETHER)
 
 
 class ChoiceMemory(NamedTuple):
     """What options of the choice keep from step to step; None without the option.
 
     Attributes:
-      mean_squares: of ``decay="standardized"``, see `standardize`.
+      mean_squares: of ``decay="standardized"``, see `standardize_scores`.
       smoothed: ``{m: S_m}``, see `smooth`.
       last: int32 scalar, the index that was chosen last, -1 for none: of ``hysteresis``.
     """
@@ -88,7 +88,7 @@ def choose(
       last: the index that was chosen last.
       hysteresis: by how much another one's value must exceed its own; None for the largest always.
     """
-    if select in JOINT:
+    if select in TOGETHER:
         return jnp.asarray(CLEAN, jnp.int32), key
     if select == "random":
         draw_key, key = split_raw(key)

@@ -9,14 +9,22 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from masam_jax.core.choice import JOINT, Basis, ChoiceMemory, choose, soft_weights
+from masam_jax.core.choice import TOGETHER, Basis, ChoiceMemory, choose, soft_weights
+from masam_jax.core.feature_alignment import align_features
 from masam_jax.core.normalization import by_filters
 from masam_jax.core.numerics import inverse_norm, norm
 from masam_jax.core.partition import Partition
 from masam_jax.core.point_dtype import PointDtype
 from masam_jax.core.refresh import Refresh
 from masam_jax.core.route import Route
-from masam_jax.core.scores import Alignment, ModalityScores, advance, align, smooth, standardize
+from masam_jax.core.scores import (
+    Alignment,
+    ModalityScores,
+    advance,
+    align,
+    smooth,
+    standardize_scores,
+)
 from masam_jax.core.signals import FusionGradient
 
 
@@ -28,7 +36,7 @@ class RuleOptions:
       select: one of `masam_jax.core.choice.SELECTIONS`, or a modality.
       decay: the learning speed in the score: "absolute", "relative" or "standardized".
       scale_by_alignment: whether γ scales the radius.
-      per_tensor: whether γ is the mean of single tensors' cosines.
+      alignment: of what γ is: "partition", "per_tensor" or "features".
       clip_negative: whether a negative γ counts as 0.
       radius: in what ρ counts: "absolute", "relative" or "filter".
       correct_other: whether leaves of no modality are corrected too.
@@ -42,7 +50,7 @@ class RuleOptions:
     select: str
     decay: str
     scale_by_alignment: bool
-    per_tensor: bool
+    alignment: str
     clip_negative: bool
     radius: str
     correct_other: bool
@@ -56,6 +64,11 @@ class RuleOptions:
     def reuses(self) -> bool:
         """Whether steps reuse a correction."""
         return self.reuse != "none"
+
+    @property
+    def at_features(self) -> bool:
+        """Whether γ is that of the gradients at the features."""
+        return self.alignment == "features"
 
 
 class Hyperparameters(NamedTuple):
@@ -99,7 +112,7 @@ class StaticUpdate:
     def route(self, traced: bool) -> Route:
         """How to take the correction."""
         modalities, settings = self.partition.modalities, self.settings
-        if settings.select in JOINT:
+        if settings.select in TOGETHER:
             return Route("joint")
         if settings.select in modalities:
             return Route("single", settings.select)
@@ -130,6 +143,7 @@ class Decision(NamedTuple):
         with to perturb it; 0 where it is not present. With the options, times ``‖θ_m‖₂``, or over
         the norm of the total gradient, or over that of ``T g``, and then for ``T² g``.
       present: whether the modality takes part in this step.
+      radii: the same as ``scales``, but not over the norm of the fusion gradient.
       memory: what options of the choice keep; None where there are none.
     """
 
@@ -138,6 +152,7 @@ class Decision(NamedTuple):
     key: chex.PRNGKey
     scales: dict[str, jax.Array]
     present: dict[str, jax.Array]
+    radii: dict[str, jax.Array]
     memory: ChoiceMemory | None = None
 
 
@@ -197,7 +212,7 @@ def decide(
     weights = None
     if settings.select == "soft":
         weights = soft_weights(partition.modalities, basis, hyperparameters.temperature)
-    scales = {}
+    scales, radii = {}, {}
     for m in partition.modalities:
         dtype = scores.score[m].dtype
         factor = alignments[m].cosine if settings.scale_by_alignment else jnp.ones((), dtype)
@@ -209,14 +224,20 @@ def decide(
             over_norm = inverse_norm(normalized, dtype)
         elif settings.along_total:
             over_norm = inverse_norm(partition.leaves(along, m), dtype)
-        scale = jnp.asarray(radius, dtype) * factor * over_norm
+        length = jnp.asarray(radius, dtype) * factor
+        scale = length * over_norm
         if settings.radius == "relative":
-            scale = scale * norm(partition.leaves(params, m), dtype)
+            of_params = norm(partition.leaves(params, m), dtype)
+            scale, length = scale * of_params, length * of_params
         if weights is not None:
-            scale = scale * weights[m]
-        usable = present[m] & jnp.isfinite(scale)
-        scales[m] = jnp.where(usable, scale, jnp.zeros_like(scale))
-    return Decision(scores, index, key, scales, present, memory)
+            scale, length = scale * weights[m], length * weights[m]
+        scales[m] = _usable(scale, present[m])
+        radii[m] = _usable(length, present[m])
+    return Decision(scores, index, key, scales, present, radii, memory)
+
+
+def _usable(scale: jax.Array, present: jax.Array) -> jax.Array:
+    return jnp.where(present & jnp.isfinite(scale), scale, jnp.zeros_like(scale))
 
 
 def _remember(
@@ -230,7 +251,7 @@ def _remember(
     """The scores and what the choice goes by, with the options that look back."""
     if memory.mean_squares is not None:
         alpha, beta = hyperparameters.alpha, hyperparameters.beta
-        scores, mean_squares = standardize(
+        scores, mean_squares = standardize_scores(
             scores, memory.mean_squares, basis.present, alpha=alpha, beta=beta
         )
         memory = memory._replace(mean_squares=mean_squares)
@@ -252,10 +273,17 @@ def _alignment(
         # Without a gradient to ask, a loss of zero alone says that there was no sample.
         is_flat = jnp.ones((), bool)
         return Alignment(scores.alignment[modality], inverse_norm(fusion_grads, dtype), is_flat)
+    if step.settings.at_features:
+        return align_features(
+            inputs["feature_products"][modality],
+            inverse_norm(fusion_grads, dtype),
+            clip_negative=step.settings.clip_negative,
+            dtype=dtype,
+        )
     return align(
         fusion_grads,
         step.partition.leaves(_unimodal_grads(inputs, modality), modality),
-        per_tensor=step.settings.per_tensor,
+        per_tensor=step.settings.alignment == "per_tensor",
         clip_negative=step.settings.clip_negative,
         dtype=dtype,
     )

@@ -15,6 +15,8 @@ from masam_jax.methods.search import LogUniform, Search, Uniform
 RELATIVE = "masam:rho=0.1,select=all,scale_by_alignment=false,radius=relative,correct_other=true"
 """Every encoder perturbed by a tenth of its norm, whatever γ, and the fusion head corrected too."""
 
+_ALIGNMENT_TITLES = {"per_tensor": "γ per tensor", "features": "γ of features"}
+
 _RADII = {"relative": "relative", "filter": "by filters"}
 
 # Relative to the norm of the parameters, a radius of 1 replaces them; to those of F filters, √F.
@@ -37,7 +39,8 @@ class MasamOptions(Options):
         ``lowest_loss`` or ``highest_loss`` (of the batch), ``random`` or a modality's name; ``all``
         of them, or all by ``soft`` weights.
       scale_by_alignment: scale the perturbation by γ; ``false`` is the ablation without MDPS.
-      alignment: γ over the whole ``partition`` or as a mean of ``per_tensor`` cosines.
+      alignment: γ over the whole ``partition``, as a mean of ``per_tensor`` cosines, or of the
+        gradients at the ``features``, which need no pullback through the encoders.
       clip_negative: clip γ at 0.
       decay: the learning speed in the score: ``absolute``, ``relative`` to the loss, or with both
         terms of the score ``standardized`` to one size.
@@ -62,7 +65,9 @@ class MasamOptions(Options):
     beta: float = option(0.91, "[0, 1]", "β={}")
     select: str = "dominant"
     scale_by_alignment: bool = option(True, title="γ:=1")
-    alignment: Literal["partition", "per_tensor"] = option("partition", title="γ per tensor")
+    alignment: Literal["partition", "per_tensor", "features"] = option(
+        "partition", title=_ALIGNMENT_TITLES.__getitem__
+    )
     clip_negative: bool = option(False, title="γ≥0")
     decay: Literal["absolute", "relative", "standardized"] = option("absolute", title="{} decay")
     score_smoothing: float | None = option(None, "[0, 1)", "κ={}")
@@ -100,8 +105,9 @@ def _cycle(options: MasamOptions) -> tuple[Refresh | None, ...]:
 
 
 def _gradients(options: MasamOptions) -> tuple[GradientKind, ...]:
-    # Steps between would take the second pullback for the log alone.
-    return ("fusion", "unimodal") if len(_cycle(options)) == 1 else ()
+    # The second pullback, of steps between or for features, would be taken for the log alone.
+    exact = len(_cycle(options)) == 1 and options.alignment != "features"
+    return ("fusion", "unimodal") if exact else ()
 
 
 MASAM = register(

@@ -143,18 +143,18 @@ MUTANTS = (
         TESTS,
         (
             "an absent modality is perturbed",
-            "usable = present[m] & jnp.isfinite(scale)",
-            "usable = jnp.isfinite(scale)",
+            "scales[m] = _usable(scale, present[m])",
+            "scales[m] = _usable(scale, jnp.ones((), bool))",
         ),
         (
             "the radius grows with the gradient's norm",
-            "scale = jnp.asarray(radius, dtype) * factor * over_norm",
-            "scale = jnp.asarray(radius, dtype) * factor",
+            "scale = length * over_norm",
+            "scale = length",
         ),
         (
             "a relative radius forgets the parameters",
-            "scale = scale * norm(partition.leaves(params, m), dtype)",
-            "scale = scale + 0 * norm(partition.leaves(params, m), dtype)",
+            "scale, length = scale * of_params, length * of_params",
+            "scale = scale + 0 * of_params",
         ),
         (
             "along the total gradient, but over the fusion gradient's norm",
@@ -289,6 +289,29 @@ MUTANTS = (
         "core/masam_step.py",
         TESTS,
         ("the schedule stands still", "optax.safe_increment(state.count)", "state.count"),
+    ),
+    *in_file(
+        "core/feature_alignment.py",
+        ("tests/core/test_feature_alignment.py",),
+        (
+            "γ is the product, and no cosine",
+            "cosine = cosine_of(*(each.astype(dtype) for each in products))",
+            "cosine = products.dot.astype(dtype)",
+        ),
+    ),
+    *in_file(
+        "core/perturbation.py",
+        ("tests/core/test_feature_alignment.py",),
+        (
+            "a branch's own radius is not over the norm",
+            "scale = self._lengths[m] * inverse_norm(own, scale.dtype)",
+            "scale = self._lengths[m]",
+        ),
+        (
+            "where nobody is present, the first is perturbed",
+            "scale = jnp.where(index < 0, jnp.zeros_like(scale), scale)",
+            "scale = jnp.where(index < -1, jnp.zeros_like(scale), scale)",
+        ),
     ),
     *in_file(
         "core/masam.py",
