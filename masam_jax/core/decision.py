@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from masam_jax.core.feature_alignment import align_features
 from masam_jax.core.numerics import inverse_norm, norm
 from masam_jax.core.partition import Partition
 from masam_jax.core.point_dtype import PointDtype
@@ -26,7 +27,7 @@ class RuleOptions:
     Attributes:
       select: "dominant", "all", "random" or a modality.
       scale_by_alignment: whether γ scales the radius.
-      per_tensor: whether γ is the mean of single tensors' cosines.
+      alignment: of what γ is: "partition", "per_tensor" or "features".
       clip_negative: whether a negative γ counts as 0.
       relative: whether ρ counts in norms of the partition's parameters.
       correct_other: whether leaves of no modality are corrected too.
@@ -39,7 +40,7 @@ class RuleOptions:
 
     select: str
     scale_by_alignment: bool
-    per_tensor: bool
+    alignment: str
     clip_negative: bool
     relative: bool
     correct_other: bool
@@ -53,6 +54,11 @@ class RuleOptions:
     def reuses(self) -> bool:
         """Whether steps reuse a correction."""
         return self.reuse != "none"
+
+    @property
+    def at_features(self) -> bool:
+        """Whether γ is that of the gradients at the features."""
+        return self.alignment == "features"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,6 +133,7 @@ class Decision(NamedTuple):
         with to perturb it; 0 where it is not present. With the options, times ``‖θ_m‖₂``, or over
         the norm of the total gradient.
       present: whether the modality takes part in this step.
+      radii: the same as ``scales``, but not over the norm of the fusion gradient.
     """
 
     scores: ModalityScores
@@ -134,6 +141,7 @@ class Decision(NamedTuple):
     key: chex.PRNGKey
     scales: dict[str, jax.Array]
     present: dict[str, jax.Array]
+    radii: dict[str, jax.Array]
 
 
 def decide(
@@ -171,19 +179,25 @@ def decide(
     losses = inputs["unimodal_losses"]
     scores = advance(scores, losses, alignments, present, alpha=alpha, beta=beta)
     index, key = step.choose(scores, present, key)
-    scales = {}
+    scales, radii = {}, {}
     for m in partition.modalities:
         dtype = scores.score[m].dtype
         factor = alignments[m].cosine if settings.scale_by_alignment else jnp.ones((), dtype)
         over_norm = alignments[m].inverse_norm
         if settings.along_total:
             over_norm = inverse_norm(partition.leaves(inputs["total_grads"], m), dtype)
-        scale = jnp.asarray(radius, dtype) * factor * over_norm
+        length = jnp.asarray(radius, dtype) * factor
+        scale = length * over_norm
         if settings.relative:
-            scale = scale * norm(partition.leaves(params, m), dtype)
-        usable = present[m] & jnp.isfinite(scale)
-        scales[m] = jnp.where(usable, scale, jnp.zeros_like(scale))
-    return Decision(scores, index, key, scales, present)
+            of_params = norm(partition.leaves(params, m), dtype)
+            scale, length = scale * of_params, length * of_params
+        scales[m] = _usable(scale, present[m])
+        radii[m] = _usable(length, present[m])
+    return Decision(scores, index, key, scales, present, radii)
+
+
+def _usable(scale: jax.Array, present: jax.Array) -> jax.Array:
+    return jnp.where(present & jnp.isfinite(scale), scale, jnp.zeros_like(scale))
 
 
 def _alignment(
@@ -196,10 +210,17 @@ def _alignment(
         # Without a gradient to ask, a loss of zero alone says that there was no sample.
         is_flat = jnp.ones((), bool)
         return Alignment(scores.alignment[modality], inverse_norm(fusion_grads, dtype), is_flat)
+    if step.settings.at_features:
+        return align_features(
+            inputs["feature_products"][modality],
+            inverse_norm(fusion_grads, dtype),
+            clip_negative=step.settings.clip_negative,
+            dtype=dtype,
+        )
     return align(
         fusion_grads,
         step.partition.leaves(_unimodal_grads(inputs, modality), modality),
-        per_tensor=step.settings.per_tensor,
+        per_tensor=step.settings.alignment == "per_tensor",
         clip_negative=step.settings.clip_negative,
         dtype=dtype,
     )

@@ -104,6 +104,8 @@ def _inputs(step: StaticUpdate, updates: optax.Updates, signals: dict[str, Any])
     inputs = {name: signals[name] for name in _TREE_SIGNALS}
     inputs["present"] = signals.get("present") or {}
     inputs["per_modality_grads"] = signals.get("per_modality_grads")
+    if step.settings.at_features:
+        inputs["feature_products"] = signals["feature_products"]
     if step.settings.along_total or step.settings.reuses:
         total_grads = signals.get("total_grads")
         inputs["total_grads"] = updates if total_grads is None else total_grads
@@ -133,6 +135,7 @@ def _correct(
         point_dtype=settings.point_dtype,
         keeps_differences=settings.reuses,
         times=settings.times,
+        radii=decision.radii if settings.at_features else None,
     )
     corrected = correction.take(route, decision.dominant)
     if not settings.reuses:
@@ -147,13 +150,24 @@ _jitted_reuse = jax.jit(reuse_component, static_argnames="partition")
 
 
 def check_signals(
-    signals: dict[str, Any], partition: Partition, updates: optax.Updates, params: optax.Params
+    signals: dict[str, Any],
+    partition: Partition,
+    updates: optax.Updates,
+    params: optax.Params,
+    alignment: str,
 ) -> None:
     """Raises ``ValueError`` where a signal is missing, or does not fit the parameters."""
     require_signals("masam", signals, _SIGNALS)
     require_callable("fusion_grad_fn", signals["fusion_grad_fn"])
     require_entries("unimodal_losses", signals["unimodal_losses"], partition.modalities)
     check_present(signals.get("present"), signals["unimodal_losses"])
+    if alignment == "features":
+        if signals.get("feature_products") is None:
+            raise ValueError(
+                'masam(alignment="features") misses the signal feature_products, which'
+                " multimodal_value_and_grad gives of a LateFusion, and not of a plain loss_fn"
+            )
+        require_entries("feature_products", signals["feature_products"], partition.modalities)
     trees = {name: signals[name] for name in ("fusion_grads", "unimodal_grads")}
     if signals.get("total_grads") is not None:
         trees["total_grads"] = signals["total_grads"]

@@ -76,9 +76,9 @@ def align(
     )
     if per_tensor:
         terms = zip(dots, fusion_squares, unimodal_squares, strict=True)
-        cosine = total([_cosine(*each) for each in terms], dtype) / max(len(dots), 1)
+        cosine = total([cosine_of(*each) for each in terms], dtype) / max(len(dots), 1)
     else:
-        cosine = _cosine(total(dots, dtype), fusion_square, unimodal_square)
+        cosine = cosine_of(total(dots, dtype), fusion_square, unimodal_square)
     # Without either norm the modality has no direction, whatever single tensors say.
     usable = is_norm(fusion_square) & is_norm(unimodal_square)
     cosine = jnp.where(usable, jnp.clip(cosine, 0 if clip_negative else -1, 1), zero)
@@ -129,6 +129,7 @@ def advance(
     return ModalityScores(**new)
 
 
-def _cosine(dot: jax.Array, left_square: jax.Array, right_square: jax.Array) -> jax.Array:
+def cosine_of(dot: jax.Array, left_square: jax.Array, right_square: jax.Array) -> jax.Array:
+    """The cosine, of an inner product and squared norms; 0 where one is zero or not finite."""
     scale = inverse_root(left_square) * inverse_root(right_square)
     return jnp.where(scale > 0, dot * scale, 0)

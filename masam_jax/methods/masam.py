@@ -14,6 +14,8 @@ from masam_jax.methods.search import LogUniform, Search, Uniform
 RELATIVE = "masam:rho=0.1,select=all,scale_by_alignment=false,radius=relative,correct_other=true"
 """Every encoder perturbed by a tenth of its norm, whatever γ, and the fusion head corrected too."""
 
+_ALIGNMENT_TITLES = {"per_tensor": "γ per tensor", "features": "γ of features"}
+
 
 @dataclasses.dataclass(frozen=True)
 class MasamOptions(Options):
@@ -25,7 +27,8 @@ class MasamOptions(Options):
       beta: moving-average coefficient β of the unimodal losses.
       select: which encoders are perturbed: ``dominant``, ``all``, ``random`` or a modality's name.
       scale_by_alignment: scale the perturbation by γ; ``false`` is the ablation without MDPS.
-      alignment: γ over the whole ``partition`` or as a mean of ``per_tensor`` cosines.
+      alignment: γ over the whole ``partition``, as a mean of ``per_tensor`` cosines, or of the
+        gradients at the ``features``, which need no pullback through the encoders.
       clip_negative: clip γ at 0.
       radius: whether ρ is ``absolute`` or ``relative`` to the norm of the encoder's parameters.
       correct_other: take the fusion gradient of the fusion head at the perturbed point as well.
@@ -43,7 +46,9 @@ class MasamOptions(Options):
     beta: float = option(0.91, "[0, 1]", "β={}")
     select: str = "dominant"
     scale_by_alignment: bool = option(True, title="γ:=1")
-    alignment: Literal["partition", "per_tensor"] = option("partition", title="γ per tensor")
+    alignment: Literal["partition", "per_tensor", "features"] = option(
+        "partition", title=_ALIGNMENT_TITLES.__getitem__
+    )
     clip_negative: bool = option(False, title="γ≥0")
     radius: Literal["absolute", "relative"] = option("absolute", title="relative")
     correct_other: bool = option(False, title="head corrected")
@@ -70,8 +75,9 @@ def _cycle(options: MasamOptions) -> tuple[Refresh | None, ...]:
 
 
 def _gradients(options: MasamOptions) -> tuple[GradientKind, ...]:
-    # Steps between would take the second pullback for the log alone.
-    return ("fusion", "unimodal") if len(_cycle(options)) == 1 else ()
+    # The second pullback, of steps between or for features, would be taken for the log alone.
+    exact = len(_cycle(options)) == 1 and options.alignment != "features"
+    return ("fusion", "unimodal") if exact else ()
 
 
 MASAM = register(

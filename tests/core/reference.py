@@ -17,6 +17,7 @@ from tests.core.reference_network import (
     Batch,
     Key,
     Parameters,
+    feature_gradients,
     fusion_value_and_gradient,
     modalities_of,
     unimodal_value_and_gradient,
@@ -127,7 +128,8 @@ class MasamReference:
             losses[m], unimodal[m] = unimodal_value_and_gradient(parameters, batch, m)
 
         decay = {m: self._decay(m, losses[m]) if m in here else 0.0 for m in names}
-        gamma = {m: self._alignment(m, fusion, unimodal[m]) if m in here else 0.0 for m in names}
+        gamma = self._alignments(here, parameters, batch, fusion, unimodal)
+        gamma = {m: gamma.get(m, 0.0) for m in names}
         score = {m: self.alpha * decay[m] + (1 - self.alpha) * gamma[m] for m in names}
         perturbed = self._selected(here, score)
         along = fusion
@@ -169,6 +171,20 @@ class MasamReference:
         decay = max(0.0, self.previous[m] - self.average[m])
         self.previous[m] = loss
         return decay
+
+    def _alignments(
+        self,
+        names: list[str],
+        parameters: Parameters,
+        batch: Batch,
+        fusion: Parameters,
+        unimodal: Mapping[str, Parameters],
+    ) -> dict[str, float]:
+        if self.alignment != "features":
+            return {m: self._alignment(m, fusion, unimodal[m]) for m in names}
+        of_fusion, of_unimodal = feature_gradients(parameters, batch)
+        gamma = {m: _cosine(of_fusion[m], of_unimodal[m]) for m in names}
+        return {m: max(0.0, g) if self.clip_negative else g for m, g in gamma.items()}
 
     def _alignment(self, m: str, fusion: Parameters, unimodal: Parameters) -> float:
         keys = [key for key in fusion if key[:2] == ("encoders", m)]
@@ -227,7 +243,7 @@ class PeriodicReference(MasamReference):
             losses[m], unimodal[m] = unimodal_value_and_gradient(parameters, batch, m)
         total = _total_gradient(fusion, unimodal, weights)
         if self.t % (self.score_every or self.perturb_every) == 0:
-            self.gamma = {m: self._alignment(m, fusion, unimodal[m]) for m in names}
+            self.gamma = self._alignments(names, parameters, batch, fusion, unimodal)
         decay = {m: self._decay(m, losses[m]) for m in names}
         score = {m: self.alpha * decay[m] + (1 - self.alpha) * self.gamma[m] for m in names}
         if self.t % self.perturb_every == 0:

@@ -258,6 +258,29 @@ MUTANTS = (
         ("the schedule stands still", "optax.safe_increment(state.count)", "state.count"),
     ),
     *in_file(
+        "core/feature_alignment.py",
+        ("tests/core/test_feature_alignment.py",),
+        (
+            "γ is the product, and no cosine",
+            "cosine = cosine_of(*(each.astype(dtype) for each in products))",
+            "cosine = products.dot.astype(dtype)",
+        ),
+    ),
+    *in_file(
+        "core/perturbation.py",
+        ("tests/core/test_feature_alignment.py",),
+        (
+            "a branch's own radius is not over the norm",
+            "scale = self._lengths[m] * inverse_norm(own, scale.dtype)",
+            "scale = self._lengths[m]",
+        ),
+        (
+            "where nobody is present, the first is perturbed",
+            "scale = jnp.where(index < 0, jnp.zeros_like(scale), scale)",
+            "scale = jnp.where(index < -1, jnp.zeros_like(scale), scale)",
+        ),
+    ),
+    *in_file(
         "core/masam.py",
         ("tests/core/test_refresh.py",),
         (
