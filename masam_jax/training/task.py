@@ -226,7 +226,7 @@ class Task:
           phase: the only modality that takes part; None for all.
         """
         weight = self.method.loss_weight if phase is None else 0.0
-        logged = self._logged_gradients(phase)
+        logged, part = self._logged_gradients(phase), self.method.alignment_part
         # Gradients that nobody reads need not be exact, and then low precision takes one pullback.
         reads = bool(logged) or len(self.method.cycle) > 1
         inner = multimodal_value_and_grad(
@@ -234,6 +234,7 @@ class Task:
             loss_weights=weight,
             has_aux=True,
             unimodal_gradients="auto" if reads else "difference",
+            alignment_part=functools.partial(_one_in, part) if phase is None and part > 1 else 1,
         )
 
         def value_and_grad(params: Any, step: StepInputs) -> tuple[Any, Any, dict[str, Any]]:
@@ -334,6 +335,12 @@ class Task:
             gradient_norms={},  # Known after the pass backwards.
         )
         return outcome.fusion, outcome.unimodal, observed
+
+
+def _one_in(count: int, args: tuple[StepInputs]) -> tuple[StepInputs]:
+    """Every ``count``-th sample of the batch, with statistics and key of the whole."""
+    (step,) = args
+    return (step._replace(batch=jax.tree.map(lambda x: x[::count], step.batch)),)
 
 
 def hits(logits: jax.Array, labels: jax.Array) -> jax.Array:

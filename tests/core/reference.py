@@ -111,6 +111,7 @@ class MasamReference:
     radius: str = "absolute"
     correct_other: bool = False
     direction: str = "fusion"
+    alignment_part: int = 1
     t: int = 0
     average: dict[str, float] = field(default_factory=dict)
     previous: dict[str, float] = field(default_factory=dict)
@@ -180,6 +181,12 @@ class MasamReference:
         fusion: Parameters,
         unimodal: Mapping[str, Parameters],
     ) -> dict[str, float]:
+        if self.alignment_part > 1:
+            some = slice(None, None, self.alignment_part)
+            inputs = {m: x[some] for m, x in batch.inputs.items()}
+            batch = Batch(inputs, batch.labels[some])
+            _, fusion = fusion_value_and_gradient(parameters, batch)
+            unimodal = {m: unimodal_value_and_gradient(parameters, batch, m)[1] for m in names}
         if self.alignment != "features":
             return {m: self._alignment(m, fusion, unimodal[m]) for m in names}
         of_fusion, of_unimodal = feature_gradients(parameters, batch)
