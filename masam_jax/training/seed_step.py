@@ -204,12 +204,10 @@ def over_seeds(
 
     Where the mesh has an axis of seeds, each device takes its own through ``shard_map``. A device
     with one seed runs it as it is, so that a branch is a branch; under ``vmap`` all of them would
-    be computed, for each seed.
+    be computed, for each seed. So do devices that have parts of one seed's parameters; other runs
+    of one seed keep ``vmap``, whose numbers differ in the last bits.
     """
     together = jax.vmap(step, in_axes=(0, 0, _AXES))
-    devices = placement.mesh.shape["seeds"]
-    if devices == 1:
-        return together
 
     def alone(donated: Any, method_state: Any, given: Given) -> Any:
         own = jax.tree.map(
@@ -218,6 +216,9 @@ def over_seeds(
         own_given = own[2]._replace(step=given.step, resident=given.resident)
         return jax.tree.map(lambda leaf: leaf[None], step(own[0], own[1], own_given))
 
+    devices = placement.mesh.shape["seeds"]
+    if devices == 1:
+        return alone if num_seeds == 1 and placement.splits_parameters else together
     by_seed, whole = PartitionSpec("seeds"), PartitionSpec()
     specs = Given(*(by_seed if axis == 0 else whole for axis in _AXES))
     sizes = placement.mesh.shape
