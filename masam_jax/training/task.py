@@ -230,7 +230,7 @@ class Task:
           axis_name: the axis of ``pmap`` over which the samples are split; None for none.
         """
         weight = self.method.loss_weight if phase is None else 0.0
-        logged = self._logged_gradients(phase)
+        logged, part = self._logged_gradients(phase), self.method.alignment_part
         # Gradients that nobody reads need not be exact, and then low precision takes one pullback.
         reads = bool(logged) or len(self.method.cycle) > 1
         inner = multimodal_value_and_grad(
@@ -239,6 +239,7 @@ class Task:
             has_aux=True,
             axis_name=axis_name,
             unimodal_gradients="auto" if reads else "difference",
+            alignment_part=functools.partial(_one_in, part) if phase is None and part > 1 else 1,
         )
 
         def value_and_grad(params: Any, step: StepInputs) -> tuple[Any, Any, dict[str, Any]]:
@@ -341,6 +342,12 @@ class Task:
             gradient_norms={},  # Known after the pass backwards.
         )
         return outcome.fusion, outcome.unimodal, observed
+
+
+def _one_in(count: int, args: tuple[StepInputs]) -> tuple[StepInputs]:
+    """Every ``count``-th sample of the batch, with statistics and key of the whole."""
+    (step,) = args
+    return (step._replace(batch=jax.tree.map(lambda x: x[::count], step.batch)),)
 
 
 def hits(logits: jax.Array, labels: jax.Array) -> jax.Array:
