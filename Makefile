@@ -12,6 +12,8 @@
 #   make experiments        the paper's tables and figures, on the data that are there
 #   make experiments-quick  all of them in little, to see that they run
 #   make bench   cost of a step of each method, × late fusion; speed of the input pipeline
+#   make tpu     FLOPs, memory and collectives of steps on TPUs, compiled and not run; needs no TPU
+#   make accelerator   times of a step on the GPU or TPU that is there, within eight minutes
 #   make help    this list
 #   make setup   only install what the others need
 #   make clean   remove .venv, builds and caches (runs/ stays)
@@ -29,8 +31,8 @@ docs_stamp := $(VENV)/.installed-docs
 definition := pyproject.toml setup.py
 comma := ,
 
-.PHONY: help setup demo tune radii test fast lint docs screenshots notebooks bench clean \
-	experiments experiments-quick
+.PHONY: help setup demo tune radii test fast lint docs screenshots notebooks bench tpu \
+	accelerator clean experiments experiments-quick
 .DELETE_ON_ERROR:
 
 setup: $(run_stamp) $(dev_stamp) $(docs_stamp)
@@ -95,6 +97,14 @@ experiments-quick: $(run_stamp)
 # The input pipeline is measured too, which the extra `data` is for.
 bench: $(dev_stamp)
 	$(python) -m experiments.benchmark
+
+# What was compiled before is not compiled again.
+tpu: $(dev_stamp)
+	$(python) -m experiments.benchmark_tpu
+
+# JAX for the accelerator must be there: `.venv/bin/pip install 'jax[cuda13]'`, or 'jax[tpu]'.
+accelerator: $(dev_stamp)
+	$(python) -m experiments.benchmark_accelerator
 
 clean:
 	rm -rf $(VENV) build dist site *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

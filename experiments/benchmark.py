@@ -14,14 +14,15 @@ of the training loop (MASAM's default on CPU with convolutions is the host's cho
 G-Blend's trials between steps are not in its row: each super-epoch of n steps has two of n steps,
 so it costs three times that.
 
-The last tables are those of ``experiments.benchmark_geometry``, what a Hessian trace costs, and of
-``experiments.benchmark_input``: how fast samples are read from disk, and how fast the published
-networks take them.
+The last tables are those of ``experiments.benchmark_resnet``, a step of the published pair of
+ResNet-18, beside PyTorch where it can be imported; of ``experiments.benchmark_geometry``, what a
+Hessian trace costs; and of ``experiments.benchmark_input``: how fast samples are read from disk,
+and how fast the published networks take them.
 
     .venv/bin/python -m experiments.benchmark --encoders conv --modalities 2 --skip-input
 
-Takes about ten minutes on two CPU cores, most of it compilation, and as long again for geometry;
-with ``--quick --skip-input --skip-geometry``, about one.
+Takes about ten minutes on two CPU cores, most of it compilation, and as long again for each of
+ResNet-18 and geometry; with ``--quick --skip-input --skip-geometry --skip-resnet``, about one.
 """
 
 import dataclasses
@@ -36,6 +37,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from experiments.arithmetic_floor import floor
 from experiments.benchmark_geometry import (
     GeometryReport,
     GeometrySettings,
@@ -45,6 +47,12 @@ from experiments.benchmark_geometry import (
 from experiments.benchmark_input import InputReport, InputSettings, measure_input, print_report
 from experiments.benchmark_measure import Cost, Timing, cost, time_interleaved
 from experiments.benchmark_models import make_problem
+from experiments.benchmark_resnet import (
+    ResNetRow,
+    ResNetSettings,
+    measure_resnet,
+    print_resnet,
+)
 from experiments.benchmark_variants import (
     BASELINE,
     JITTED_DEFAULT,
@@ -76,6 +84,9 @@ class Settings:
     geometry: GeometrySettings = dataclasses.field(default_factory=GeometrySettings)
     skip_geometry: bool = False
     """Leave out the Hessian trace."""
+    resnet: ResNetSettings = dataclasses.field(default_factory=ResNetSettings)
+    skip_resnet: bool = False
+    """Leave out the published pair of ResNet-18."""
     output: Path = Path("benchmarks.json")
     """The file that the numbers are written to."""
 
@@ -158,11 +169,6 @@ def _row(
     )
 
 
-def floor(modalities: int) -> float:
-    """The arithmetic floor of exact MASAM × late fusion, backward = 2 × forward."""
-    return (5 * modalities + 3) / (3 * modalities)
-
-
 def table(rows: list[Row], remark: str) -> Table:
     """A terminal table of the rows of one encoder and number of modalities."""
     title = f"{rows[0].encoder} encoders, M = {rows[0].modalities} ({remark})"
@@ -201,7 +207,12 @@ def main(settings: Settings) -> None:
         brief = dataclasses.replace(settings.pipeline, seconds=1.0, steps=1)
         few = dataclasses.replace(settings.geometry, samples=settings.geometry.batch_size, turns=1)
         settings = dataclasses.replace(
-            settings, modalities=(2,), rounds=3, pipeline=brief, geometry=few
+            settings,
+            modalities=(2,),
+            rounds=3,
+            pipeline=brief,
+            geometry=few,
+            resnet=settings.resnet.shortened(),
         )
     rows: list[Row] = []
     for encoder in settings.encoders:
@@ -219,6 +230,10 @@ def main(settings: Settings) -> None:
         if (row.encoder, row.modalities) == ("conv", 2) and row.variant in _TARGETS:
             ratio = f"{row.variant} × {row.seconds_ratio:.2f}"
             console.print(f"conv, M = 2: {ratio} ({_TARGETS[row.variant]})", highlight=False)
+    resnet: list[ResNetRow] = []
+    if not settings.skip_resnet:
+        resnet = measure_resnet(settings.resnet, console)
+        print_resnet(resnet, settings.resnet, console)
     geometry: GeometryReport | None = None
     if not settings.skip_geometry:
         geometry = measure_geometry(settings.geometry, console)
@@ -232,6 +247,7 @@ def main(settings: Settings) -> None:
         "settings": dataclasses.asdict(settings) | {"output": str(settings.output)},
         "rows": [dataclasses.asdict(row) for row in rows],
         "zoo": [dataclasses.asdict(row) for row in zoo],
+        "resnet": [dataclasses.asdict(row) for row in resnet],
         "geometry": None if geometry is None else dataclasses.asdict(geometry),
         "input": None if pipeline is None else dataclasses.asdict(pipeline),
     }

@@ -61,6 +61,7 @@ def time_interleaved(
     *,
     rounds: int,
     seconds_per_turn: float = 0.1,
+    warm_up: int = 2,
 ) -> dict[str, Timing]:
     """Times every step in turn, over and over, so that all see the same state of the machine.
 
@@ -70,6 +71,7 @@ def time_interleaved(
       baseline: the name that ratios are taken to.
       rounds: how often every step has its turn.
       seconds_per_turn: how long a turn should last; the number of steps in it follows.
+      warm_up: steps that go before, and steps that tell how many make a turn.
 
     Returns:
       The `Timing` of each name.
@@ -89,8 +91,8 @@ def time_interleaved(
 
     repeats = {}
     for name in steps:
-        turn(name, 2)  # compilation, and the first touch of every buffer
-        repeats[name] = max(1, round(seconds_per_turn / turn(name, 2)))
+        turn(name, warm_up)  # compilation, and the first touch of every buffer
+        repeats[name] = max(1, round(seconds_per_turn / turn(name, warm_up)))
     times: dict[str, list[float]] = {name: [] for name in steps}
     order = list(steps)
     for _ in range(rounds):

@@ -1,6 +1,7 @@
 """The training steps that are compared: one for each method and each way to run it."""
 
 import dataclasses
+import time
 from collections.abc import Callable
 from typing import Any, Literal
 from unittest import mock
@@ -34,12 +35,14 @@ class Variant:
       params: parameters of its own.
       opt_state: the optimizer's state.
       programs: the compiled programs of one step, in order.
+      compile_seconds: what tracing and compiling took, where it was measured, else 0.
     """
 
     step: Callable[[Any, Any], tuple[Any, Any]]
     params: Any
     opt_state: Any
     programs: tuple[jax.stages.Compiled, ...]
+    compile_seconds: float = 0.0
 
 
 def make_variants(problem: Problem) -> dict[str, Callable[[], Variant]]:
@@ -67,8 +70,8 @@ def make_variants(problem: Problem) -> dict[str, Callable[[], Variant]]:
         "MASAM, dense": jitted(late_fusion, masam_with("dense")),
         JITTED_DEFAULT: jitted(late_fusion, masam_with("auto")),
         f"MASAM every {EVERY}, a step between": between,
-        "MASAM, host": lambda: _from_loop(problem, masam_with("auto"), "host"),
-        LOOP_DEFAULT: lambda: _from_loop(problem, masam_with("auto"), "auto"),
+        "MASAM, host": lambda: from_loop(problem, masam_with("auto"), "host"),
+        LOOP_DEFAULT: lambda: from_loop(problem, masam_with("auto"), "auto"),
     }
 
 
@@ -109,14 +112,15 @@ def _jitted(problem: Problem, value_and_grad: Any, tx: Any, **static: Any) -> Va
     return Variant(_on_batch(program, problem), params, opt_state, (program,))
 
 
-def _from_loop(problem: Problem, tx: Any, dispatch: Literal["auto", "host"]) -> Variant:
+def from_loop(problem: Problem, tx: Any, dispatch: Literal["auto", "jit", "host"]) -> Variant:
+    """The training loop's step, its optimizer ``tx`` before AdamW; compiles it and takes one."""
     chain = _chain(tx)
     params = _own_copy(problem.params)
     opt_state = jax.jit(chain.init)(params)
     recorded: list[_Recorded] = []
 
     def recording_jit(function: Any, **options: Any) -> _Recorded:
-        recorded.append(_Recorded(_jit(function, **options)))
+        recorded.append(_Recorded(function, **options))
         return recorded[-1]
 
     # The loop's step is a Python function over several programs; these are counted as they are,
@@ -127,20 +131,27 @@ def _from_loop(problem: Problem, tx: Any, dispatch: Literal["auto", "host"]) -> 
         )
     step = _on_batch(train_step, problem)
     params, opt_state = step(params, opt_state)
-    programs = tuple(r.program for r in recorded if r.program is not None)
-    return Variant(step, params, opt_state, programs)
+    programs = tuple(next(iter(r.programs.values())) for r in recorded if r.programs)
+    return Variant(step, params, opt_state, programs, sum(r.seconds for r in recorded))
 
 
 class _Recorded:
-    """A jitted function that keeps the program of its first call."""
+    """A jitted function that keeps its programs, one for each choice of the static arguments."""
 
-    def __init__(self, jitted: Any) -> None:
-        self._jitted = jitted
-        self.program: jax.stages.Compiled | None = None
+    def __init__(self, function: Any, *, static_argnames: Any = (), **options: Any) -> None:
+        names = (static_argnames,) if isinstance(static_argnames, str) else static_argnames
+        self._static_names = frozenset(names)
+        self._jitted = _jit(function, static_argnames=static_argnames, **options)
+        self.programs: dict[Any, jax.stages.Compiled] = {}
+        self.seconds = 0.0
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if self.program is None:
-            self.program = self._jitted.lower(*args, **kwargs).compile()
+        static = tuple(kwargs[name] for name in sorted(self._static_names))
+        if static not in self.programs:
+            start = time.perf_counter()
+            self.programs[static] = self._jitted.lower(*args, **kwargs).compile()
+            self.seconds += time.perf_counter() - start
+        # JAX compiles no second time for what it has lowered before.
         return self._jitted(*args, **kwargs)
 
 

@@ -1,11 +1,9 @@
 """An experiment, conducted: its runs trained unless they are there, its findings written."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import jax
 from rich.console import Console
 
 from experiments.data_at_hand import choose_datasets
@@ -67,7 +65,6 @@ def conduct(
     if said:
         print_plain(console, said)
     planned = [run for name in datasets for run in experiment.plan(name, asked.scale)]
-    _keep_programs(asked.output)
     finished = []
     for number, run in enumerate(planned, start=1):
         place = asked.output / "runs" / run.slug / run.label
@@ -136,12 +133,6 @@ def _take(run: PlannedRun, place: Path) -> None:
         raise RunError(
             f"{place} is a run of other settings ({'; '.join(changes)}); give another --output"
         )
-
-
-def _keep_programs(output: Path) -> None:
-    """Compiled programs are kept: runs that differ in their data alone share them."""
-    if jax.config.values["jax_compilation_cache_dir"] is None:
-        jax.config.update("jax_compilation_cache_dir", os.path.abspath(output / "programs"))
 
 
 def _facts(

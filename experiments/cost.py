@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from experiments.alone import run_alone
+from experiments.arithmetic_floor import floor
 from experiments.main_table import plan, title_of
 from experiments.paper import Findings, FinishedRun, PaperExperiment, Scale
 from experiments.verdict import BASELINE
@@ -24,11 +25,6 @@ _MASAM, _SAM = "masam", "sam"
 def conclude(runs: Sequence[FinishedRun], scale: Scale) -> Findings:
     """A table for each data set."""
     return Findings(tuple(map(_remark, runs)), tuple(map(_table, runs)))
-
-
-def floor(modalities: int) -> float:
-    """The arithmetic of an exact MASAM step × late fusion, backward = 2 × forward."""
-    return (5 * modalities + 3) / (3 * modalities)
 
 
 def _table(run: FinishedRun) -> ResultTable:

@@ -144,9 +144,7 @@ class Predictor:
           ValueError: inputs that are not as `modalities` says; the error names the modality, what
             was found and what is needed.
         """
-        config = self._model.experiment.corruption
-        may_lack = bool(self._model.facts.has_missing or config.missing or config.missing_at_test)
-        samples = check_inputs(inputs, self.modalities, present, may_lack)
+        samples = check_inputs(inputs, self.modalities, present, self.may_lack)
         # What is brought along is as it is: the run's corruptions are for its data set.
         return self._predict(slices(samples, self._batch_size), CorruptionConfig())
 
@@ -236,9 +234,42 @@ class Predictor:
             found = self._predict(files.parts(self._batch_size), CorruptionConfig())
         return dataclasses.replace(found, labels=labels, keys=files.keys)
 
+    @property
+    def model(self) -> SavedModel:
+        """The run without its parameters."""
+        return self._model
+
+    @property
+    def may_lack(self) -> bool:
+        """Whether samples that the run saw may lack a modality."""
+        config = self._model.experiment.corruption
+        return bool(self._model.facts.has_missing or config.missing or config.missing_at_test)
+
+    def traced(self, inputs: Any, present: Mapping[str, jax.Array]) -> tuple[Any, Any, jax.Array]:
+        """What a prediction computes, of arrays alone: for ``jit``, and for `masam_jax.export`.
+
+        Nothing is checked; parameters, means and standard deviations are constants of the program.
+
+        Args:
+          inputs: modality -> samples of the shapes and dtypes that `modalities` says; any values
+            where they are missing.
+          present: modality -> bool ``[n]``, the samples that have it.
+
+        Returns:
+          ``by_seed``, ``unimodal_by_seed`` and ``logits`` of a `Prediction`; of regression float32.
+        """
+        size = next(iter(present.values())).shape[0]
+        batch = Batch(inputs, present, rows=jnp.arange(size, dtype=jnp.int32))
+        function = _function(self._model, CorruptionConfig())
+        fused, unimodal, logits = function(self._point, self._statistics, batch)
+        if (scale := self._targets) is not None:
+            mean, std = (x[:, None].astype(np.float32) for x in scale)
+            fused, unimodal = jax.tree.map(lambda z: z * std + mean, (fused, unimodal))
+        return fused, unimodal, logits
+
     def _predict(self, parts: Iterable[tuple[Batch, int]], config: CorruptionConfig) -> Prediction:
         if config not in self._programs:
-            self._programs[config] = _compile(self._model, config)
+            self._programs[config] = jax.jit(_function(self._model, config))
         program, found = self._programs[config], []
         for batch, count in parts:
             each = jax.device_get(program(self._point, self._statistics, jax.device_put(batch)))
@@ -317,7 +348,7 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(repr(name) for name in names)
 
 
-def _compile(model: SavedModel, config: CorruptionConfig) -> Callable[..., Any]:
+def _function(model: SavedModel, config: CorruptionConfig) -> Callable[..., Any]:
     """``(point, statistics, batch) -> (fused, {m: own}, logits)``, each ``[S, B, C]``."""
     scale = scale_of(model.facts.multi_label, model.facts.is_regression)
 
@@ -330,4 +361,4 @@ def _compile(model: SavedModel, config: CorruptionConfig) -> Callable[..., Any]:
         logits = jax.tree.map(lambda z: z.astype(jnp.float32), logits)
         return (*jax.tree.map(scale, logits), logits[0])
 
-    return jax.jit(jax.vmap(one, in_axes=(0, 0, None)))
+    return jax.vmap(one, in_axes=(0, 0, None))

@@ -7,17 +7,18 @@ instructions they use. Deleting it is always safe.
 
 import hashlib
 import os
-import platform
 from pathlib import Path
 
 import jax
 import jaxlib.version
 
+from masam_jax.training.kept_programs import describe_processor
+
 
 def keep_programs() -> None:
     """Turns JAX's persistent cache on, here and in the processes that tests start."""
     base = os.environ.get("MASAM_TEST_CACHE") or _user_cache() / "masam_jax" / "tests"
-    depends_on = (os.environ["XLA_FLAGS"], _processor())
+    depends_on = (os.environ["XLA_FLAGS"], describe_processor())
     versions = f"jax-{jax.__version__}-jaxlib-{jaxlib.version.__version__}"
     folder = Path(base) / f"{versions}-{_digest(*depends_on)}"
     settings = {
@@ -36,12 +37,3 @@ def _user_cache() -> Path:
 
 def _digest(*parts: str) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
-
-
-def _processor() -> str:
-    """What the processor can do, in the words of the system."""
-    described = Path("/proc/cpuinfo")
-    if described.is_file():
-        lines = described.read_text(errors="replace").split("\n\n")[0].splitlines()
-        return "\n".join(line for line in lines if line.startswith(("model name", "flags")))
-    return f"{platform.machine()} {platform.processor()}"

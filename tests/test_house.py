@@ -23,7 +23,7 @@ ORDER = (
     ("training",),
     ("tuning", "geometry"),
     ("predict", "analysis"),
-    ("diagnosis",),
+    ("diagnosis", "export"),
     ("api",),
     ("cli",),
 )

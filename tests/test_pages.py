@@ -21,6 +21,7 @@ PUBLIC = (
     "masam_jax.api",
     "masam_jax.data",
     "masam_jax.diagnosis",
+    "masam_jax.export",
     "masam_jax.geometry",
     "masam_jax.methods",
     "masam_jax.models",

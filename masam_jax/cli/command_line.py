@@ -13,7 +13,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import IO, Any, cast
@@ -25,6 +25,7 @@ from masam_jax.cli.commands import (
     ConductExperiment,
     Diagnose,
     Evaluate,
+    ExportRun,
     Measure,
     PredictFiles,
     ReportRuns,
@@ -45,6 +46,7 @@ from masam_jax.cli.terminable import Terminated, terminable
 from masam_jax.cli.words import as_typed, parse, program, spoken, typed
 from masam_jax.config.errors import RunError, user_errors
 from masam_jax.core.extras import needs
+from masam_jax.training.cluster import with_cluster
 from masam_jax.training.interrupt import InterruptedRun, InterruptRequest
 from masam_jax.training.process_group import joined, process_group
 from masam_jax.training.storage.atomic_files import check_file
@@ -125,7 +127,7 @@ def _run(words: list[str], output: Outlet, logs: ExitStack) -> int:
                 if isinstance(command, Run):
                     if command.write_config is not None:
                         return _write_config(command, words, console)
-                    command = _named(command)
+                    command = _named(_in_cluster(command))
                     place = Path(str(command.output.output))
                     log = logs.enter_context(ErrorLog(place))
                     again = typed(_resuming(words, str(place)))
@@ -136,6 +138,7 @@ def _run(words: list[str], output: Outlet, logs: ExitStack) -> int:
             if isinstance(command, DatasetCommand):
                 return execute_datasets(command, console, errors)
             with needs("this", "train", "analysis"):
+                stack.enter_context(_programs_of(command))
                 _execute(command, console, [*program().split(), *words], request, goes_on)
         return 0
     except RunError as error:
@@ -173,6 +176,15 @@ def _run(words: list[str], output: Outlet, logs: ExitStack) -> int:
         return 1
 
 
+def _programs_of(command: Command) -> AbstractContextManager[None]:
+    """Whether programs that the command compiles are kept."""
+    if isinstance(command, ExportRun | Runs | ReportRuns):
+        return nullcontext()
+    from masam_jax.training.kept_programs import kept_programs
+
+    return kept_programs(command.programs.compilation_cache)
+
+
 def _what_is_saved(error: InterruptedRun) -> str:
     if error.step is None:
         return (
@@ -205,6 +217,10 @@ def _execute(
         from masam_jax.cli.predict import execute_predict
 
         execute_predict(command, console)
+    elif isinstance(command, ExportRun):
+        from masam_jax.cli.export import execute_export
+
+        execute_export(command, console)
     elif isinstance(command, Measure):
         from masam_jax.cli.measure import execute_measure
 
@@ -230,8 +246,10 @@ def _execute(
         from masam_jax.training.storage.processes import is_primary
 
         with joined(command.distribution, farewell):
-            if process_group() and is_primary():
-                check_output(command.output)
+            if group := process_group():
+                group.check_same("--output", command.output.output)
+                if is_primary():
+                    check_output(command.output)
             execute_train(command, console, line, interrupt)
 
 
@@ -243,6 +261,13 @@ def _write_config(command: Run, words: list[str], console: Console) -> int:
     kind = " ".join(spoken(words))
     print_plain(console, f"written: {path}. Run it with\n  {program()} {kind} --config {path}")
     return 0
+
+
+def _in_cluster(command: Run) -> Run:
+    """With the processes that a cluster has started."""
+    if isinstance(command, Diagnose | Tune):
+        return command
+    return dataclasses.replace(command, distribution=with_cluster(command.distribution))
 
 
 def _named(command: Run) -> Run:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import tyro
 
 from masam_jax.config import (
+    CompilationConfig,
     CorruptionConfig,
     DataConfig,
     DistributionConfig,
@@ -49,6 +50,7 @@ class Train:
     inputs: InputConfig = dataclasses.field(default_factory=InputConfig)
     output: OutputConfig = dataclasses.field(default_factory=OutputConfig)
     distribution: DistributionConfig = dataclasses.field(default_factory=DistributionConfig)
+    programs: CompilationConfig = dataclasses.field(default_factory=CompilationConfig)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,6 +69,7 @@ class Compare:
     inputs: InputConfig = dataclasses.field(default_factory=InputConfig)
     output: OutputConfig = dataclasses.field(default_factory=OutputConfig)
     distribution: DistributionConfig = dataclasses.field(default_factory=DistributionConfig)
+    programs: CompilationConfig = dataclasses.field(default_factory=CompilationConfig)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,6 +87,7 @@ class Diagnose:
     experiment: Experiment = dataclasses.field(default_factory=Experiment)
     inputs: InputConfig = dataclasses.field(default_factory=InputConfig)
     output: OutputConfig = dataclasses.field(default_factory=OutputConfig)
+    programs: CompilationConfig = dataclasses.field(default_factory=CompilationConfig)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,6 +145,7 @@ class Tune:
     evaluation: TuneEvaluation = dataclasses.field(default_factory=TuneEvaluation)
     inputs: InputConfig = dataclasses.field(default_factory=InputConfig)
     output: TuneOutput = dataclasses.field(default_factory=TuneOutput)
+    programs: CompilationConfig = dataclasses.field(default_factory=CompilationConfig)
 
     def __post_init__(self) -> None:
         for name in ("trials", "tune_seeds"):
@@ -194,6 +199,7 @@ class Evaluate:
     label: str | None = None
     """Column of the classes of --inputs; the one that the run's data had, or label, when None."""
     reading: InputConfig = dataclasses.field(default_factory=InputConfig)
+    programs: CompilationConfig = dataclasses.field(default_factory=CompilationConfig)
 
     def __post_init__(self) -> None:
         if self.label is not None and self.inputs is None:
@@ -220,12 +226,37 @@ class PredictFiles:
     fall_back: bool = False
     """Where the last checkpoint is damaged, predict by the last whole one."""
     reading: InputConfig = dataclasses.field(default_factory=InputConfig)
+    programs: CompilationConfig = dataclasses.field(default_factory=CompilationConfig)
 
     def __post_init__(self) -> None:
         if self.inputs is None:
             raise ValueError(
                 "inputs is missing; a table, an .npz file or a folder of new samples is needed"
             )
+
+
+@dataclasses.dataclass(frozen=True)
+class ExportRun:
+    """Write a run's network as one program that JAX alone can run.
+
+    StableHLO for several backends at once and batches of any size, with the standardisation inside;
+    what goes in and comes out is in metadata.json beside it.
+    """
+
+    run: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="RUN")]]
+    """Run directory: of masam train, of masam compare, or one method's inside a comparison."""
+    output: str | None = None
+    """Directory for program.jax and metadata.json; export/ in the run's when None."""
+    method: str | None = None
+    """Method of a comparison, as NAME[:OPTION=VALUE,...]."""
+    checkpoint: Literal["last", "best"] | None = None
+    """Parameters after the last step, or best by validation score; None as the run reported."""
+    seed: int | None = None
+    """One seed's network alone; all of them, averaged, when None."""
+    platforms: tuple[str, ...] = ("cpu", "cuda", "tpu")
+    """Where the program is to run; cpu, cuda, rocm, tpu."""
+    fall_back: bool = False
+    """Where the last checkpoint is damaged, export the last whole one."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -273,6 +304,7 @@ class Measure:
     output: str | None = None
     """Directory for all that is found; measures/ in the run's when None."""
     reading: InputConfig = dataclasses.field(default_factory=InputConfig)
+    programs: CompilationConfig = dataclasses.field(default_factory=CompilationConfig)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -309,6 +341,7 @@ class ConductExperiment:
     output: str | None = None
     """Directory of all experiments; runs/experiments when None, with --quick
     runs/experiments-quick."""
+    programs: CompilationConfig = dataclasses.field(default_factory=CompilationConfig)
 
     def __post_init__(self) -> None:
         for option in ("seeds", "steps"):
@@ -348,7 +381,9 @@ def default_command(kind: type, settings: PublishedSettings) -> Run:
     )
 
 
-Command = Run | Evaluate | PredictFiles | Runs | Measure | ReportRuns | ConductExperiment
+Command = (
+    Run | Evaluate | PredictFiles | ExportRun | Runs | Measure | ReportRuns | ConductExperiment
+)
 # By the word that asks for them.
 COMMANDS: dict[str, type[Command]] = {
     "train": Train,
@@ -357,6 +392,7 @@ COMMANDS: dict[str, type[Command]] = {
     "tune": Tune,
     "evaluate": Evaluate,
     "predict": PredictFiles,
+    "export": ExportRun,
     "runs": Runs,
     "measure": Measure,
     "report": ReportRuns,

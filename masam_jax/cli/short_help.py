@@ -81,6 +81,14 @@ SCREENS: dict[tuple[str, ...], Screen] = {
         ),
         "masam evaluate --inputs, runs; docs/inference.md",
     ),
+    ("export",): Screen(
+        ("run", "output", "method", "checkpoint", "seed", "platforms"),
+        (
+            "export runs/mine --output served",
+            "export runs/all --method masam:rho=12 --platforms cpu",
+        ),
+        "masam predict; docs/export.md",
+    ),
     ("runs",): Screen(("directory",), ("runs runs/2026",), "masam evaluate, predict; docs/runs.md"),
     ("measure",): Screen(
         ("run", "measure", "method", "samples", "seeds", "output"),

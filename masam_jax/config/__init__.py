@@ -16,10 +16,11 @@ from masam_jax.config.experiment import (
 )
 from masam_jax.config.longer import Longer, added_length
 from masam_jax.config.model import ModelConfig, by_modality
-from masam_jax.config.run import DistributionConfig, OutputConfig
+from masam_jax.config.run import CompilationConfig, DistributionConfig, OutputConfig
 from masam_jax.config.training import EvaluationConfig, OptimizationConfig, SeedConfig
 
 __all__ = [
+    "CompilationConfig",
     "CorruptionConfig",
     "DataConfig",
     "DistributionConfig",

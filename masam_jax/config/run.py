@@ -1,6 +1,7 @@
-"""Where a run is written, and which processes take part in it."""
+"""Where a run is written, which processes take part in it, and whether programs are kept."""
 
 import dataclasses
+from typing import Literal
 
 from masam_jax.config.mesh import ShardingRule, parse_mesh, parse_rule
 from masam_jax.core.specs import Options, option
@@ -35,6 +36,15 @@ class OutputConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class CompilationConfig:
+    """How programs are compiled; no number depends on it."""
+
+    compilation_cache: bool = True
+    """Whether compiled programs are kept for the next start; in ~/.cache/masam_jax, or in
+    $JAX_COMPILATION_CACHE_DIR."""
+
+
+@dataclasses.dataclass(frozen=True)
 class DistributionConfig(Options):
     """Several devices, and several processes with devices of their own."""
 
@@ -45,6 +55,9 @@ class DistributionConfig(Options):
     """Parameters that are split over devices, each as REGEX=AXIS, or REGEX=AXIS/AXIS/... for their
     dimensions, the axes being data, model and none; the first one that fits counts. When left out,
     all large ones over model."""
+    cluster: Literal["auto", "none", "slurm", "ompi", "tpu", "k8s"] = "auto"
+    """What started the processes: SLURM, Open MPI, Cloud TPU, Kubernetes or none of them; auto is
+    the one that is there. It says how many processes there are, unless --num-processes does."""
     coordinator_address: str | None = None
     """host:port of process 0."""
     num_processes: int = option(1, "[1, inf)")
@@ -64,7 +77,8 @@ class DistributionConfig(Options):
                 f"process_id={self.process_id} is out of range: expected 0 to num_processes-1 ="
                 f" {self.num_processes - 1}"
             )
-        if self.num_processes > 1 and self.coordinator_address is None:
+        named = self.cluster not in ("auto", "none")
+        if self.num_processes > 1 and self.coordinator_address is None and not named:
             raise ValueError(
                 f"num_processes={self.num_processes} needs --coordinator-address host:port"
             )

@@ -11,10 +11,10 @@ import optax
 
 from masam_jax.core.numerics import inverse_norm, norm
 from masam_jax.core.partition import Partition
-from masam_jax.core.perturbation import CLEAN, Route
 from masam_jax.core.point_dtype import PointDtype
 from masam_jax.core.random_keys import split_raw
 from masam_jax.core.refresh import Refresh
+from masam_jax.core.route import CLEAN, Route
 from masam_jax.core.scores import Alignment, ModalityScores, advance, align
 from masam_jax.core.signals import FusionGradient
 
@@ -34,6 +34,7 @@ class RuleOptions:
       point_dtype: the dtype of perturbed parameters of fewer than 32 bits.
       dispatch: "auto", "switch", "dense" or "host".
       reuse: what of a correction later steps take: "orthogonal", "whole" or "none".
+      times: how many times a correction counts at the step that measures it.
     """
 
     select: str
@@ -46,6 +47,7 @@ class RuleOptions:
     point_dtype: PointDtype
     dispatch: str
     reuse: str
+    times: int = 1
 
     @property
     def reuses(self) -> bool:

@@ -13,11 +13,12 @@ from masam_jax.core.masam_step import MasamState as MasamState
 from masam_jax.core.masam_step import check_dominant, check_signals, take_step
 from masam_jax.core.numerics import accumulation_dtype, is_traced
 from masam_jax.core.partition import Labels, Partition, resolve_partition
-from masam_jax.core.perturbation import CLEAN, no_radii
+from masam_jax.core.perturbed_parameters import no_radii
 from masam_jax.core.point_dtype import PointDtype, check_point_dtype
 from masam_jax.core.random_keys import raw_key
 from masam_jax.core.refresh import Refresh, check_refresh, refresh_cycle
 from masam_jax.core.reuse import Reuse, nothing_to_reuse
+from masam_jax.core.route import CLEAN
 from masam_jax.core.scores import initial_scores
 from masam_jax.core.specs import check_choice, check_flag, check_number, check_radius
 
@@ -76,7 +77,9 @@ def masam(
     g_t = \nabla_{\theta_{m^*}} L_{total}(\theta_t), \quad s = k \lfloor t / k \rfloor
     $$
 
-    (``reuse="whole"``: $v = c / \|g_s\|$; ``reuse="none"``: v = 0, clean steps). LookSAM's α, the
+    (``reuse="whole"``: $v = c / \|g_s\|$; ``reuse="none"``: v = 0, clean steps; ``reuse="lazy"``:
+    clean steps too, and the step that measures c adds $k\,c$, so that the corrections of a cycle
+    sum to what they would at every step, as lazy regularization has it). LookSAM's α, the
     length of v against the gradient's, is what it was when measured, and no option. With
     ``score_every=j`` γ is measured at the steps 0, j, 2j, … and stands between them, while the
     moving averages, whose losses cost nothing, follow every step. Steps that measure neither cost
@@ -131,7 +134,8 @@ def masam(
       perturb_every: steps k from one gradient at the perturbed point to the next; 1 when None.
       score_every: steps from one γ to the next; as ``perturb_every`` when None.
       reuse: what of a correction the k − 1 steps after it take: the component "orthogonal" to the
-        total gradient, "whole" or "none".
+        total gradient, "whole" or "none"; "lazy" takes none, and k times the correction when it is
+        measured.
       other: the label of the leaves that belong to no modality.
       key: the PRNG key of ``select="random"``; ``jax.random.key(0)`` when None.
 
@@ -150,6 +154,10 @@ def masam(
 
       Yong Liu, Siqi Mai, Xiangning Chen, Cho-Jui Hsieh, Yang You. Towards Efficient and Scalable
       Sharpness-Aware Minimization (LookSAM). CVPR 2022. https://arxiv.org/abs/2203.02714
+
+      Tero Karras, Samuli Laine, Miika Aittala, Janne Hellsten, Jaakko Lehtinen, Timo Aila.
+      Analyzing and Improving the Image Quality of StyleGAN (lazy regularization). CVPR 2020.
+      https://arxiv.org/abs/1912.04958
 
     Examples:
       >>> import optax
@@ -184,7 +192,7 @@ def masam(
     # None, for optax.inject_hyperparams makes arrays of numbers.
     perturb_every = 1 if perturb_every is None else perturb_every
     cycle = refresh_cycle(perturb_every, score_every)
-    check_choice("reuse", reuse, ("orthogonal", "whole", "none"))
+    check_choice("reuse", reuse, ("orthogonal", "whole", "none", "lazy"))
     settings = RuleOptions(
         select=select,
         scale_by_alignment=scale_by_alignment,
@@ -195,7 +203,8 @@ def masam(
         along_total=direction == "total",
         point_dtype=perturbed_dtype,
         dispatch=dispatch,
-        reuse=reuse if perturb_every > 1 else "none",
+        reuse=reuse if perturb_every > 1 and reuse != "lazy" else "none",
+        times=perturb_every if reuse == "lazy" else 1,
     )
 
     def resolve(params: optax.Params) -> Partition:

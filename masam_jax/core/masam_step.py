@@ -12,8 +12,9 @@ import optax
 from masam_jax.core.decision import Decision, StaticUpdate, decide
 from masam_jax.core.numerics import is_traced
 from masam_jax.core.partition import Partition
-from masam_jax.core.perturbation import CLEAN, Corrected, Correction, Route
+from masam_jax.core.perturbation import Corrected, Correction
 from masam_jax.core.reuse import keep_component, reuse_component
+from masam_jax.core.route import CLEAN, Route
 from masam_jax.core.scores import ModalityScores
 from masam_jax.core.signal_checks import (
     check_present,
@@ -131,6 +132,7 @@ def _correct(
         correct_other=settings.correct_other,
         point_dtype=settings.point_dtype,
         keeps_differences=settings.reuses,
+        times=settings.times,
     )
     corrected = correction.take(route, decision.dominant)
     if not settings.reuses:

@@ -8,7 +8,7 @@ import optax
 
 from masam_jax.core.masam import MasamState
 from masam_jax.core.numerics import is_traced
-from masam_jax.core.perturbation import CLEAN
+from masam_jax.core.route import CLEAN
 
 
 def masam_metrics(opt_state: optax.OptState) -> dict[str, Any]:

@@ -69,9 +69,12 @@ def difference(update: jax.Array, there: jax.Array, here: jax.Array) -> jax.Arra
     return there.astype(dtype) - here.astype(dtype)
 
 
-def add_difference(update: jax.Array, there: jax.Array, here: jax.Array) -> jax.Array:
-    """``update + (there - here)``, as `difference` takes it."""
+def add_difference(
+    update: jax.Array, there: jax.Array, here: jax.Array, times: int = 1
+) -> jax.Array:
+    """``update + times (there - here)``, as `difference` takes it."""
     wide = difference(update, there, here)
+    wide = wide if times == 1 else times * wide
     return (update.astype(wide.dtype) + wide).astype(update.dtype)
 
 

@@ -1,8 +1,8 @@
-"""MDPS, the modality-decoupled perturbation, and the ways to take the gradient behind it."""
+"""The correction of MDPS, the modality-decoupled perturbation, and the ways to take it."""
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import chex
 import jax
@@ -15,33 +15,13 @@ from masam_jax.core.numerics import (
     add_difference,
     all_finite,
     difference,
-    is_narrow,
     norm,
 )
 from masam_jax.core.partition import Partition
+from masam_jax.core.perturbed_parameters import narrow_modalities, no_radii, perturb
 from masam_jax.core.point_dtype import PointDtype, widens
+from masam_jax.core.route import Route
 from masam_jax.core.signals import FusionGradient
-
-CLEAN = -1
-"""The index that stands for no modality: the step is a clean one."""
-
-
-class Route(NamedTuple):
-    """How the perturbed gradient of one step is taken; hashable, for ``jit``.
-
-    Attributes:
-      how: "clean" (not at all), "joint" (all modalities at once), "single", "dense", "switch",
-        "platform" (dense on the CPU, switch elsewhere), or "host" (Python makes it a known one).
-      modality: the one that "single" perturbs.
-    """
-
-    how: Literal["clean", "joint", "single", "dense", "switch", "platform", "host"]
-    modality: str | None = None
-
-    @classmethod
-    def of_index(cls, index: int, modalities: Sequence[str]) -> "Route":
-        """To the modality at a known index, or the clean one."""
-        return cls("clean") if index == CLEAN else cls("single", modalities[index])
 
 
 class Corrected(NamedTuple):
@@ -57,56 +37,6 @@ class Corrected(NamedTuple):
     updates: Any
     radii: dict[str, jax.Array]
     differences: list[jax.Array]
-
-
-def narrow_modalities(params: optax.Params, partition: Partition) -> tuple[str, ...]:
-    """The modalities with parameters of fewer than 32 bits, which may round a perturbation away."""
-    narrow = []
-    for m in partition.modalities:
-        if any(is_narrow(jnp.result_type(leaf)) for leaf in partition.leaves(params, m)):
-            narrow.append(m)
-    return tuple(narrow)
-
-
-def no_radii(params: optax.Params, partition: Partition, dtype: Any) -> dict[str, jax.Array]:
-    """Zeros for each modality: ``[1]`` where it is narrow, a scalar where its radius is exact.
-
-    The names do not depend on the parameters, which ``optax.tree_map_params`` does not show.
-    """
-    narrow = narrow_modalities(params, partition)
-    return {m: jnp.zeros((1,) if m in narrow else (), dtype) for m in partition.modalities}
-
-
-def perturb(
-    params: optax.Params,
-    directions: chex.ArrayTree,
-    partition: Partition,
-    scales: Mapping[str, jax.Array],
-    *,
-    widen: bool = False,
-) -> Any:
-    """``θ_m + scales[m] d_m`` for the modalities in ``scales``, all else as it was.
-
-    Args:
-      params: the parameters.
-      directions: a tree like them, such as the fusion gradient.
-      partition: whose leaf is whose.
-      scales: the radius over the norm of the direction, scalars.
-      widen: whether perturbed leaves of fewer than 32 bits come as float32, which does not round
-        the perturbation away.
-    """
-    leaves, structure = jax.tree.flatten(params)
-    along = jax.tree.leaves(directions)
-    moved = list(leaves)
-    for m, scale in scales.items():
-        for i in partition.positions(m):
-            step = scale * along[i].astype(scale.dtype)
-            # 0 * inf: a modality whose gradient is not finite has scale 0, and stays.
-            step = jnp.where(scale == 0, jnp.zeros_like(step), step)
-            dtype = jnp.result_type(leaves[i])
-            to = jnp.float32 if widen and is_narrow(dtype) else dtype
-            moved[i] = (jnp.asarray(leaves[i]).astype(scale.dtype) + step).astype(to)
-    return jax.tree.unflatten(structure, moved)
 
 
 class _Leaves(NamedTuple):
@@ -136,6 +66,7 @@ class Correction:
         correct_other: bool = False,
         point_dtype: PointDtype = "auto",
         keeps_differences: bool = False,
+        times: int = 1,
     ) -> None:
         """Of one step.
 
@@ -150,6 +81,7 @@ class Correction:
           correct_other: whether leaves of no modality are corrected too.
           point_dtype: the dtype of perturbed leaves of fewer than 32 bits.
           keeps_differences: whether `Corrected.differences` are wanted.
+          times: how many times the correction counts.
         """
         self._partition = partition
         self._params = params
@@ -161,6 +93,7 @@ class Correction:
         self._directions = fusion_grads if directions is None else directions
         self._scales = dict(scales)
         self._correct_other = correct_other
+        self._times = times
         self._point_dtype = point_dtype
         self._narrow = narrow_modalities(params, partition)
         ours = fusion_grad_fn if isinstance(fusion_grad_fn, FusionGradient) else None
@@ -325,7 +258,9 @@ class Correction:
             any_moved = functools.reduce(jnp.logical_or, [moved for moved, _ in parts])
             parts.append((any_moved, self._other_positions()))
         for is_perturbed, mine in parts:
-            changed = {i: add_difference(leaves[i], gradient[i], self._clean[i]) for i in mine}
+            changed = {
+                i: add_difference(leaves[i], gradient[i], self._clean[i], self._times) for i in mine
+            }
             keep = is_perturbed & all_finite(changed.values())
             for i, leaf in changed.items():
                 # A choice and no sum: adding 0 would lose the sign of -0.0, and subnormals.

@@ -19,7 +19,7 @@ from masam_jax.core.numerics import (
 )
 from masam_jax.core.partition import Partition
 
-Reuse = Literal["orthogonal", "whole", "none"]
+Reuse = Literal["orthogonal", "whole", "none", "lazy"]
 
 
 def nothing_to_reuse(params: optax.Params) -> Any:

@@ -10,7 +10,8 @@ import optax
 
 from masam_jax.core.numerics import accumulation_dtype, inverse_norm
 from masam_jax.core.partition import Labels, Partition, resolve_partition
-from masam_jax.core.perturbation import CLEAN, Correction, Route
+from masam_jax.core.perturbation import Correction
+from masam_jax.core.route import CLEAN, Route
 from masam_jax.core.signal_checks import (
     check_present,
     require_callable,

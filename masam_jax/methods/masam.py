@@ -33,7 +33,8 @@ class MasamOptions(Options):
       perturb_every: steps from one gradient at the perturbed point to the next.
       score_every: steps from one γ to the next; ``none`` for as many.
       reuse: what steps between take of the last correction: the component ``orthogonal`` to the
-        total gradient, the ``whole`` or ``none``.
+        total gradient, the ``whole`` or ``none``; ``lazy`` for none, with the correction counted
+        ``perturb_every`` times where it is measured.
       weight: λ, the weight of every unimodal loss in the total loss.
     """
 
@@ -49,7 +50,7 @@ class MasamOptions(Options):
     direction: Literal["fusion", "total"] = option("fusion", title="along total")
     perturb_every: int = option(1, "[1, inf)", "perturbed every {}")
     score_every: int | None = option(None, "[1, inf)", "γ every {}")
-    reuse: Literal["orthogonal", "whole", "none"] = option("orthogonal", title="reuse={}")
+    reuse: Literal["orthogonal", "whole", "none", "lazy"] = option("orthogonal", title="reuse={}")
     weight: float = option(1.0, "(0, inf)", " λ={}")
 
 

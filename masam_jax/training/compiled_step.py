@@ -59,12 +59,21 @@ class CompiledStep:
         known = [flops for flops in each if flops is not None]
         return sum(known) / len(known) if len(known) == len(each) else None
 
+    def lower(self, moving: Moving, given: Given) -> jax.stages.Lowered:
+        """The program of a cycle's first step, not yet compiled."""
+        return self._steps[self._cycle[0]].lower(*_operands(moving, given))
+
     def __call__(self, moving: Moving, given: Given, refresh: Refresh | None) -> tuple[Moving, Any]:
         """``(moving, losses)`` after the step, or the stretch."""
-        operands = (moving._replace(method_state=None), moving.method_state, given)
+        operands = _operands(moving, given)
         if jax.config.values["jax_disable_jit"]:  # A program compiled ahead refuses to run then.
             return self._steps[refresh](*operands)
         if not self._programs:
             for each, step in self._steps.items():
                 self._programs[each] = step.lower(*operands).compile()
         return self._programs[refresh](*operands)
+
+
+def _operands(moving: Moving, given: Given) -> tuple[Moving, Any, Given]:
+    """What is donated, and what is not."""
+    return moving._replace(method_state=None), moving.method_state, given

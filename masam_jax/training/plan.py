@@ -2,12 +2,9 @@
 
 import dataclasses
 import functools
-import math
-import os
 from collections.abc import Sequence
 from typing import Any
 
-import jax
 import numpy as np
 
 from masam_jax.config import DistributionConfig, Experiment, InputConfig, as_json
@@ -22,10 +19,11 @@ from masam_jax.methods import BoundMethod
 from masam_jax.training.acquaintance import meet
 from masam_jax.training.distribution import make_placement
 from masam_jax.training.measurement import MakeMeasurement
+from masam_jax.training.memory import check_memory
 from masam_jax.training.open_data import prepare_if_needed
 from masam_jax.training.problem import Problem, build_problem
 from masam_jax.training.process_group import connect
-from masam_jax.training.state import TrainState, abstract_state
+from masam_jax.training.state import abstract_state
 from masam_jax.training.storage.processes import barrier, is_primary
 from masam_jax.training.task import Task
 
@@ -173,7 +171,7 @@ def _plan(
         tasks = tuple(Task(problem, method) for method in methods)
         for task in tasks:
             try:
-                _check_memory(abstract_state(task))
+                check_memory(abstract_state(task))
                 task.check()
                 if task.problem.experiment.evaluation.measures:
                     if measurement is None:
@@ -186,19 +184,3 @@ def _plan(
         for fusion in dict.fromkeys(task.fusion for task in tasks):
             problem.check_weights(fusion)
     return Plan(problem, tasks, baseline, warnings, measurement)
-
-
-def _check_memory(state: TrainState) -> None:
-    """Refuses a state that fits into no memory; one that just fits may still not train."""
-    needed = sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
-    # Another process's devices do not tell; they are taken to be like ours.
-    statistics = [device.memory_stats() or {} for device in jax.local_devices()]
-    there = sum(each.get("bytes_limit", 0) for each in statistics)
-    if not there and hasattr(os, "sysconf"):
-        there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    there *= jax.process_count()
-    if there and needed > there:
-        raise ValueError(
-            f"the state of all seeds takes {needed / 2**30:,.0f} GiB, and there are"
-            f" {there / 2**30:,.0f}: fewer --seeds, or a smaller --width or --depth, need less"
-        )

@@ -10,13 +10,13 @@ import jax
 
 from masam_jax.config import DistributionConfig
 from masam_jax.config.errors import RunError
+from masam_jax.training.cluster import own_devices
 from masam_jax.training.common_stop import CommonStop
 from masam_jax.training.peer_watch import PeerWatch
 from masam_jax.training.service_loss import lost_service_calls
 from masam_jax.training.storage.key_values import ServiceKeyValues
 from masam_jax.training.storage.processes import barrier
 
-_NUMBER = "processes"
 # Seconds in which the watch finds a lost process, once it is suspected.
 _VERDICT = 10
 
@@ -46,6 +46,28 @@ class ProcessGroup:
             farewell,
         )
         self.is_broken = False
+        self._patience = config.connect_timeout
+
+    def check_same(self, option: str, value: object) -> None:
+        """Process 0 says what it was given for an option; another one may have been told otherwise.
+
+        Raises:
+          RunError: it was.
+        """
+        values, key = ServiceKeyValues(), f"given/{option}"
+        if self.process == 0:
+            values.put(key, str(value))
+            return
+        limit = time.monotonic() + self._patience
+        while (found := values.get(key)) is None and time.monotonic() < limit:
+            time.sleep(0.05)
+        if found != str(value):
+            reason = f"was started with {option} {value}, process 0 with {found}"
+            self.fail(reason, 2)
+            raise RunError(
+                f"process {self.process} {reason}; start all with the same, or, where they are runs"
+                " of their own, with --cluster none"
+            )
 
     def fail(self, reason: str, code: int) -> None:
         """This process ends; the others are told to, with an exit code."""
@@ -94,6 +116,9 @@ def connect(config: DistributionConfig, farewell: Callable[[str], str] = _plain)
                 config.coordinator_address,
                 config.num_processes,
                 config.process_id,
+                own_devices(),
+                # `masam_jax.training.cluster` has asked.
+                cluster_detection_method="deactivate",
                 initialization_timeout=config.connect_timeout,
                 # The watch is to be first: what JAX does is to abort.
                 heartbeat_timeout_seconds=max(100, 3 * config.peer_timeout),
@@ -106,7 +131,7 @@ def connect(config: DistributionConfig, farewell: Callable[[str], str] = _plain)
         ) from error
     group = ProcessGroup(config, farewell)
     _group = group
-    _check_numbers(group, config.connect_timeout)
+    group.check_same("--num-processes", group.processes)
     group.watch.start()
 
 
@@ -174,18 +199,3 @@ def _check_port(address: str) -> None:
             raise RunError(
                 f"port {port} of --coordinator-address {address} is in use here; choose another"
             ) from error
-
-
-def _check_numbers(group: ProcessGroup, seconds: float) -> None:
-    """Process 0 says how many processes there are; another one may have been told otherwise."""
-    values = ServiceKeyValues()
-    if group.process == 0:
-        values.put(_NUMBER, str(group.processes))
-        return
-    limit = time.monotonic() + seconds
-    while (found := values.get(_NUMBER)) is None and time.monotonic() < limit:
-        time.sleep(0.05)
-    if found != str(group.processes):
-        reason = f"was started with --num-processes {group.processes}, process 0 with {found}"
-        group.fail(reason, 2)
-        raise RunError(f"process {group.process} {reason}; start all with the same")

@@ -11,6 +11,7 @@ from masam_jax.training.compiled_step import CompiledStep
 from masam_jax.training.host_step import host_step
 from masam_jax.training.one_step import Advance, Given, Moving
 from masam_jax.training.state import TrainState
+from masam_jax.training.storage.processes import agreed
 from masam_jax.training.stretches import longest
 from masam_jax.training.task import Task
 
@@ -36,6 +37,7 @@ class SeedStep:
         self._problem = task.problem
         self._cycle = task.method.cycle
         self._stretched = stretched
+        self._longest: int | None = None
         self._compiled = CompiledStep(task, branches=branches and stretched, stretched=stretched)
         self._advance: Advance = self._compiled
         if on_host and branches and not stretched and not task.problem.placement.splits_parameters:
@@ -56,10 +58,16 @@ class SeedStep:
 
     @property
     def longest(self) -> int:
-        """Steps of the longest stretch that one call should take; 1 before the first call."""
-        if not self._stretched:
+        """Steps of the longest stretch that one call should take; 1 before the first call.
+
+        The first process's number, whose estimate need not be another's. All ask together.
+        """
+        if not self._stretched or self.program is None:
             return 1
-        return longest(self.program, self._problem.placement.mesh.devices.flat[0].platform)
+        if self._longest is None:
+            platform = self._problem.placement.mesh.devices.flat[0].platform
+            self._longest = agreed(longest(self.program, platform))
+        return self._longest
 
     def stretch(self, state: TrainState, stretch: Stretch) -> tuple[TrainState, Any]:
         """``(state, losses)`` after a stretch; the losses are those of its last step.
@@ -87,10 +95,31 @@ class SeedStep:
         number = placement.put(np.int32(step), placement.replicated)
         return self._after(state, batch, number, step)
 
+    def lower(self, state: TrainState, batch: Batch) -> jax.stages.Lowered:
+        """The program of a cycle's first step, not yet compiled, where it is of single steps.
+
+        Args:
+          state: the state, which may be of shapes with shardings alone, for a placement that puts
+            nothing anywhere.
+          batch: likewise.
+        """
+        placement = self._problem.placement
+        number = placement.put(np.int32(0), placement.replicated)
+        moving, given = self._operands(state, batch, number)
+        if self._advance is self._compiled:
+            return self._compiled.lower(moving, given)
+        whole = jax.jit(self._advance, static_argnums=2, donate_argnums=0)
+        return whole.lower(moving, given, self._cycle[0])
+
     def _after(
         self, state: TrainState, batch: Batch, numbers: Any, step: int
     ) -> tuple[TrainState, Any]:
-        problem, cycle = self._problem, self._cycle
+        moving, given = self._operands(state, batch, numbers)
+        moving, losses = self._advance(moving, given, self._cycle[step % len(self._cycle)])
+        return state._replace(**moving._asdict()), losses
+
+    def _operands(self, state: TrainState, batch: Batch, numbers: Any) -> tuple[Moving, Given]:
+        problem = self._problem
         moving = Moving(*(getattr(state, name) for name in Moving._fields))
         given = Given(
             batch,
@@ -101,5 +130,4 @@ class SeedStep:
             problem.resident,
             problem.class_weights,
         )
-        moving, losses = self._advance(moving, given, cycle[step % len(cycle)])
-        return state._replace(**moving._asdict()), losses
+        return moving, given

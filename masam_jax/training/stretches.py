@@ -49,13 +49,12 @@ def repeats(task: Task) -> bool:
     return not convolves(encode, *first, problem.resident)
 
 
-def longest(program: jax.stages.Compiled | None, platform: str) -> int:
+def longest(program: jax.stages.Compiled, platform: str) -> int:
     """Steps of a compiled stretch that take about a second, at least 1 and at most `MOST`.
 
-    By XLA's estimates of a step, and so the same on every process and at every time; 1 without
-    estimates.
+    By XLA's estimates of a step, which other hardware may see otherwise; 1 without estimates.
     """
-    estimates = (None if program is None else program.cost_analysis()) or {}
+    estimates = program.cost_analysis() or {}
     if "flops" not in estimates:
         return 1
     operations, bytes_accessed = _RATES.get(platform, _OF_ACCELERATORS)

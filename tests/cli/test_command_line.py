@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 import threading
+from contextlib import nullcontext
 
 import jax
 import pytest
@@ -254,7 +255,10 @@ def test_tuning_reports_validation(tmp_path, capsys):
         (["train", "--seed-offset", "99999999999"], "--seed-offset 99999999999 is out of range"),
         (["train", "--threads", "99999999999"], "--threads 99999999999 is out of range"),
         (["train", "--depth", "99999999999"], "--depth 99999999999 is out of range"),
-        (["train", "--width", "99999999"], "fewer --seeds, or a smaller --width or --depth"),
+        (
+            ["train", "--width", "99999999"],
+            "fewer --seeds, a smaller --width or --depth, or a --mesh",
+        ),
         (["tune", "--tune-seeds", "99999999999"], "--tune-seeds 99999999999 is out of range"),
         (["train", "--output", "/proc/x"], "the run cannot be written to /proc/x"),
         (["compare", "--output", "/dev/null"], "/dev/null is a file; a directory is needed"),
@@ -524,3 +528,16 @@ def test_methods_on_vectors_refuse_tokens_by_name(tmp_path, capsys, architecture
 
 def _flat(text):
     return " ".join(text.split())
+
+
+@pytest.mark.parametrize("words,kept", [([], True), (["--no-compilation-cache"], False)])
+def test_programs_are_kept_unless_told_not_to(monkeypatch, capsys, tmp_path, words, kept):
+    asked = []
+
+    def kept_programs(enabled):
+        asked.append(enabled)
+        return nullcontext()
+
+    monkeypatch.setattr("masam_jax.training.kept_programs.kept_programs", kept_programs)
+    assert _exit(capsys, "evaluate", str(tmp_path / "none"), *words)[0] == 2
+    assert asked == [kept]

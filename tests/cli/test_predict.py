@@ -9,6 +9,7 @@ import pytest
 
 from masam_jax.cli import command_line as cli
 from masam_jax.config import DataConfig, Experiment, ModelConfig, OptimizationConfig, SeedConfig
+from masam_jax.export import load_exported
 from masam_jax.predict import load_predictor
 from masam_jax.training.evaluate import evaluate_run
 from tests.data.own.media_files import write_media
@@ -163,3 +164,14 @@ def test_the_page_is_run(masam, tmp_path, monkeypatch):
     names = {"predictor": load_predictor(run)}
     exec(block, names)
     assert names["found"].probabilities.shape == (7, 3)
+
+
+def test_a_run_is_exported(trees, masam, tmp_path):
+    _, run = trees
+    words = ("export", run, "--method", "late_fusion", "--platforms", "cpu")
+    shown = masam(*words, "--output", tmp_path / "served", "--seed", "1")
+    assert shown.startswith(f"written: {tmp_path / 'served' / 'program.jax'} (")
+    assert load_exported(tmp_path / "served").seeds == (1,)
+    assert masam("export", run, code=2).startswith(f"masam export: {run} has several methods")
+    error = masam(*words[:-1], "gpu", code=2)
+    assert error.startswith("masam export: unknown platform 'gpu'; ")

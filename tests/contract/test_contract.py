@@ -68,6 +68,7 @@ FACTORIES: dict[str, Factory] = {
         radius="relative",
         correct_other=True,
     ),
+    "masam-lazy": lambda labels: masam(labels, rho=RHO, perturb_every=2, reuse="lazy"),
     "sam": lambda labels: sam(rho=RHO),
     # Its shared head is a parameter that only its own objective adds.
     "mla": lambda labels: mla(labels, head="fusion/audio"),

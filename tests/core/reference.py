@@ -240,11 +240,14 @@ class PeriodicReference(MasamReference):
             if self.correct_other:
                 keys |= {key for key in fusion if key[0] != "encoders"}
             correction = {key: there[key] - fusion[key] for key in keys}
-            self.kept, self.corrected = {}, () if self.reuse == "none" else perturbed
+            reuses = self.reuse in ("orthogonal", "whole")
+            self.kept, self.corrected = {}, perturbed if reuses else ()
             for part in self._parts(total):
                 mine = [key for key in part if key in correction]
-                if self.reuse != "none" and mine:
+                if reuses and mine:
                     self.kept |= self._component(mine, part, correction, total)
+            if self.reuse == "lazy":
+                correction = {key: self.perturb_every * c for key, c in correction.items()}
         else:
             perturbed, perturbation = self.corrected, {}
             correction = {}

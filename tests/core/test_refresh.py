@@ -26,6 +26,7 @@ CASES: list[dict[str, Any]] = [
     {"perturb_every": 3},
     {"perturb_every": 3, "reuse": "whole", "correct_other": True},
     {"perturb_every": 2, "reuse": "none", "score_every": 3},
+    {"perturb_every": 3, "reuse": "lazy", "correct_other": True},
     {"score_every": 4},
     {"perturb_every": 4, "score_every": 1, "select": "all"},
 ]
@@ -75,12 +76,12 @@ def test_steps_are_those_of_the_reference(x64: None, options: dict[str, Any], wa
 def test_the_orthogonal_component_is_not_the_whole() -> None:
     """The cases above would not tell them apart if the correction lay along no gradient."""
     parameters = {}
-    for reuse in ("orthogonal", "whole", "none"):
+    for reuse in ("orthogonal", "whole", "none", "lazy"):
         parameters[reuse] = initialise(3, DIMENSIONS)
         reference = PeriodicReference(Momentum(0.03, 0.9), **RULE, perturb_every=3, reuse=reuse)
         for batch in batches():
             parameters[reuse], _ = reference.step(parameters[reuse], batch)
-    for one, other in (("orthogonal", "whole"), ("orthogonal", "none")):
+    for one, other in (("orthogonal", "whole"), ("orthogonal", "none"), ("none", "lazy")):
         gaps = [np.abs(parameters[one][k] - parameters[other][k]).max() for k in parameters[one]]
         assert max(gaps) > 1e-4
 
@@ -172,7 +173,7 @@ def test_the_made_step_takes_the_entry_of_the_cycle() -> None:
     [
         ({"perturb_every": 0}, r"perturb_every must be an integer >= 1, got 0"),
         ({"score_every": 1.5}, r"score_every must be an integer >= 1, got 1.5"),
-        ({"reuse": "some"}, r"reuse must be one of \['orthogonal', 'whole', 'none'\]"),
+        ({"reuse": "some"}, r"reuse must be one of \['orthogonal', 'whole', 'none', 'lazy'\]"),
     ],
 )
 def test_other_numbers_are_refused(options: dict[str, Any], words: str) -> None:

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import pytest
 
 from experiments import benchmark
-from experiments.benchmark import Settings, floor, main
+from experiments.arithmetic_floor import floor
+from experiments.benchmark import Settings, main
 from experiments.benchmark_measure import cost, time_interleaved
 from experiments.benchmark_models import make_problem
 from experiments.benchmark_variants import BASELINE, LOOP_DEFAULT, SAM, make_variants
@@ -16,6 +17,7 @@ from experiments.benchmark_zoo import ZOO_BASELINE, make_zoo_variants
 from masam_jax.methods import method_names
 from tests.experiments.geometry_report import GEOMETRY
 from tests.experiments.input_report import REPORT
+from tests.experiments.resnet_report import RESNET
 
 MATRIX = jnp.ones((64, 64), jnp.float32)
 PRODUCT_FLOPS = 2 * 64**3
@@ -105,6 +107,7 @@ def test_benchmark_runs_to_its_file(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(benchmark, "make_zoo_variants", two_methods)
     monkeypatch.setattr(benchmark, "measure_input", lambda settings, console: REPORT)
     monkeypatch.setattr(benchmark, "measure_geometry", lambda settings, console: GEOMETRY)
+    monkeypatch.setattr(benchmark, "measure_resnet", lambda settings, console: RESNET)
     path = tmp_path / "benchmarks.json"
     # optax.adamw mixes its step count with floats.
     with jax.numpy_dtype_promotion("standard"):
@@ -120,7 +123,9 @@ def test_benchmark_runs_to_its_file(tmp_path, capsys, monkeypatch):
     assert 1.8 < rows[LOOP_DEFAULT]["flops_ratio"] < 2.7
     assert document["input"]["delivery"] == [dataclasses.asdict(row) for row in REPORT.delivery]
     assert document["geometry"] == dataclasses.asdict(GEOMETRY)
+    assert document["resnet"] == [dataclasses.asdict(row) for row in RESNET]
     text = capsys.readouterr().out
     assert "Hessian trace, a pair of ResNet-18" in text
+    assert "a pair of ResNet-18 (64 channels), 257 × 188" in text
     assert "mlp encoders, M = 2" in text
     assert "input pipeline, its parts" in text

@@ -314,3 +314,22 @@ def test_a_batch_may_be_taken_in_turns(monkeypatch, case):
     found = jax.grad(gradient, 1)(x, w)
 
     np.testing.assert_allclose(found, _reference(x, w, y, options)[2], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("channels", [1, 16])
+def test_turns_of_half_precision_add_up_in_float32(monkeypatch, channels):
+    monkeypatch.setattr(cpu_convolution, "_COLUMNS", 1)
+    # One sample of 1 and 512 of 2⁻⁹, each of which is lost beside 1 in bfloat16.
+    y = np.full((513, 1, 1), 2.0**-9, np.float32)
+    y[0] = 1
+    x, w, y = (
+        jnp.asarray(each, jnp.bfloat16)
+        for each in (np.ones((513, 3, channels)), np.ones((3, channels, 1)), y)
+    )
+    options = {"window_strides": (2,), "padding": "VALID", "dimension_numbers": LAYOUTS[1]}
+
+    _, pull_back = jax.vjp(lambda w: conv(x, w, **options), w)
+    (found,) = pull_back(y)
+
+    assert found.dtype == jnp.bfloat16
+    np.testing.assert_array_equal(found.astype(jnp.float32), np.full(w.shape, 2.0))

@@ -19,13 +19,17 @@ TESTS = (
 
 MUTANTS = (
     *in_file(
-        "core/perturbation.py",
+        "core/perturbed_parameters.py",
         TESTS,
         (
             "the perturbation points downhill",
             "step = scale * along[i].astype(scale.dtype)",
             "step = -scale * along[i].astype(scale.dtype)",
         ),
+    ),
+    *in_file(
+        "core/perturbation.py",
+        TESTS,
         (
             "every modality is perturbed",
             "m: jnp.where(index == i, self._scales[m], jnp.zeros_like(self._scales[m]))",
@@ -55,6 +59,10 @@ MUTANTS = (
             "and not (correct_other and ours.other_needs_every_encoder(params, partition))",
             "",
         ),
+    ),
+    *in_file(
+        "core/perturbed_parameters.py",
+        ("tests/core/test_low_precision.py",),
         (
             "the perturbed point of narrow parameters is rounded",
             "to = jnp.float32 if widen and is_narrow(dtype) else dtype",
@@ -248,6 +256,15 @@ MUTANTS = (
         "core/masam_step.py",
         TESTS,
         ("the schedule stands still", "optax.safe_increment(state.count)", "state.count"),
+    ),
+    *in_file(
+        "core/masam.py",
+        ("tests/core/test_refresh.py",),
+        (
+            "a lazy correction counts once",
+            'times=perturb_every if reuse == "lazy" else 1',
+            "times=1",
+        ),
     ),
     *in_file(
         "core/reuse.py",

@@ -4,6 +4,7 @@ from tests.mutants.mutant import in_file
 
 FUSION = ("tests/models/test_fusion.py",)
 CONTRIBUTIONS = ("tests/models/test_contributions.py", "tests/models/test_method_signals.py")
+CONVOLUTION = ("tests/models/test_convolution.py",)
 SIGNALS = ("tests/training/test_multi_label.py", "tests/models/test_method_signals.py")
 
 MUTANTS = (
@@ -128,6 +129,60 @@ MUTANTS = (
             "signals are differentiated",
             "*jax.lax.stop_gradient((params, dict(features)))",
             "*(params, dict(features))",
+        ),
+    ),
+    *in_file(
+        "models/cpu_convolution.py",
+        CONVOLUTION,
+        (
+            "taps of one row of the kernel are not spread by its dilation",
+            "k * (form.rhs_dilation[axis] if form.rhs_dilation else 1)",
+            "k",
+        ),
+        ("taps are taken without a stride", "steps[axis + 1] = stride", "steps[axis + 1] = 1"),
+        (
+            "the first turn alone counts",
+            "total = jax.lax.fori_loop(1, turns,",
+            "total = jax.lax.fori_loop(1, 1,",
+        ),
+        (
+            "products of half precision add up in half precision",
+            "wide = jnp.float32 if is_narrow(y.dtype) else y.dtype",
+            "wide = y.dtype",
+        ),
+        (
+            "the kernel is not flipped",
+            "flipped = jnp.flip(jnp.transpose(kernel, _kernel_axes(form)), spatial)",
+            "flipped = jnp.transpose(kernel, _kernel_axes(form))",
+        ),
+        (
+            "strides and dilation of the kernel's gradient change places",
+            "window_strides=form.rhs_dilation or (1,) * len(edges)",
+            "window_strides=form.window_strides",
+        ),
+        (
+            "the cut border gets a gradient",
+            "before = window - 1 - low",
+            "before = window - 1",
+        ),
+    ),
+    *in_file(
+        "models/convolution.py",
+        CONVOLUTION,
+        (
+            "an operand that all share has the gradients of all",
+            "return result.sum(shared) if shared else result",
+            "return result",
+        ),
+        (
+            "the new axis comes last",
+            "missing=missing, levels=(level, *levels)), 0",
+            "missing=missing, levels=(*levels, level)), 0",
+        ),
+        (
+            "the cotangent of the other operand is taken",
+            "missing=roles[position],",
+            "missing=roles[other],",
         ),
     ),
 )

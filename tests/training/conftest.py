@@ -28,7 +28,8 @@ def small_data():
 def make_problem(small_data):
     """A function that builds a small problem, on one device unless told otherwise.
 
-    ``further`` are fields of the optimization; ``axes`` and ``rules`` are of `make_placement`.
+    ``further`` are fields of the optimization, ``network`` of the model; ``axes`` and ``rules`` are
+    of `make_placement`.
     """
 
     def make(
@@ -41,12 +42,13 @@ def make_problem(small_data):
         further=None,
         axes=None,
         rules=(),
+        network=None,
         **evaluation,
     ):
         intervals = {"log_every": 2, "evaluate_every": 2, "checkpoint_every": 2}
         experiment = Experiment(
             data=DataConfig("synthetic", train_size=16, validation_size=40, test_size=40),
-            model=ModelConfig(width=4, depth=1),
+            model=ModelConfig(**({"width": 4, "depth": 1} | (network or {}))),
             optimization=OptimizationConfig(steps=steps, batch_size=batch_size, **(further or {})),
             seeds=SeedConfig(seeds, seed_offset),
             evaluation=EvaluationConfig(**(intervals | evaluation)),

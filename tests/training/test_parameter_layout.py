@@ -8,7 +8,7 @@ from jax.sharding import PartitionSpec
 
 from masam_jax.config.mesh import parse_mesh, parse_rule
 from masam_jax.core.decision import StaticUpdate
-from masam_jax.core.perturbation import Route
+from masam_jax.core.route import Route
 from masam_jax.methods import parse_method
 from masam_jax.training.distribution import make_placement
 from masam_jax.training.seed_step import SeedStep

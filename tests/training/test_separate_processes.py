@@ -23,10 +23,10 @@ OPTIONS = [
 COMPARE = ["compare", "--methods", "late_fusion", "masam:rho=1,select=random", *OPTIONS]
 
 
-def _start(*words):
+def _start(*words, module="masam_jax", devices=1, variables=None):
     return subprocess.Popen(
-        [sys.executable, "-m", "masam_jax", *words],
-        env=child_environment(COLUMNS="120"),
+        [sys.executable, "-m", module, *words],
+        env=child_environment(devices, COLUMNS="120", **(variables or {})),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -118,31 +118,112 @@ def test_interrupted_run_says_how_to_resume(tmp_path, number, code):
     assert command == (f"python -m masam_jax {' '.join(words)} --output '{path}' --resume")
 
 
-def test_two_processes_train_as_one(tmp_path):
-    words = ["train", "--method", "masam:rho=1", *OPTIONS, "--steps", "20"]
-    # Two seeds are sharded by seed; one by batch, where gradients must be averaged.
-    for seeds in ("2", "1"):
-        one, two = tmp_path / f"one{seeds}", tmp_path / f"two{seeds}"
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            address = f"127.0.0.1:{free.getsockname()[1]}"
-        processes = [
-            _start(
-                *(*words, "--seeds", seeds, "--output", str(two)),
-                *("--coordinator-address", address, "--num-processes", "2"),
-                *("--process-id", str(index)),
-            )
-            for index in (0, 1)
-        ]
-        outcomes = [_finish(process) for process in processes]
-        assert [code for code, _, _ in outcomes] == [0, 0], outcomes
-        assert "2 devices" in outcomes[0][1]
-        assert "step 20/20" not in outcomes[1][1]
-        assert _finish(_start(*words, "--seeds", seeds, "--output", str(one)))[0] == 0
-        ours, theirs = _arrays(two), _arrays(one)
-        assert ours.keys() == theirs.keys()
-        for name, array in ours.items():
-            np.testing.assert_allclose(array, theirs[name], rtol=1e-3, atol=1e-5, err_msg=name)
+def _free_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return str(free.getsockname()[1])
+
+
+def _as_slurm(process):
+    return {
+        "SLURM_JOB_ID": "1",
+        "SLURM_STEP_NODELIST": "localhost",
+        "SLURM_NTASKS": "2",
+        "SLURM_PROCID": str(process),
+        "SLURM_LOCALID": str(process),
+    }
+
+
+def _as_open_mpi(process):
+    return {
+        "OMPI_MCA_orte_hnp_uri": "4096.0;tcp://127.0.0.1:1",
+        "OMPI_COMM_WORLD_SIZE": "2",
+        "OMPI_COMM_WORLD_RANK": str(process),
+        "OMPI_COMM_WORLD_LOCAL_RANK": str(process),
+    }
+
+
+def _start_two(started, *words, module="masam_jax", **variables):
+    """Two processes of four devices, which a cluster has started."""
+    port = _free_port()
+    return [
+        _start(
+            *words,
+            module=module,
+            devices=4,
+            variables={
+                "JAX_COORDINATOR_PORT": port,
+                **started(index),
+                **{name: value.format(index) for name, value in variables.items()},
+            },
+        )
+        for index in (0, 1)
+    ]
+
+
+def _assert_alike(ours, theirs):
+    assert ours.keys() == theirs.keys()
+    for name, array in ours.items():
+        np.testing.assert_allclose(array, theirs[name], rtol=1e-3, atol=1e-5, err_msg=name)
+
+
+def test_two_processes_of_four_devices_train_as_one_of_eight(tmp_path):
+    """And what they saved goes on on one device."""
+    words = ["train", "--method", "masam:rho=1", *OPTIONS, "--seeds", "2"]
+    words += ["--mesh", "seeds=2,data=4"]
+    one, two = tmp_path / "one", tmp_path / "two"
+    processes = _start_two(_as_open_mpi, *words, "--steps", "20", "--output", str(two))
+    outcomes = [_finish(process) for process in processes]
+    assert [code for code, _, _ in outcomes] == [0, 0], outcomes
+    assert "8 devices (cpu), seeds and batch sharded" in outcomes[0][1]
+    assert "step 20/20" in outcomes[0][1]
+    # But for what gloo says.
+    assert all(line.startswith("[Gloo]") for line in outcomes[1][1].splitlines())
+    alone = _start(*words, "--steps", "30", "--output", str(one), devices=8)
+    resumed = _start("train", "--resume", str(two), "--steps", "30")
+    assert [_finish(each)[0] for each in (alone, resumed)] == [0, 0]
+    _assert_alike(_arrays(two), _arrays(one))
+
+
+def test_each_process_reads_its_part_of_a_batch(tmp_path, prepared):
+    """Of data on disk, started by SLURM; without momentum, since the two sum in another order."""
+    words = ["train", "--method", "masam:rho=1", "--dataset", prepared.spec("adni")]
+    words += ["--encoders", "mri=ffn", "tabular=ffn", "--width", "4", "--optimizer", "sgd"]
+    words += ["--batch-size", "8", "--steps", "3", "--seeds", "1", "--mesh", "data=8", "--no-plots"]
+    one, two = tmp_path / "one", tmp_path / "two"
+    logs = {"module": "tests.training.logged_reading", "MASAM_DATA_DIR": str(prepared.data_dir)}
+    read = str(tmp_path / "read{}")
+    processes = _start_two(_as_slurm, *words, "--output", str(two), **logs, READ_LOG=read)
+    outcomes = [_finish(process) for process in processes]
+    assert [code for code, _, _ in outcomes] == [0, 0], outcomes
+    variables = {"MASAM_DATA_DIR": str(prepared.data_dir), "READ_LOG": read.format("all")}
+    alone = _start(
+        *(*words, "--output", str(one)), module=logs["module"], devices=8, variables=variables
+    )
+    assert _finish(alone)[0] == 0
+    first, second, whole = (
+        {tuple(line.split()) for line in (tmp_path / f"read{name}").read_text().splitlines()}
+        for name in (0, 1, "all")
+    )
+    # How far ahead is read is chance.
+    assert len(first & {rows[:4] for rows in whole}) >= 3
+    assert len(second & {rows[4:] for rows in whole}) >= 3
+    assert {len(rows) for rows in first | second} == {4}
+    _assert_alike(_arrays(two), _arrays(one))
+
+
+def test_processes_that_run_apart_are_no_run_together(tmp_path):
+    """Such as a sweep whose runs srun has started."""
+    words = ["train", *OPTIONS, "--steps", "10", "--seeds", "1", "--output"]
+    port = {"JAX_COORDINATOR_PORT": _free_port()}
+    processes = [
+        _start(*words, str(tmp_path / str(index)), variables={**port, **_as_slurm(index)})
+        for index in (0, 1)
+    ]
+    outcomes = [_finish(process) for process in processes]
+    assert [code for code, _, _ in outcomes] == [2, 2]
+    assert "runs of their own, with --cluster none" in outcomes[1][2]
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("kind, victim", [("kill", 0), ("kill", 1), ("stop", 1), ("SIGTERM", 1)])

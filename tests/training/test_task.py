@@ -251,6 +251,18 @@ def test_signals_are_computed_for_those_who_read_them(make_problem):
     assert "shapley_values" not in seen
 
 
+@pytest.mark.parametrize("name", ["late_fusion", "sam"])
+def test_low_precision_takes_no_second_pullback_that_nobody_reads(make_problem, name):
+    flops = {}
+    for dtype in ("float32", "bfloat16"):
+        problem = make_problem(1, network={"width": 64, "depth": 3, "dtype": dtype})
+        task = Task(problem, parse_method(name))
+        lowered = SeedStep(task).lower(init_state(task), task.batches.at(0))
+        flops[dtype] = lowered.compile().cost_analysis()["flops"]
+    # A second pullback adds a third of all products, or more; conversions, a tenth.
+    assert flops["bfloat16"] < 1.25 * flops["float32"]
+
+
 def test_a_method_may_bring_its_fusion_head(make_problem):
     problem = make_problem(1)
     concat, summed = (Task(problem, parse_method(name)) for name in ("late_fusion", "sum"))

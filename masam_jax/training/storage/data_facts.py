@@ -61,13 +61,17 @@ def write_facts(root: Path, data: Data) -> None:
     Raises:
       OSError: it cannot be written.
     """
-    facts = facts_of(data)
+    write_sealed_json(root / DATA_FILE, facts_as_json(facts_of(data)))
+
+
+def facts_as_json(facts: DataFacts) -> dict[str, Any]:
+    """Facts as plain values; `facts_from_json` is the inverse."""
     content = {field.name: getattr(facts, field.name) for field in dataclasses.fields(facts)}
     content["modalities"] = {
         m: {**dataclasses.asdict(spec), "dtype": np.dtype(spec.dtype).name}
         for m, spec in facts.modalities.items()
     }
-    write_sealed_json(root / DATA_FILE, content)
+    return content
 
 
 def read_facts(root: Path) -> DataFacts:
@@ -80,7 +84,19 @@ def read_facts(root: Path) -> DataFacts:
     if not path.is_file():
         raise RunError(f"{root} has no {DATA_FILE}: the run was stopped before it trained")
     names = [field.name for field in dataclasses.fields(DataFacts)]
-    content = read_sealed_json(path, names, younger={"is_regression": False})
+    return facts_from_json(path, read_sealed_json(path, names, {"is_regression": False}))
+
+
+def facts_from_json(path: Path, content: Mapping[str, Any]) -> DataFacts:
+    """The inverse of `facts_as_json`.
+
+    Args:
+      path: the file that they are from, for errors.
+      content: the values.
+
+    Raises:
+      RunError: they are not what a data set can be.
+    """
     try:
         for name, kind in _KINDS.items():
             _need(type(content[name]) is kind, f"{name} is no {kind.__name__}")

@@ -1,0 +1,50 @@
+"""What the compiler says of a program that is never run."""
+
+import dataclasses
+import time
+from typing import Any
+
+import jax
+
+from experiments.hlo_collectives import collectives_of
+from experiments.tpu_topologies import compile_only
+
+
+@dataclasses.dataclass(frozen=True)
+class CompiledCost:
+    """One program, as XLA counts it, on one device.
+
+    Attributes:
+      flops: floating-point operations. Of a conditional the dearest branch counts, for one alone
+        runs.
+      bytes_accessed: read from and written to memory by all of its instructions.
+      peak_bytes: memory that it holds at most, arguments included.
+      collectives: how many, of all kinds.
+      collective_bytes: the arrays that they are of.
+      compile_seconds: from the traced program to the compiled one, by the wall clock.
+    """
+
+    flops: float
+    bytes_accessed: float
+    peak_bytes: int
+    collectives: int
+    collective_bytes: int
+    compile_seconds: float
+
+
+def compiled_cost(lowered: jax.stages.Lowered) -> CompiledCost:
+    """Compiles a program for devices that need not be there, and reads what it costs."""
+    start = time.perf_counter()
+    compiled = compile_only(lowered)
+    seconds = time.perf_counter() - start
+    analysis: Any = compiled.cost_analysis()
+    memory: Any = compiled.memory_analysis()
+    found = collectives_of(compiled.as_text() or "")
+    return CompiledCost(
+        flops=analysis["flops"],
+        bytes_accessed=analysis["bytes accessed"],
+        peak_bytes=memory.peak_memory_in_bytes,
+        collectives=found.total_number,
+        collective_bytes=found.total_bytes,
+        compile_seconds=seconds,
+    )
