@@ -19,13 +19,14 @@ from masam_jax.core.losses import (
     weights_by_modality,
 )
 from masam_jax.core.microbatches import first_part, mean_over_microbatches, split_microbatches
-from masam_jax.core.numerics import is_narrow
+from masam_jax.core.numerics import is_narrow, is_traced
 from masam_jax.core.partition import check_differentiable
 from masam_jax.core.passes import (
     Gradients,
     LateFusionPasses,
     Passes,
     PlainPasses,
+    Pullback,
     Weighing,
     scaled_difference,
 )
@@ -87,9 +88,10 @@ def multimodal_value_and_grad(
       method's ``update``: ``fusion_grads``, ``unimodal_grads`` (of $\sum_m L_m$, unweighted),
       ``total_grads`` (``grads``, which a chain may have changed before a method sees them),
       ``unimodal_losses``, ``fusion_grad_fn(params, modality)`` and ``total_grad_fn(params)``, the
-      last two on the same batch. All of it is a pytree and may leave a ``jit``. There, and where
-      ``update`` compiles the second pass of a step that is not traced, numbers among ``args`` are
-      arrays, and booleans, strings and functions static.
+      last two on the same batch; of a `LateFusion` also ``feature_products``, from which
+      ``masam(alignment="features")`` has γ. All of it is a pytree and may leave a ``jit``. There,
+      and where ``update`` compiles the second pass of a step that is not traced, numbers among
+      ``args`` are arrays, and booleans, strings and functions static.
 
     Raises:
       ValueError: an argument is out of range, the weights name other modalities than the losses,
@@ -126,9 +128,11 @@ def multimodal_value_and_grad(
         parts = args if microbatches == 1 else split_microbatches(args, microbatches)
         samples = _mean_weights(passes, local_params, parts, microbatches, axis_name)
         weighing = Weighing(loss_weights, samples)
+        pullbacks: list[Pullback | None] = []
 
         def clean(part: Any) -> tuple[Any, Any]:
-            losses, gradients, features = passes.clean(local_params, part, weighing)
+            losses, gradients, features, pull = passes.clean(local_params, part, weighing)
+            pullbacks.append(pull)
             return (losses._replace(aux=None), gradients), (losses.aux, features)
 
         if microbatches == 1:
@@ -143,14 +147,18 @@ def multimodal_value_and_grad(
         if unimodal_grads is None and weight is not None:
             unimodal_grads = scaled_difference(gradients.total, gradients.fusion, weight)
         operands = (passes, axis_name, microbatches, weighing, args, features)
+        # Untraced, its residuals would stay in memory, and nothing be saved.
+        pull = pullbacks[0] if microbatches == 1 and is_traced(local_params) else None
         signals = {
             "fusion_grads": gradients.fusion,
             "unimodal_grads": unimodal_grads,
             "total_grads": gradients.total,
             "unimodal_losses": losses.unimodal,
-            "fusion_grad_fn": FusionGradient(*operands),
+            "fusion_grad_fn": FusionGradient(*operands, clean_pullback=pull),
             "total_grad_fn": TotalGradient(*operands),
         }
+        if gradients.features is not None:
+            signals["feature_products"] = gradients.features
         if gradients.per_modality is not None:
             signals["per_modality_grads"] = gradients.per_modality
         return losses._replace(aux=aux), gradients.total, signals

@@ -20,7 +20,7 @@ def over_seeds(
 
     Where the mesh has an axis of seeds, each device takes its own through ``shard_map``. A device
     with one seed runs it as it is, so that a branch is a branch; under ``vmap`` all of them would
-    be computed, for each seed.
+    be computed, for each seed. So do devices that have parts of one seed's parameters.
 
     Args:
       step: the step.
@@ -31,6 +31,7 @@ def over_seeds(
     together = jax.vmap(step, in_axes=(0, 0, _AXES))
     sizes = placement.mesh.shape
     if sizes["seeds"] == 1:
+        branches = branches or placement.splits_parameters
         return _alone(step) if branches and num_seeds == 1 else together
     by_seed, whole = PartitionSpec("seeds"), PartitionSpec()
     specs = Given(*(by_seed if axis == 0 else whole for axis in _AXES))
