@@ -275,7 +275,10 @@ def _named(command: Run) -> Run:
     if command.output.output is not None:
         return command
     if _processes(command) > 1:
-        raise RunError("several processes need --output, the same for all")
+        raise RunError(
+            "several processes need --output, the same for all, and this is one of"
+            f" {_processes(command)}; where they are runs of their own, give --cluster none"
+        )
     kind = type(command).__name__.lower()
     place = Path("runs") / f"{datetime.now():%Y%m%d-%H%M%S}-{kind}"
     output: Any = dataclasses.replace(command.output, output=str(place))

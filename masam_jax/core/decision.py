@@ -273,18 +273,27 @@ def _alignment(
         # Without a gradient to ask, a loss of zero alone says that there was no sample.
         is_flat = jnp.ones((), bool)
         return Alignment(scores.alignment[modality], inverse_norm(fusion_grads, dtype), is_flat)
+    clip_negative = step.settings.clip_negative
+    over_norm = inverse_norm(fusion_grads, dtype)
     if step.settings.at_features:
-        return align_features(
-            inputs["feature_products"][modality],
-            inverse_norm(fusion_grads, dtype),
-            clip_negative=step.settings.clip_negative,
+        products = inputs["feature_products"][modality]
+        return align_features(products, over_norm, clip_negative=clip_negative, dtype=dtype)
+    per_tensor = step.settings.alignment == "per_tensor"
+    if inputs["alignment_grads"] is not None:
+        both = inputs["alignment_grads"]
+        of_part = align(
+            step.partition.leaves(both["fusion_grads"], modality),
+            step.partition.leaves(both["unimodal_grads"], modality),
+            per_tensor=per_tensor,
+            clip_negative=clip_negative,
             dtype=dtype,
         )
+        return of_part._replace(inverse_norm=over_norm)
     return align(
         fusion_grads,
         step.partition.leaves(_unimodal_grads(inputs, modality), modality),
-        per_tensor=step.settings.alignment == "per_tensor",
-        clip_negative=step.settings.clip_negative,
+        per_tensor=per_tensor,
+        clip_negative=clip_negative,
         dtype=dtype,
     )
 

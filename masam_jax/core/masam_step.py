@@ -113,6 +113,7 @@ def _inputs(step: StaticUpdate, updates: optax.Updates, signals: dict[str, Any])
     inputs = {name: signals[name] for name in _TREE_SIGNALS}
     inputs["present"] = signals.get("present") or {}
     inputs["per_modality_grads"] = signals.get("per_modality_grads")
+    inputs["alignment_grads"] = signals.get("alignment_grads")
     if step.settings.at_features:
         inputs["feature_products"] = signals["feature_products"]
     if step.settings.along_total or step.settings.reuses:
@@ -133,6 +134,8 @@ def _correct(
 ) -> tuple[Corrected, Any]:
     """``updates`` with the correction added, by a known route, and what is reused of it."""
     settings = step.settings
+    # Whether scores have fusion gradients of their own, and leave those of all samples alone.
+    apart = settings.at_features or inputs["alignment_grads"] is not None
     correction = Correction(
         step.partition,
         params,
@@ -145,7 +148,7 @@ def _correct(
         point_dtype=settings.point_dtype,
         keeps_differences=settings.reuses,
         times=settings.times,
-        radii=decision.radii if settings.at_features else None,
+        radii=decision.radii if apart else None,
     )
     corrected = correction.take(route, decision.dominant)
     if not settings.reuses:
@@ -189,9 +192,16 @@ def check_signals(
                 " multimodal_value_and_grad gives of a LateFusion, and not of a plain loss_fn"
             )
         require_entries("feature_products", signals["feature_products"], partition.modalities)
+        if signals.get("alignment_grads") is not None:
+            raise ValueError(
+                'alignment_part= takes γ from gradients of parameters, which alignment="features"'
+                " does not read: use one of the two"
+            )
     trees = {name: signals[name] for name in ("fusion_grads", "unimodal_grads")}
     if signals.get("total_grads") is not None:
         trees["total_grads"] = signals["total_grads"]
+    for name, tree in (signals.get("alignment_grads") or {}).items():
+        trees[f"alignment_grads[{name!r}]"] = tree
     require_structure({"updates": updates, **trees}, params)
 
 

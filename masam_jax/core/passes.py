@@ -37,8 +37,9 @@ _SMALL_WEIGHT = 0.01
 class Gradients(NamedTuple):
     """Gradients at the clean point, each a tree like the parameters.
 
-    ``unimodal`` is None where it is the difference of the other two over one common weight, and
-    ``features`` where the loss has no encoders of its own.
+    ``unimodal`` is None where it is the difference of the other two over one common weight,
+    ``features`` where the loss has no encoders of its own, and ``of_part``, the fusion and the
+    unimodal gradient of a part of the samples, where nobody asked for it.
     """
 
     total: chex.ArrayTree
@@ -46,6 +47,7 @@ class Gradients(NamedTuple):
     unimodal: Any
     per_modality: dict[str, Any] | None
     features: dict[str, FeatureProducts] | None = None
+    of_part: dict[str, Any] | None = None
 
 
 Pullback = Callable[[str], Any]

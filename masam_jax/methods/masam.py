@@ -41,6 +41,7 @@ class MasamOptions(Options):
       scale_by_alignment: scale the perturbation by γ; ``false`` is the ablation without MDPS.
       alignment: γ over the whole ``partition``, as a mean of ``per_tensor`` cosines, or of the
         gradients at the ``features``, which need no pullback through the encoders.
+      alignment_part: take γ from one sample in so many of the batch.
       clip_negative: clip γ at 0.
       decay: the learning speed in the score: ``absolute``, ``relative`` to the loss, or with both
         terms of the score ``standardized`` to one size.
@@ -68,6 +69,7 @@ class MasamOptions(Options):
     alignment: Literal["partition", "per_tensor", "features"] = option(
         "partition", title=_ALIGNMENT_TITLES.__getitem__
     )
+    alignment_part: int = option(1, "[1, inf)", "γ of 1 in {}")
     clip_negative: bool = option(False, title="γ≥0")
     decay: Literal["absolute", "relative", "standardized"] = option("absolute", title="{} decay")
     score_smoothing: float | None = option(None, "[0, 1)", "κ={}")
@@ -81,6 +83,15 @@ class MasamOptions(Options):
     score_every: int | None = option(None, "[1, inf)", "γ every {}")
     reuse: Literal["orthogonal", "whole", "none", "lazy"] = option("orthogonal", title="reuse={}")
     weight: float = option(1.0, "(0, inf)", " λ={}")
+
+    def __post_init__(self) -> None:
+        """Checks every option, and those that exclude each other."""
+        super().__post_init__()
+        if self.alignment == "features" and self.alignment_part > 1:
+            raise ValueError(
+                f"alignment_part={self.alignment_part} and alignment=features exclude each other:"
+                " both say from what γ is taken"
+            )
 
 
 def _search(options: MasamOptions) -> dict[str, Search]:
@@ -107,6 +118,7 @@ def _cycle(options: MasamOptions) -> tuple[Refresh | None, ...]:
 def _gradients(options: MasamOptions) -> tuple[GradientKind, ...]:
     # The second pullback, of steps between or for features, would be taken for the log alone.
     exact = len(_cycle(options)) == 1 and options.alignment != "features"
+    exact &= options.alignment_part == 1
     return ("fusion", "unimodal") if exact else ()
 
 
@@ -118,6 +130,7 @@ MASAM = register(
         build=built_by(masam),
         title=titled("MASAM"),
         loss_weight=lambda options: options.weight,
+        alignment_part=lambda options: options.alignment_part,
         gradients=_gradients,
         search=_search,
         # A modality fixed beforehand, or all of them, leave nothing to decide on the host.

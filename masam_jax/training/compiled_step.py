@@ -5,6 +5,7 @@ from typing import Any
 import jax
 
 from masam_jax.core.refresh import Refresh
+from masam_jax.training.mapped_step import over_devices
 from masam_jax.training.one_step import Given, Moving, one_step
 from masam_jax.training.over_seeds import over_seeds
 from masam_jax.training.state import state_shardings
@@ -20,7 +21,7 @@ class CompiledStep:
 
         Args:
           task: the method and its problem.
-          branches: see `over_seeds`.
+          branches: see `over_seeds`; of no account for ``pmap``.
           stretched: whether a call takes a stretch of steps; else it takes one.
         """
         one, placement = one_step(task), task.problem.placement
@@ -34,7 +35,10 @@ class CompiledStep:
                 return one(donated._replace(method_state=method_state), given, refresh)
 
             num_seeds = len(task.problem.experiment.seeds.values)
-            every = over_seeds(of_one, placement, num_seeds, branches=branches)
+            if placement.parallel == "pmap":
+                every = over_devices(of_one, placement, num_seeds)
+            else:
+                every = over_seeds(of_one, placement, num_seeds, branches=branches)
             step = repeated(every) if stretched else every
             return jax.jit(step, donate_argnums=0, out_shardings=(kept, placement.seeds))
 

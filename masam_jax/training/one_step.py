@@ -57,11 +57,16 @@ Advance = Callable[[Moving, Given, Refresh | None], tuple[Moving, Any]]
 
 
 def one_step(task: Task) -> Advance:
-    """The step of a method, of one seed; ``losses.aux`` is a `Logged`."""
+    """The step of a method, of one seed; ``losses.aux`` is a `Logged`.
+
+    Where the placement has a `batch_axis`, it is to run under ``pmap`` over that axis, on a part of
+    the batch.
+    """
+    axis_name = task.problem.placement.batch_axis
     tx = task.transformation
     freezes = task.problem.experiment.evaluation.patience is not None
     average = averaging(task)
-    phases = {phase: task.value_and_grad(phase) for phase in task.phases}
+    phases = {phase: task.value_and_grad(phase, axis_name=axis_name) for phase in task.phases}
 
     def one(before: Moving, given: Given, refresh: Refresh | None) -> tuple[Moving, Any]:
         measured = {} if refresh is None else {"refresh": refresh}

@@ -10,7 +10,8 @@ from jax.sharding import PartitionSpec
 from masam_jax.training.distribution import Placement
 from masam_jax.training.one_step import Given
 
-_AXES = Given(0, 0, 0, None, 0, None, 0)
+SEED_AXES = Given(0, 0, 0, None, 0, None, 0)
+"""The axis of seeds of what a step is given."""
 
 
 def over_seeds(
@@ -20,23 +21,29 @@ def over_seeds(
 
     Where the mesh has an axis of seeds, each device takes its own through ``shard_map``. A device
     with one seed runs it as it is, so that a branch is a branch; under ``vmap`` all of them would
-    be computed, for each seed. So do devices that have parts of one seed's parameters.
+    be computed, for each seed. They are where several devices share a seed: their sums would lie
+    inside branches, of which devices of other seeds take others, and nobody promises that no
+    backend waits for those.
+
+    The only seed of a run is run as it is where devices have parts of its parameters, and else
+    under ``vmap``, whose numbers differ in the last bits.
 
     Args:
       step: the step.
       placement: the mesh.
       num_seeds: S.
-      branches: whether the only seed keeps its branches, without an axis of seeds as well.
+      branches: whether the only seed is run as it is anyway.
     """
-    together = jax.vmap(step, in_axes=(0, 0, _AXES))
+    together = jax.vmap(step, in_axes=(0, 0, SEED_AXES))
     sizes = placement.mesh.shape
     if sizes["seeds"] == 1:
-        branches = branches or placement.splits_parameters
-        return _alone(step) if branches and num_seeds == 1 else together
+        keeps = branches or placement.splits_parameters
+        return alone(step) if keeps and num_seeds == 1 else together
     by_seed, whole = PartitionSpec("seeds"), PartitionSpec()
-    specs = Given(*(by_seed if axis == 0 else whole for axis in _AXES))
+    shared = any(size > 1 for axis, size in sizes.items() if axis != "seeds")
+    specs = Given(*(by_seed if axis == 0 else whole for axis in SEED_AXES))
     return jax.shard_map(
-        _alone(step) if num_seeds == sizes["seeds"] else together,
+        alone(step) if num_seeds == sizes["seeds"] and not shared else together,
         mesh=placement.mesh,
         in_specs=(by_seed, by_seed, specs),
         out_specs=by_seed,
@@ -62,8 +69,10 @@ def with_axis(tree: Any) -> Any:
     return jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], tree)
 
 
-def _alone(step: Callable[..., Any]) -> Callable[..., Any]:
-    def alone(donated: Any, method_state: Any, given: Given) -> Any:
+def alone(step: Callable[..., Any]) -> Callable[..., Any]:
+    """``step`` of the only seed, with the axis of seeds."""
+
+    def of_first(donated: Any, method_state: Any, given: Given) -> Any:
         return with_axis(step(first(donated), first(method_state), first_given(given)))
 
-    return alone
+    return of_first

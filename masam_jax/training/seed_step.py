@@ -40,7 +40,9 @@ class SeedStep:
         self._longest: int | None = None
         self._compiled = CompiledStep(task, branches=branches and stretched, stretched=stretched)
         self._advance: Advance = self._compiled
-        if on_host and branches and not stretched and not task.problem.placement.splits_parameters:
+        placement = task.problem.placement
+        whole = placement.parallel == "jit" and not placement.splits_parameters
+        if on_host and branches and not stretched and whole:
             self._advance = host_step(task)
 
     @property

@@ -112,6 +112,7 @@ class MasamReference:
     eta: float = 0.01
     correct_other: bool = False
     direction: str = "fusion"
+    alignment_part: int = 1
     speed: str = "absolute"
     score_smoothing: float | None = None
     hysteresis: float | None = None
@@ -190,6 +191,12 @@ class MasamReference:
         fusion: Parameters,
         unimodal: Mapping[str, Parameters],
     ) -> dict[str, float]:
+        if self.alignment_part > 1:
+            some = slice(None, None, self.alignment_part)
+            inputs = {m: x[some] for m, x in batch.inputs.items()}
+            batch = Batch(inputs, batch.labels[some])
+            _, fusion = fusion_value_and_gradient(parameters, batch)
+            unimodal = {m: unimodal_value_and_gradient(parameters, batch, m)[1] for m in names}
         if self.alignment != "features":
             return {m: self._alignment(m, fusion, unimodal[m]) for m in names}
         of_fusion, of_unimodal = feature_gradients(parameters, batch)

@@ -300,6 +300,15 @@ MUTANTS = (
         ),
     ),
     *in_file(
+        "core/decision.py",
+        ("tests/core/test_feature_alignment.py",),
+        (
+            "the norm is that of the part",
+            "return of_part._replace(inverse_norm=over_norm)",
+            "return of_part",
+        ),
+    ),
+    *in_file(
         "core/perturbation.py",
         ("tests/core/test_feature_alignment.py",),
         (

@@ -128,6 +128,17 @@ def test_a_seed_whose_parameters_are_split_takes_its_branch_alone(
     assert ("stablehlo.case" in lowered.as_text()) == is_branch
 
 
+def test_no_branch_of_one_seed_holds_a_sum_over_devices(make_problem, monkeypatch):
+    """Devices of other seeds are in other branches; some backend might wait for them."""
+    monkeypatch.setattr(StaticUpdate, "route", lambda step, traced: Route("switch"))
+    task = _task(make_problem, 4, "seeds=4,data=2")
+    step = SeedStep(task)
+    step(init_state(task), task.batches.at(0), 0)
+    text = step.program.as_text()
+    assert " all-reduce(" in text
+    assert " conditional(" not in text
+
+
 @pytest.mark.parametrize(
     "seeds, batch, mesh, words",
     [
