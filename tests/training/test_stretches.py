@@ -6,6 +6,7 @@ import optax
 import pytest
 
 from masam_jax.methods import parse_method
+from masam_jax.training import seed_step
 from masam_jax.training.seed_step import SeedStep
 from masam_jax.training.state import init_state
 from masam_jax.training.stretches import lengths, repeats
@@ -25,6 +26,16 @@ def test_the_steps_of_a_stretch_are_of_one_kind():
     kinds = ("measures", "reuses", "reuses")
     assert list(lengths(0, 12, (10,), lambda: 64, kinds)) == [1, 2, 1, 2, 1, 2, 1, 2]
     assert list(lengths(2, 9, (), lambda: 64, kinds)) == [1, 1, 2, 1, 2]
+
+
+def test_the_first_process_says_how_long_a_stretch_may_be(monkeypatch):
+    task = Task(stateful_problem(2), parse_method("late_fusion"))
+    step, state, asked = SeedStep(task, stretched=True), init_state(task), []
+    monkeypatch.setattr(seed_step, "agreed", lambda number: asked.append(number) or 5)
+    assert step.longest == 1
+    step.stretch(state, next(task.batches.stretches(0, [1], 4)))
+    assert [step.longest, step.longest] == [5, 5]
+    assert len(asked) == 1
 
 
 @pytest.mark.parametrize(
