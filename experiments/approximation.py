@@ -2,6 +2,7 @@
 
     python -m experiments.approximation --dataset mfeat
     python -m experiments.approximation --dataset leaves100.npz --train-size 600
+    python -m experiments.approximation --dataset mfeat --features --every 5
 
 First ρ is chosen for every method by itself, from the same few, by validation scores of seeds that
 nothing else uses. Then all train with fresh seeds, and the table has, of each,
@@ -48,9 +49,11 @@ class Trained(NamedTuple):
     steps_per_second: float | None
 
 
-def patterns(every: Sequence[int], reuse: str) -> list[str]:
-    """Specifications with a place for ρ, the exact one first."""
-    return [_EXACT, *(f"{_EXACT},perturb_every={k},reuse={reuse}" for k in every)]
+def patterns(every: Sequence[int], reuse: str, features: bool = False) -> list[str]:
+    """Specifications with a place for ρ, the exact one first; ``features``: γ of these too."""
+    periods = ["", *(f",perturb_every={k},reuse={reuse}" for k in every)]
+    alignments = ["", ",alignment=features"] if features else [""]
+    return [f"{_EXACT}{alignment}{period}" for alignment in alignments for period in periods]
 
 
 def train(dataset: str, specs: Sequence[str], **options: Any) -> dict[str, Trained]:
@@ -120,9 +123,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, default=64)
     parser.add_argument("--tuning-seeds", type=int, default=16)
     parser.add_argument("--steps", type=int, default=600)
-    parser.add_argument("--every", type=int, nargs="+", default=[3, 5])
+    parser.add_argument("--every", type=int, nargs="*", default=[3, 5])
     parser.add_argument("--reuse", default="lazy")
     parser.add_argument("--rho", type=float, nargs="+", default=[3, 12, 48])
+    parser.add_argument("--features", action="store_true", help="γ of features as well")
     parser.add_argument("--quick", action="store_true", help="to see that everything runs")
     asked = parser.parse_args(arguments)
     if asked.quick:
@@ -135,7 +139,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "evaluate_every": 300,
         "checkpoint_every": 10**9,
     }
-    of_methods = patterns(asked.every, asked.reuse)
+    of_methods = patterns(asked.every, asked.reuse, asked.features)
     trials = [pattern.format(rho=rho) for pattern in of_methods for rho in asked.rho]
     tuned = train(
         asked.dataset,

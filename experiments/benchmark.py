@@ -16,13 +16,15 @@ so it costs three times that.
 
 The last tables are those of ``experiments.benchmark_resnet``, a step of the published pair of
 ResNet-18, beside PyTorch where it can be imported; of ``experiments.benchmark_geometry``, what a
-Hessian trace costs; and of ``experiments.benchmark_input``: how fast samples are read from disk,
-and how fast the published networks take them.
+Hessian trace costs; of ``experiments.benchmark_start``, what a second start compiles; and of
+``experiments.benchmark_input``: how fast samples are read from disk, and how fast the published
+networks take them.
 
     .venv/bin/python -m experiments.benchmark --encoders conv --modalities 2 --skip-input
 
 Takes about ten minutes on two CPU cores, most of it compilation, and as long again for each of
-ResNet-18 and geometry; with ``--quick --skip-input --skip-geometry --skip-resnet``, about one.
+ResNet-18 and geometry; with ``--quick --skip-input --skip-geometry --skip-resnet --skip-start``,
+about one.
 """
 
 import dataclasses
@@ -53,6 +55,7 @@ from experiments.benchmark_resnet import (
     measure_resnet,
     print_resnet,
 )
+from experiments.benchmark_start import StartRow, StartSettings, measure_start, print_start
 from experiments.benchmark_variants import (
     BASELINE,
     JITTED_DEFAULT,
@@ -87,6 +90,9 @@ class Settings:
     resnet: ResNetSettings = dataclasses.field(default_factory=ResNetSettings)
     skip_resnet: bool = False
     """Leave out the published pair of ResNet-18."""
+    start: StartSettings = dataclasses.field(default_factory=StartSettings)
+    skip_start: bool = False
+    """Leave out the second start with kept programs."""
     output: Path = Path("benchmarks.json")
     """The file that the numbers are written to."""
 
@@ -213,6 +219,7 @@ def main(settings: Settings) -> None:
             pipeline=brief,
             geometry=few,
             resnet=settings.resnet.shortened(),
+            start=dataclasses.replace(settings.start, resnet=False, quick=True),
         )
     rows: list[Row] = []
     for encoder in settings.encoders:
@@ -234,6 +241,10 @@ def main(settings: Settings) -> None:
     if not settings.skip_resnet:
         resnet = measure_resnet(settings.resnet, console)
         print_resnet(resnet, settings.resnet, console)
+    starts: list[StartRow] = []
+    if not settings.skip_start:
+        starts = measure_start(settings.start, console)
+        print_start(starts, settings.start, console)
     geometry: GeometryReport | None = None
     if not settings.skip_geometry:
         geometry = measure_geometry(settings.geometry, console)
@@ -248,6 +259,7 @@ def main(settings: Settings) -> None:
         "rows": [dataclasses.asdict(row) for row in rows],
         "zoo": [dataclasses.asdict(row) for row in zoo],
         "resnet": [dataclasses.asdict(row) for row in resnet],
+        "start": [dataclasses.asdict(row) | {"ratio": row.ratio} for row in starts],
         "geometry": None if geometry is None else dataclasses.asdict(geometry),
         "input": None if pipeline is None else dataclasses.asdict(pipeline),
     }

@@ -100,7 +100,7 @@ class ResNetRow:
 
 def measure_resnet(settings: ResNetSettings, console: Console) -> list[ResNetRow]:
     """One row for each step, late fusion first."""
-    problem = _problem(settings)
+    problem = make_resnet_problem(settings)
     variants: dict[str, Variant] = {}
     with console.status("") as status:
         for name, compile_variant in _compilers(problem, settings).items():
@@ -137,7 +137,7 @@ def _compilers(problem: Problem, settings: ResNetSettings) -> dict[str, Callable
 
     def plainly() -> Variant:
         with mock.patch.object(resnet_blocks, "conv", jax.lax.conv_general_dilated):
-            return from_loop(_problem(settings), optax.identity(), "jit")
+            return from_loop(make_resnet_problem(settings), optax.identity(), "jit")
 
     return {
         BASELINE: lambda: from_loop(problem, optax.identity(), "jit"),
@@ -149,7 +149,8 @@ def _compilers(problem: Problem, settings: ResNetSettings) -> dict[str, Callable
     }
 
 
-def _problem(settings: ResNetSettings) -> Problem:
+def make_resnet_problem(settings: ResNetSettings) -> Problem:
+    """The pair, and one batch of noise."""
     channels = {"audio": 1, "video": 3}
     sizes = {"audio": settings.spectrogram, "video": (settings.image_size,) * 2}
     network = LateFusionNetwork(

@@ -2,7 +2,7 @@
 
 Prints a table for each topology, network, number of modalities, precision and layout, and writes
 all of it to ``tpu.json``. Numbers are the TPU compiler's, of one chip. No TPU is needed, and no
-time is measured but that of compilation.
+time is measured but the CPU time of compilation.
 
     .venv/bin/python -m experiments.benchmark_tpu --topologies v5e:2x4 v5p:2x2x2 --modalities 2 3 6
 
@@ -134,15 +134,16 @@ def table(rows: list[Row]) -> Table:
 
 def _cells(cost: CompiledCost, baseline: CompiledCost) -> Iterator[str]:
     def ratio(name: str) -> str:
-        below = getattr(baseline, name)
-        return f"{getattr(cost, name) / below:.2f}" if below else ""
+        own, below = getattr(cost, name), getattr(baseline, name)
+        return f"{own / below:.2f}" if own is not None and below else ""
 
     yield from (f"{cost.flops / 1e9:.1f}", ratio("flops"))
     yield from (f"{cost.bytes_accessed / 1e9:.2f}", ratio("bytes_accessed"))
     yield from (f"{cost.peak_bytes / 2**20:.0f}", ratio("peak_bytes"))
     yield str(cost.collectives)
     yield from (f"{cost.collective_bytes / 2**20:.1f}", ratio("collective_bytes"))
-    yield from (f"{cost.compile_seconds:.0f}", ratio("compile_seconds"))
+    seconds = cost.compile_seconds
+    yield from ("" if seconds is None else f"{seconds:.0f}", ratio("compile_seconds"))
 
 
 def verdict(rows: list[Row]) -> str | None:

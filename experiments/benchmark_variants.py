@@ -53,9 +53,10 @@ def make_variants(problem: Problem) -> dict[str, Callable[[], Variant]]:
 
     def between() -> Variant:
         value_and_grad = multimodal_value_and_grad(late_fusion)
-        tx = masam(problem.labels, perturb_every=EVERY)
+        tx = masam(problem.labels, perturb_every=EVERY, reuse="lazy")
         return _jitted(problem, value_and_grad, tx, refresh=refresh_cycle(EVERY)[1])
 
+    of_features = masam(problem.labels, alignment="features", dispatch="switch")
     late_fusion, plain = problem.late_fusion, problem.late_fusion.__call__
 
     def jitted(loss: Any, tx: Any) -> Callable[[], Variant]:
@@ -70,6 +71,7 @@ def make_variants(problem: Problem) -> dict[str, Callable[[], Variant]]:
         "MASAM, dense": jitted(late_fusion, masam_with("dense")),
         JITTED_DEFAULT: jitted(late_fusion, masam_with("auto")),
         f"MASAM every {EVERY}, a step between": between,
+        "MASAM, γ of features, switch": jitted(late_fusion, of_features),
         "MASAM, host": lambda: from_loop(problem, masam_with("auto"), "host"),
         LOOP_DEFAULT: lambda: from_loop(problem, masam_with("auto"), "auto"),
     }

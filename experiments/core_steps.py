@@ -90,7 +90,7 @@ def core_steps(problem: Problem) -> Mapping[str, CoreStep]:
     def masam_by(dispatch: Literal["switch", "dense", "auto"], **static: Any) -> CoreStep:
         return step(both, masam(network.labels, dispatch=dispatch), **static)
 
-    between = masam(network.labels, perturb_every=EVERY)
+    between = masam(network.labels, perturb_every=EVERY, reuse="lazy")
     each = (
         step(plain, optax.identity()),
         step(one, sam(rho=0.05)),

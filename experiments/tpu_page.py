@@ -49,8 +49,9 @@ def compiled_tables(rows: Sequence[Row]) -> str:
         lines = [
             f"**{group.words}** (floor × {floor(group.modalities):.2f})",
             "",
-            "| step | GFLOP | × | bytes accessed × | peak, MiB | × | collectives | their bytes × |",
-            "|" + "---|" * 8,
+            "| step | GFLOP | × | bytes accessed × | peak, MiB | × | collectives | their bytes × |"
+            " compiling, CPU s | × |",
+            "|" + "---|" * 10,
             *(_line(row, baseline) for row in rows if row.group == group),
         ]
         parts.append("\n".join(lines))
@@ -58,7 +59,7 @@ def compiled_tables(rows: Sequence[Row]) -> str:
 
 
 def _line(row: Row, baseline: CompiledCost) -> str:
-    cost = row.cost
+    cost, seconds, below = row.cost, row.cost.compile_seconds, baseline.compile_seconds
     cells = (
         row.step,
         f"{cost.flops / 1e9:.1f}",
@@ -68,6 +69,8 @@ def _line(row: Row, baseline: CompiledCost) -> str:
         f"{cost.peak_bytes / baseline.peak_bytes:.2f}",
         str(cost.collectives),
         f"{cost.collective_bytes / baseline.collective_bytes:.2f}",
+        "" if seconds is None else f"{seconds:.0f}",
+        f"{seconds / below:.2f}" if seconds is not None and below else "",
     )
     return f"| {' | '.join(cells)} |"
 

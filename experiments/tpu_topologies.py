@@ -51,6 +51,9 @@ CHIPS = {
 TOPOLOGIES = ("v5e:2x4", "v4:2x2x2", "v6e:2x4", "v5p:2x2x2")
 """Eight chips of each kind."""
 
+# A chip of v4 has two cores, which are one device on Cloud TPU, and two in libtpu's default.
+_CONFIGURATIONS = {"v4": {"chip_config_name": "megacore"}}
+
 
 def has_compiler() -> bool:
     """Whether libtpu is installed."""
@@ -81,7 +84,9 @@ def devices_of(topology: str) -> Sequence[jax.Device]:
     os.environ.setdefault("ALLOW_MULTIPLE_LIBTPU_LOAD", "1")
     try:
         with _without_flags():
-            found = topologies.get_topology_desc(platform="tpu", topology_name=topology)
+            found = topologies.get_topology_desc(
+                platform="tpu", topology_name=topology, **_CONFIGURATIONS.get(chip, {})
+            )
             _compile_something(found.devices[0])
     except jax.errors.JaxRuntimeError as error:
         raise ValueError(f"libtpu has no topology {topology!r}: {error}") from error

@@ -85,6 +85,7 @@ SLOW_FILES = (
     "training/test_input_files.py",
     "training/test_longer_run.py",
     "training/test_loop.py",
+    "training/test_mapped_step.py",
     "training/test_missing_modalities.py",
     "training/test_multi_label.py",
     "training/test_optimizer.py",

@@ -57,7 +57,8 @@ def test_wheel_carries_every_package_file(wheel):
         if path.is_file() and "__pycache__" not in path.parts
     }
     assert sources <= packaged, sorted(sources - packaged)
-    assert {"masam_jax/py.typed", "masam_jax/data/files/mfeat.npz"} <= packaged
+    shipped = {f"masam_jax/data/files/{name}.npz" for name in ("av_mnist", "leaves100", "mfeat")}
+    assert {"masam_jax/py.typed", *shipped} <= packaged
     assert any(re.fullmatch(r"masam_jax/analysis/templates/.+", name) for name in packaged)
 
 

@@ -16,10 +16,28 @@ _OF_VALUE = {
         "own γ; no modality is dominant"
     ),
     ("select", "random"): "the encoder that is perturbed is drawn at random in every step",
+    ("select", "soft"): (
+        "every encoder is perturbed in every step, the more the higher its score: the radius times "
+        "w = exp((S - max S) / τ)"
+    ),
+    ("select", "weakest"): "the encoder of the lowest score is perturbed",
+    ("select", "lowest_loss"): (
+        "the encoder with the lowest unimodal loss on the batch is perturbed"
+    ),
+    ("select", "highest_loss"): (
+        "the encoder with the highest unimodal loss on the batch is perturbed"
+    ),
+    ("decay", "relative"): "the learning speed in the score is a share of the loss, Decay / MA",
+    ("decay", "standardized"): (
+        "both terms of the score are over their own running root mean square"
+    ),
     ("scale_by_alignment", "false"): (
         "γ:=1, the perturbation is not scaled by the alignment: the ablation without MDPS"
     ),
     ("radius", "relative"): "ρ is relative to the norm of the encoder's parameters",
+    ("radius", "filter"): (
+        "ρ is relative to the norm of each filter, by ASAM's operator within the encoder"
+    ),
     ("correct_other", "true"): (
         "head corrected, the fusion head takes its gradient at the perturbed point too"
     ),
@@ -28,6 +46,10 @@ _OF_VALUE = {
 _SELECTED = {
     "all": "perturbs every encoder in every step",
     "random": "perturbs an encoder that is drawn at random",
+    "soft": "perturbs every encoder in every step, the more the higher its score",
+    "weakest": "perturbs the encoder of the lowest score",
+    "lowest_loss": "perturbs the encoder with the lowest unimodal loss",
+    "highest_loss": "perturbs the encoder with the highest unimodal loss",
 }
 
 

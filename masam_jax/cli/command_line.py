@@ -22,6 +22,7 @@ from rich.console import Console
 
 from masam_jax.cli.commands import (
     Command,
+    Compare,
     ConductExperiment,
     Diagnose,
     Evaluate,
@@ -31,6 +32,7 @@ from masam_jax.cli.commands import (
     ReportRuns,
     Run,
     Runs,
+    Train,
     Tune,
 )
 from masam_jax.cli.config_file import write_file
@@ -247,7 +249,8 @@ def _execute(
 
         with joined(command.distribution, farewell):
             if group := process_group():
-                group.check_same("--output", command.output.output)
+                for option, value in _shared(command).items():
+                    group.check_same(option, value)
                 if is_primary():
                     check_output(command.output)
             execute_train(command, console, line, interrupt)
@@ -275,11 +278,23 @@ def _named(command: Run) -> Run:
     if command.output.output is not None:
         return command
     if _processes(command) > 1:
-        raise RunError("several processes need --output, the same for all")
+        raise RunError(
+            "several processes need --output, the same for all, and this is one of"
+            f" {_processes(command)}; where they are runs of their own, give --cluster none"
+        )
     kind = type(command).__name__.lower()
     place = Path("runs") / f"{datetime.now():%Y%m%d-%H%M%S}-{kind}"
     output: Any = dataclasses.replace(command.output, output=str(place))
     return dataclasses.replace(command, output=output)
+
+
+def _shared(command: Train | Compare) -> dict[str, object]:
+    """Options that all processes of a run must be given alike; paths may differ by machine."""
+    methods = command.methods if isinstance(command, Compare) else command.method
+    numbers = (command.experiment.seeds, command.experiment.optimization)
+    fields = {name: value for each in numbers for name, value in dataclasses.asdict(each).items()}
+    spoken = {f"--{name.replace('_', '-')}": value for name, value in fields.items()}
+    return {"--output": command.output.output, "--method": methods, **spoken}
 
 
 def _processes(command: Run) -> int:

@@ -3,12 +3,15 @@
 import math
 import re
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from masam_jax.core.specs import unknown
 
 AXES = ("seeds", "data", "model")
 """The axes of every mesh: seeds, the samples of a batch, the parameters."""
+
+Parallel = Literal["jit", "pmap"]
+"""How a step comes to several devices."""
 
 _SPLITTING = AXES[1:]
 _WHOLE = "none"

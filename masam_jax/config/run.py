@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Literal
 
-from masam_jax.config.mesh import ShardingRule, parse_mesh, parse_rule
+from masam_jax.config.mesh import Parallel, ShardingRule, parse_mesh, parse_rule
 from masam_jax.core.specs import Options, option
 
 
@@ -55,6 +55,9 @@ class DistributionConfig(Options):
     """Parameters that are split over devices, each as REGEX=AXIS, or REGEX=AXIS/AXIS/... for their
     dimensions, the axes being data, model and none; the first one that fits counts. When left out,
     all large ones over model."""
+    parallel: Parallel = "jit"
+    """How a step comes to several devices: jit, whose XLA splits one program; or pmap, each device
+    its seeds, or its part of every batch. The numbers are the same, but for rounding."""
     cluster: Literal["auto", "none", "slurm", "ompi", "tpu", "k8s"] = "auto"
     """What started the processes: SLURM, Open MPI, Cloud TPU, Kubernetes or none of them; auto is
     the one that is there. It says how many processes there are, unless --num-processes does."""

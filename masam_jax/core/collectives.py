@@ -26,6 +26,12 @@ def agree(index: jax.Array, axis_name: Any) -> jax.Array:
     return jax.lax.pmax(vary(index, axis_name), axis_name)
 
 
+def any_of(flags: jax.Array, axis_name: Any) -> jax.Array:
+    """Whether any of the flags is set, on any device of the mapped axis; on this one for None."""
+    here = jnp.any(flags)
+    return here if axis_name is None else agree(here.astype(jnp.int32), axis_name) > 0
+
+
 def vary(tree: chex.ArrayTree, axis_name: Any) -> Any:
     """Marks replicated values as each device's own.
 

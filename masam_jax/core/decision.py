@@ -9,13 +9,22 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from masam_jax.core.choice import TOGETHER, Basis, ChoiceMemory, choose, soft_weights
+from masam_jax.core.feature_alignment import align_features
+from masam_jax.core.normalization import by_filters
 from masam_jax.core.numerics import inverse_norm, norm
 from masam_jax.core.partition import Partition
 from masam_jax.core.point_dtype import PointDtype
-from masam_jax.core.random_keys import split_raw
 from masam_jax.core.refresh import Refresh
-from masam_jax.core.route import CLEAN, Route
-from masam_jax.core.scores import Alignment, ModalityScores, advance, align
+from masam_jax.core.route import Route
+from masam_jax.core.scores import (
+    Alignment,
+    ModalityScores,
+    advance,
+    align,
+    smooth,
+    standardize_scores,
+)
 from masam_jax.core.signals import FusionGradient
 
 
@@ -24,11 +33,12 @@ class RuleOptions:
     """The options of a `masam` that are known while tracing; hashable, for ``jit``.
 
     Attributes:
-      select: "dominant", "all", "random" or a modality.
+      select: one of `masam_jax.core.choice.SELECTIONS`, or a modality.
+      decay: the learning speed in the score: "absolute", "relative" or "standardized".
       scale_by_alignment: whether γ scales the radius.
-      per_tensor: whether γ is the mean of single tensors' cosines.
+      alignment: of what γ is: "partition", "per_tensor" or "features".
       clip_negative: whether a negative γ counts as 0.
-      relative: whether ρ counts in norms of the partition's parameters.
+      radius: in what ρ counts: "absolute", "relative" or "filter".
       correct_other: whether leaves of no modality are corrected too.
       along_total: whether ε goes along the total gradient.
       point_dtype: the dtype of perturbed parameters of fewer than 32 bits.
@@ -38,10 +48,11 @@ class RuleOptions:
     """
 
     select: str
+    decay: str
     scale_by_alignment: bool
-    per_tensor: bool
+    alignment: str
     clip_negative: bool
-    relative: bool
+    radius: str
     correct_other: bool
     along_total: bool
     point_dtype: PointDtype
@@ -53,6 +64,33 @@ class RuleOptions:
     def reuses(self) -> bool:
         """Whether steps reuse a correction."""
         return self.reuse != "none"
+
+    @property
+    def at_features(self) -> bool:
+        """Whether γ is that of the gradients at the features."""
+        return self.alignment == "features"
+
+
+class Hyperparameters(NamedTuple):
+    """The numbers of a `masam`, which may be traced; None for those that its options do not read.
+
+    Attributes:
+      radius: ρ at this step.
+      alpha: α.
+      beta: β.
+      eta: η of ``radius="filter"``.
+      temperature: τ of ``select="soft"``.
+      smoothing: κ, how much of the last smoothed score stays.
+      hysteresis: h, by how much another modality must lead to be chosen.
+    """
+
+    radius: Any
+    alpha: Any
+    beta: Any
+    eta: Any = None
+    temperature: Any = None
+    smoothing: Any = None
+    hysteresis: Any = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +112,7 @@ class StaticUpdate:
     def route(self, traced: bool) -> Route:
         """How to take the correction."""
         modalities, settings = self.partition.modalities, self.settings
-        if settings.select == "all":
+        if settings.select in TOGETHER:
             return Route("joint")
         if settings.select in modalities:
             return Route("single", settings.select)
@@ -93,28 +131,6 @@ class StaticUpdate:
             return Route("switch")
         return Route("platform" if traced else "host")
 
-    def choose(
-        self, scores: ModalityScores, present: Mapping[str, jax.Array], key: chex.PRNGKey
-    ) -> tuple[jax.Array, jax.Array]:
-        """The dominant modality's index, and the key of the next step."""
-        modalities, select = self.partition.modalities, self.settings.select
-        if select == "all":
-            return jnp.asarray(CLEAN, jnp.int32), key
-        if select == "random":
-            draw_key, key = split_raw(key)
-            values = jax.random.uniform(draw_key, (len(modalities),), jnp.float32)
-        elif select in modalities:
-            values = jnp.asarray([m == select for m in modalities], jnp.float32)
-        else:
-            values = jnp.stack([scores.score[m] for m in modalities])
-        there = jnp.stack([present[m] for m in modalities])
-        if select in modalities:
-            there = there & (values > 0)
-        if self.chosen is not None and select in ("dominant", "random"):
-            return jnp.asarray(self.chosen, jnp.int32), key
-        best = jnp.argmax(jnp.where(there, values, -jnp.inf)).astype(jnp.int32)
-        return jnp.where(jnp.any(there), best, jnp.full_like(best, CLEAN)), key
-
 
 class Decision(NamedTuple):
     """What one step perturbs.
@@ -125,8 +141,10 @@ class Decision(NamedTuple):
       key: the key of the next step.
       scales: ``ρ γ_m / ‖∇_{θ_m} L_fuse‖₂`` of each modality, what its fusion gradient is multiplied
         with to perturb it; 0 where it is not present. With the options, times ``‖θ_m‖₂``, or over
-        the norm of the total gradient.
+        the norm of the total gradient, or over that of ``T g``, and then for ``T² g``.
       present: whether the modality takes part in this step.
+      radii: the same as ``scales``, but not over the norm of the fusion gradient.
+      memory: what options of the choice keep; None where there are none.
     """
 
     scores: ModalityScores
@@ -134,31 +152,35 @@ class Decision(NamedTuple):
     key: chex.PRNGKey
     scales: dict[str, jax.Array]
     present: dict[str, jax.Array]
+    radii: dict[str, jax.Array]
+    memory: ChoiceMemory | None = None
 
 
 def decide(
     step: StaticUpdate,
     scores: ModalityScores,
+    memory: ChoiceMemory | None,
     key: chex.PRNGKey,
     params: optax.Params,
     inputs: dict[str, Any],
     fusion_gradient: FusionGradient | None,
-    hyperparameters: Any,
+    hyperparameters: Hyperparameters,
 ) -> Decision:
     """Scores the modalities, chooses, and scales the perturbations.
 
     Args:
       step: what is static.
       scores: APS before the step.
+      memory: what options of the choice kept so far.
       key: the key of this step.
       params: the parameters.
       inputs: the signals that are trees, "present" and "per_modality_grads" (or None) among them,
         and "total_grads" where ε goes along it.
       fusion_gradient: our own gradient function, to be checked against the partition.
-      hyperparameters: ``(ρ, α, β)``.
+      hyperparameters: those of this step.
     """
     partition, settings = step.partition, step.settings
-    radius, alpha, beta = hyperparameters
+    radius, alpha, beta = hyperparameters.radius, hyperparameters.alpha, hyperparameters.beta
     if fusion_gradient is not None:
         fusion_gradient.check_partition(params, partition)
     alignments = {m: _alignment(step, scores, inputs, m) for m in partition.modalities}
@@ -169,21 +191,76 @@ def decide(
         is_informative = jnp.isfinite(loss) & ~((loss == 0) & alignments[m].is_flat)
         present[m] = jnp.asarray(inputs["present"].get(m, True)).astype(bool) & is_informative
     losses = inputs["unimodal_losses"]
-    scores = advance(scores, losses, alignments, present, alpha=alpha, beta=beta)
-    index, key = step.choose(scores, present, key)
-    scales = {}
+    observed, is_relative = scores.observed, settings.decay == "relative"
+    scores = advance(
+        scores, losses, alignments, present, alpha=alpha, beta=beta, relative=is_relative
+    )
+    basis = Basis(scores.score, losses, present)
+    if memory is not None:
+        scores, basis, memory = _remember(step, scores, basis, memory, observed, hyperparameters)
+    index, key = choose(
+        settings.select,
+        partition.modalities,
+        basis,
+        key,
+        chosen=step.chosen,
+        last=None if memory is None else memory.last,
+        hysteresis=hyperparameters.hysteresis,
+    )
+    if memory is not None and memory.last is not None and step.refresh.perturbation:
+        memory = memory._replace(last=index)
+    weights = None
+    if settings.select == "soft":
+        weights = soft_weights(partition.modalities, basis, hyperparameters.temperature)
+    scales, radii = {}, {}
     for m in partition.modalities:
         dtype = scores.score[m].dtype
         factor = alignments[m].cosine if settings.scale_by_alignment else jnp.ones((), dtype)
         over_norm = alignments[m].inverse_norm
-        if settings.along_total:
-            over_norm = inverse_norm(partition.leaves(inputs["total_grads"], m), dtype)
-        scale = jnp.asarray(radius, dtype) * factor * over_norm
-        if settings.relative:
-            scale = scale * norm(partition.leaves(params, m), dtype)
-        usable = present[m] & jnp.isfinite(scale)
-        scales[m] = jnp.where(usable, scale, jnp.zeros_like(scale))
-    return Decision(scores, index, key, scales, present)
+        along = inputs["total_grads" if settings.along_total else "fusion_grads"]
+        if settings.radius == "filter":
+            here = partition.leaves(params, m)
+            normalized, _ = by_filters(here, partition.leaves(along, m), hyperparameters.eta, dtype)
+            over_norm = inverse_norm(normalized, dtype)
+        elif settings.along_total:
+            over_norm = inverse_norm(partition.leaves(along, m), dtype)
+        length = jnp.asarray(radius, dtype) * factor
+        scale = length * over_norm
+        if settings.radius == "relative":
+            of_params = norm(partition.leaves(params, m), dtype)
+            scale, length = scale * of_params, length * of_params
+        if weights is not None:
+            scale, length = scale * weights[m], length * weights[m]
+        scales[m] = _usable(scale, present[m])
+        radii[m] = _usable(length, present[m])
+    return Decision(scores, index, key, scales, present, radii, memory)
+
+
+def _usable(scale: jax.Array, present: jax.Array) -> jax.Array:
+    return jnp.where(present & jnp.isfinite(scale), scale, jnp.zeros_like(scale))
+
+
+def _remember(
+    step: StaticUpdate,
+    scores: ModalityScores,
+    basis: Basis,
+    memory: ChoiceMemory,
+    observed: Mapping[str, jax.Array],
+    hyperparameters: Hyperparameters,
+) -> tuple[ModalityScores, Basis, ChoiceMemory]:
+    """The scores and what the choice goes by, with the options that look back."""
+    if memory.mean_squares is not None:
+        alpha, beta = hyperparameters.alpha, hyperparameters.beta
+        scores, mean_squares = standardize_scores(
+            scores, memory.mean_squares, basis.present, alpha=alpha, beta=beta
+        )
+        memory = memory._replace(mean_squares=mean_squares)
+    chosen_by = scores.score
+    if memory.smoothed is not None:
+        kappa = hyperparameters.smoothing
+        chosen_by = smooth(memory.smoothed, scores, observed, basis.present, kappa)
+        memory = memory._replace(smoothed=chosen_by)
+    return scores, basis._replace(scores=chosen_by), memory
 
 
 def _alignment(
@@ -196,11 +273,27 @@ def _alignment(
         # Without a gradient to ask, a loss of zero alone says that there was no sample.
         is_flat = jnp.ones((), bool)
         return Alignment(scores.alignment[modality], inverse_norm(fusion_grads, dtype), is_flat)
+    clip_negative = step.settings.clip_negative
+    over_norm = inverse_norm(fusion_grads, dtype)
+    if step.settings.at_features:
+        products = inputs["feature_products"][modality]
+        return align_features(products, over_norm, clip_negative=clip_negative, dtype=dtype)
+    per_tensor = step.settings.alignment == "per_tensor"
+    if inputs["alignment_grads"] is not None:
+        both = inputs["alignment_grads"]
+        of_part = align(
+            step.partition.leaves(both["fusion_grads"], modality),
+            step.partition.leaves(both["unimodal_grads"], modality),
+            per_tensor=per_tensor,
+            clip_negative=clip_negative,
+            dtype=dtype,
+        )
+        return of_part._replace(inverse_norm=over_norm)
     return align(
         fusion_grads,
         step.partition.leaves(_unimodal_grads(inputs, modality), modality),
-        per_tensor=step.settings.per_tensor,
-        clip_negative=step.settings.clip_negative,
+        per_tensor=per_tensor,
+        clip_negative=clip_negative,
         dtype=dtype,
     )
 

@@ -19,13 +19,14 @@ from masam_jax.core.losses import (
     weights_by_modality,
 )
 from masam_jax.core.microbatches import first_part, mean_over_microbatches, split_microbatches
-from masam_jax.core.numerics import is_narrow
+from masam_jax.core.numerics import is_narrow, is_traced
 from masam_jax.core.partition import check_differentiable
 from masam_jax.core.passes import (
     Gradients,
     LateFusionPasses,
     Passes,
     PlainPasses,
+    Pullback,
     Weighing,
     scaled_difference,
 )
@@ -45,6 +46,7 @@ def multimodal_value_and_grad(
     microbatches: int = 1,
     shared_parameters: bool = False,
     unimodal_gradients: Literal["auto", "direct", "difference"] = "auto",
+    alignment_part: int | Callable[[Any], Any] = 1,
 ) -> ValueAndGrad:
     r"""The counterpart of ``jax.value_and_grad`` for multimodal losses.
 
@@ -80,6 +82,11 @@ def multimodal_value_and_grad(
         leaves γ with an error of about 1e-7 ‖∇L_fuse‖ / (λ ‖∇L_m‖). "auto" is "direct" where
         parameters, features or losses have fewer than 32 bits, or a weight is below 0.01, and
         "difference" elsewhere.
+      alignment_part: k > 1 has MASAM take γ, the alignment, from one sample in k: the first of the
+        k parts that ``microbatches=k`` makes, or what a function makes of the tuple ``args``, such
+        as a shorter batch and the same key. It needs a `LateFusion`, whose encoders run once more
+        on these samples, with statistics and dropout masks of their own, and are pulled back
+        twice. Fusion gradients of all samples are then needed of the perturbed encoder alone.
 
     Returns:
       A function ``(params, *args) -> (losses, grads, signals)``. ``losses`` is a `Losses`,
@@ -87,9 +94,10 @@ def multimodal_value_and_grad(
       method's ``update``: ``fusion_grads``, ``unimodal_grads`` (of $\sum_m L_m$, unweighted),
       ``total_grads`` (``grads``, which a chain may have changed before a method sees them),
       ``unimodal_losses``, ``fusion_grad_fn(params, modality)`` and ``total_grad_fn(params)``, the
-      last two on the same batch. All of it is a pytree and may leave a ``jit``. There, and where
-      ``update`` compiles the second pass of a step that is not traced, numbers among ``args`` are
-      arrays, and booleans, strings and functions static.
+      last two on the same batch; of a `LateFusion` also ``feature_products``, from which
+      ``masam(alignment="features")`` has γ. All of it is a pytree and may leave a ``jit``. There,
+      and where ``update`` compiles the second pass of a step that is not traced, numbers among
+      ``args`` are arrays, and booleans, strings and functions static.
 
     Raises:
       ValueError: an argument is out of range, the weights name other modalities than the losses,
@@ -108,6 +116,8 @@ def multimodal_value_and_grad(
         raise ValueError(f"loss_fn must be a function or a LateFusion, got {loss_fn!r}")
     check_sizes(microbatches=microbatches)
     check_choice("unimodal_gradients", unimodal_gradients, ("auto", "direct", "difference"))
+    take_part = _taker(alignment_part)
+    part_passes: LateFusionPasses | None = None
     loss_weights = check_weights(loss_weights)
     passes: Passes
     if isinstance(loss_fn, LateFusion):
@@ -117,7 +127,12 @@ def multimodal_value_and_grad(
                 " features of the encoders that are not perturbed"
             )
         passes = LateFusionPasses(loss_fn, has_aux, unimodal_gradients)
+        part_passes = LateFusionPasses(loss_fn, has_aux, "direct")
     else:
+        if take_part is not None:
+            raise ValueError(
+                "alignment_part needs a LateFusion, got a plain loss_fn: it would save nothing"
+            )
         passes = PlainPasses(loss_fn, has_aux, unimodal_gradients, shared_parameters)
 
     def value_and_grad(params: optax.Params, *args: Any) -> tuple[Losses, Any, dict[str, Any]]:
@@ -126,9 +141,16 @@ def multimodal_value_and_grad(
         parts = args if microbatches == 1 else split_microbatches(args, microbatches)
         samples = _mean_weights(passes, local_params, parts, microbatches, axis_name)
         weighing = Weighing(loss_weights, samples)
+        pullbacks: list[Pullback | None] = []
 
         def clean(part: Any) -> tuple[Any, Any]:
-            losses, gradients, features = passes.clean(local_params, part, weighing)
+            losses, gradients, features, pull = passes.clean(local_params, part, weighing)
+            pullbacks.append(pull)
+            if take_part is not None and part_passes is not None:
+                some = take_part(clone_keys(part))
+                of_part = part_passes.clean(local_params, some, Weighing(None))[1]
+                both = {"fusion_grads": of_part.fusion, "unimodal_grads": of_part.unimodal}
+                gradients = gradients._replace(of_part=both)
             return (losses._replace(aux=None), gradients), (losses.aux, features)
 
         if microbatches == 1:
@@ -143,19 +165,35 @@ def multimodal_value_and_grad(
         if unimodal_grads is None and weight is not None:
             unimodal_grads = scaled_difference(gradients.total, gradients.fusion, weight)
         operands = (passes, axis_name, microbatches, weighing, args, features)
+        # Untraced, its residuals would stay in memory, and nothing be saved.
+        pull = pullbacks[0] if microbatches == 1 and is_traced(local_params) else None
         signals = {
             "fusion_grads": gradients.fusion,
             "unimodal_grads": unimodal_grads,
             "total_grads": gradients.total,
             "unimodal_losses": losses.unimodal,
-            "fusion_grad_fn": FusionGradient(*operands),
+            "fusion_grad_fn": FusionGradient(*operands, clean_pullback=pull),
             "total_grad_fn": TotalGradient(*operands),
         }
+        if gradients.features is not None:
+            signals["feature_products"] = gradients.features
+        if gradients.of_part is not None:
+            signals["alignment_grads"] = gradients.of_part
         if gradients.per_modality is not None:
             signals["per_modality_grads"] = gradients.per_modality
         return losses._replace(aux=aux), gradients.total, signals
 
     return value_and_grad
+
+
+def _taker(alignment_part: Any) -> Callable[[Any], Any] | None:
+    """From a batch to the samples of which γ is taken; None for all."""
+    if callable(alignment_part):
+        return alignment_part
+    check_sizes(alignment_part=alignment_part)
+    if alignment_part == 1:
+        return None
+    return lambda args: first_part(split_microbatches(args, alignment_part))
 
 
 def _average(

@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from masam_jax.core.decision import RuleOptions, StaticUpdate
+from masam_jax.core.choice import BY_VALUE, SELECTIONS, initial_memory
+from masam_jax.core.decision import Hyperparameters, RuleOptions, StaticUpdate
 from masam_jax.core.masam_step import MasamState as MasamState
 from masam_jax.core.masam_step import check_dominant, check_signals, take_step
 from masam_jax.core.numerics import accumulation_dtype, is_traced
@@ -24,8 +25,6 @@ from masam_jax.core.specs import check_choice, check_flag, check_number, check_r
 
 Dispatch = Literal["auto", "switch", "dense", "host"]
 
-_SELECTIONS = ("dominant", "all", "random")
-
 
 def masam(
     labels: Labels,
@@ -35,9 +34,14 @@ def masam(
     beta: chex.Numeric = 0.91,
     select: str = "dominant",
     scale_by_alignment: bool = True,
-    alignment: Literal["partition", "per_tensor"] = "partition",
+    alignment: Literal["partition", "per_tensor", "features"] = "partition",
     clip_negative: bool = False,
-    radius: Literal["absolute", "relative"] = "absolute",
+    decay: Literal["absolute", "relative", "standardized"] = "absolute",
+    score_smoothing: chex.Numeric | None = None,
+    hysteresis: chex.Numeric | None = None,
+    temperature: chex.Numeric = 0.1,
+    radius: Literal["absolute", "relative", "filter"] = "absolute",
+    eta: chex.Numeric = 0.01,
     correct_other: bool = False,
     direction: Literal["fusion", "total"] = "fusion",
     perturbed_dtype: PointDtype = "auto",
@@ -58,14 +62,33 @@ def masam(
     $$
 
     and every other update stays, bit for bit: it needs nothing of the base optimizer, and stands
-    anywhere in a chain. Three options change the equations:
+    anywhere in a chain. These options change the equations:
 
     - ``radius="relative"``: $\epsilon = \rho_t \|\theta_m\|_2 \gamma_m \hat g_m$, so that one
       ρ serves networks of every size and scale;
+    - ``radius="filter"``: $\epsilon = \rho_t \gamma_m T^2 g_m / \|T g_m\|_2$ with ASAM's diagonal
+      operator within the modality: T is $\|f\|_2 + \eta$ for every weight of a filter f (all axes
+      of a leaf but the last) and $|w| + \eta$ in leaves of fewer than two axes;
     - ``correct_other=True``: the leaves of no modality, such as the fusion head, take
       $u + \nabla L_{fuse}(\theta + \epsilon) - \nabla L_{fuse}(\theta)$ too, on steps that
       perturb something;
     - ``direction="total"``: $\hat g_m$ is the direction of $\nabla_{\theta_m} L_{total}$.
+
+    Others change the choice, which goes by $S_m = APS_m$ without them:
+
+    - ``decay="relative"``: $\alpha Decay_m / |MA_m| + (1 - \alpha) \gamma_m$, the learning speed as
+      a share of the loss; ``"standardized"``:
+      $\alpha Decay_m / \sqrt{V_{Decay}} + (1 - \alpha) \gamma_m / \sqrt{V_\gamma}$, both terms over
+      their own running mean square over modalities and steps, smoothed by β, so that α weighs
+      terms of one size;
+    - ``score_smoothing=κ``: $S_m(t) = \kappa S_m(t-1) + (1 - \kappa) APS_m(t)$, and $APS_m$ the
+      first time;
+    - ``hysteresis=h``: the modality that was chosen last stays chosen while it is present and no
+      other one's value exceeds its own by more than h;
+    - ``select="soft"``: every modality at once as with "all", but its radius times
+      $w_m = \exp((S_m - \max_j S_j) / \tau)$: for τ → 0 "dominant", for τ → ∞ "all";
+    - ``select="weakest"``: $\arg\min_m S_m$; ``"lowest_loss"``, ``"highest_loss"``: the least or
+      largest $L_m$ of the batch.
 
     Two more approximate it, so that a step costs less. With ``perturb_every=k`` the perturbed
     gradient is taken at the steps t = 0, k, 2k, …, and those between reuse a component of that
@@ -111,13 +134,24 @@ def masam(
       alpha: the weight α in [0, 1] of the learning speed in the score.
       beta: the smoothing β in [0, 1] of the unimodal losses' moving average.
       select: "dominant" by score; "all": every modality at once, each along its own gradient; a
-        modality's name; "random". The last three are the paper's ablation "w/o APS".
+        modality's name; "random". The last three are the paper's ablation "w/o APS". "soft",
+        "weakest", "lowest_loss", "highest_loss": see above.
       scale_by_alignment: whether γ scales the radius; False is the ablation "w/o MDPS".
       alignment: γ over the "partition" as one vector, or the mean of "per_tensor" cosines as in
-        the authors' release.
+        the authors' release. "features" approximates it: the cosine of the gradients at the
+        encoder's features, over the batch as one vector. It needs a `LateFusion`, and its scores no
+        second pullback through the encoders: under ``switch`` that of the fusion loss is then taken
+        in the dominant modality's branch alone, and a step costs (3M + 5) / (3M) × late fusion.
       clip_negative: whether a negative γ counts as 0 instead of perturbing downhill.
-      radius: whether ρ is "absolute", or "relative" to the norm of the modality's parameters,
-        accumulated in float32 or wider; with a norm of 0 the modality is not perturbed.
+      decay: the learning speed in the score; `masam_metrics` has Decay as it was measured.
+      score_smoothing: κ in [0, 1); None, and the score is not smoothed.
+      hysteresis: h ≥ 0, in units of what the choice goes by (a score or a loss); None, and the
+        largest is always chosen.
+      temperature: τ > 0 of ``select="soft"``, in units of the score.
+      radius: whether ρ is "absolute", or "relative" to the norm of the modality's parameters, or
+        to those of each "filter", accumulated in float32 or wider; with a norm of 0 the modality is
+        not perturbed.
+      eta: η ≥ 0 of ``radius="filter"``, so that weights near zero move too.
       correct_other: whether leaves labelled ``other`` take the fusion gradient at the perturbed
         point as well, which the pass computes anyway (encoders of a `LateFusion` that read such
         leaves all run again for it).
@@ -159,6 +193,10 @@ def masam(
       Analyzing and Improving the Image Quality of StyleGAN (lazy regularization). CVPR 2020.
       https://arxiv.org/abs/1912.04958
 
+      Jungmin Kwon, Jeongseop Kim, Hyunseo Park, In Kwon Choi. ASAM: Adaptive Sharpness-Aware
+      Minimization for Scale-Invariant Learning of Deep Neural Networks. ICML 2021 (the filter-wise
+      operator). https://arxiv.org/abs/2102.11600
+
     Examples:
       >>> import optax
       >>> from masam_jax import masam_metrics, multimodal_value_and_grad
@@ -178,14 +216,19 @@ def masam(
     check_number("alpha", alpha, "[0, 1]")
     check_number("beta", beta, "[0, 1]")
     if not isinstance(select, str) or select == other:
-        raise ValueError(
-            f'select must be "dominant", "all", "random" or a modality, got {select!r}'
-        )
+        raise ValueError(f"select must be one of {list(SELECTIONS)} or a modality, got {select!r}")
     check_flag("scale_by_alignment", scale_by_alignment)
     check_flag("clip_negative", clip_negative)
-    check_choice("alignment", alignment, ("partition", "per_tensor"))
+    check_choice("alignment", alignment, ("partition", "per_tensor", "features"))
+    check_choice("decay", decay, ("absolute", "relative", "standardized"))
+    if score_smoothing is not None:
+        check_number("score_smoothing", score_smoothing, "[0, 1)")
+    if hysteresis is not None:
+        check_number("hysteresis", hysteresis, "[0, inf)")
+    check_number("temperature", temperature, "(0, inf)")
     check_flag("correct_other", correct_other)
-    check_choice("radius", radius, ("absolute", "relative"))
+    check_choice("radius", radius, ("absolute", "relative", "filter"))
+    check_number("eta", eta, "[0, inf)")
     check_choice("direction", direction, ("fusion", "total"))
     check_point_dtype(perturbed_dtype)
     check_choice("dispatch", dispatch, ("auto", "switch", "dense", "host"))
@@ -195,10 +238,11 @@ def masam(
     check_choice("reuse", reuse, ("orthogonal", "whole", "none", "lazy"))
     settings = RuleOptions(
         select=select,
+        decay=decay,
         scale_by_alignment=scale_by_alignment,
-        per_tensor=alignment == "per_tensor",
+        alignment=alignment,
         clip_negative=clip_negative,
-        relative=radius == "relative",
+        radius=radius,
         correct_other=correct_other,
         along_total=direction == "total",
         point_dtype=perturbed_dtype,
@@ -209,13 +253,13 @@ def masam(
 
     def resolve(params: optax.Params) -> Partition:
         partition = resolve_partition(labels, params, other)
-        ambiguous = sorted(set(_SELECTIONS) & set(partition.modalities))
+        ambiguous = sorted(set(SELECTIONS) & set(partition.modalities))
         if ambiguous:
             raise ValueError(
                 f"labels name the modalities {ambiguous}, which select= could not tell from its own"
-                f" words {list(_SELECTIONS)}: rename them"
+                f" words {list(SELECTIONS)}: rename them"
             )
-        accepted = (*_SELECTIONS, *partition.modalities)
+        accepted = (*SELECTIONS, *partition.modalities)
         if select not in accepted:
             raise ValueError(f"select must be one of {list(accepted)}, got {select!r}")
         return partition
@@ -230,6 +274,13 @@ def masam(
             key=raw_key(key),
             radius=no_radii(params, partition, dtype),
             component=nothing_to_reuse(params) if settings.reuses else None,
+            memory=initial_memory(
+                partition.modalities,
+                dtype,
+                standardized=decay == "standardized",
+                smoothed=score_smoothing is not None,
+                hysteresis=hysteresis is not None and select in BY_VALUE,
+            ),
         )
 
     def update_fn(
@@ -241,14 +292,22 @@ def masam(
         if params is None:
             raise ValueError("masam needs params: tx.update(grads, opt_state, params, **signals)")
         partition = resolve(params)
-        check_signals(signals, partition, updates, params)
+        check_signals(signals, partition, updates, params, alignment)
         check_refresh(signals.get("refresh"))
         chosen = check_dominant(signals.get("dominant"), partition)
-        radius_now = rho(state.count) if callable(rho) else rho
+        hyperparameters = Hyperparameters(
+            rho(state.count) if callable(rho) else rho,
+            alpha,
+            beta,
+            eta=eta if radius == "filter" else None,
+            temperature=temperature if select == "soft" else None,
+            smoothing=score_smoothing,
+            hysteresis=hysteresis,
+        )
 
         def advance(refresh: Refresh) -> tuple[Any, MasamState]:
             step = StaticUpdate(settings, partition, chosen, refresh)
-            return take_step(step, updates, state, params, signals, (radius_now, alpha, beta))
+            return take_step(step, updates, state, params, signals, hyperparameters)
 
         refresh = signals.get("refresh")
         if refresh is None and (len(cycle) == 1 or not is_traced(state.count)):

@@ -9,8 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from masam_jax.core.decision import Decision, StaticUpdate, decide
-from masam_jax.core.numerics import is_traced
+from masam_jax.core.choice import ChoiceMemory
+from masam_jax.core.decision import Decision, Hyperparameters, StaticUpdate, decide
+from masam_jax.core.normalization import by_filters
+from masam_jax.core.numerics import accumulation_dtype, is_traced
 from masam_jax.core.partition import Partition
 from masam_jax.core.perturbation import Corrected, Correction
 from masam_jax.core.reuse import keep_component, reuse_component
@@ -36,14 +38,15 @@ class MasamState(NamedTuple):
       count: int32 scalar, the steps taken.
       scores: APS of each modality, see `ModalityScores`.
       dominant: int32 scalar, the modality of the last step by its place among the sorted names;
-        -1 before the first step, where none was present, under ``select="all"``, and on steps that
-        take no correction. Where one is reused, the modality that it was measured for.
+        -1 before the first step, where none was present, under ``select="all"`` and ``"soft"``, and
+        on steps that take no correction. Where one is reused, the modality it was measured for.
       key: uint32[2], the key of ``select="random"``.
       radius: ``‖ε_m‖₂`` of the last perturbation as it was reached, ``[1]`` for each modality with
         parameters of fewer than 32 bits, which round a small perturbation away. Others reach it
         exactly, and have a scalar that stays 0.
       component: what the steps between two perturbed gradients reuse, a tree like the parameters
         in float32 or wider; None where there are no such steps.
+      memory: what options of the choice keep, see `ChoiceMemory`; None without such an option.
     """
 
     count: jax.Array  # type: ignore[assignment]
@@ -52,6 +55,7 @@ class MasamState(NamedTuple):
     key: chex.PRNGKey
     radius: dict[str, jax.Array]
     component: Any = None
+    memory: ChoiceMemory | None = None
 
 
 def take_step(
@@ -60,7 +64,7 @@ def take_step(
     state: MasamState,
     params: optax.Params,
     signals: dict[str, Any],
-    hyperparameters: Any,
+    hyperparameters: Hyperparameters,
 ) -> tuple[Any, MasamState]:
     """The corrected updates, and the state after the step.
 
@@ -70,18 +74,21 @@ def take_step(
       state: the state before the step.
       params: the parameters.
       signals: those of the batch, checked.
-      hyperparameters: ``(ρ, α, β)``.
+      hyperparameters: those of this step.
     """
     inputs = _inputs(step, updates, signals)
     # A gradient function that is no pytree cannot enter a jit, nor be checked.
     fusion_grad_fn = signals["fusion_grad_fn"]
     ours = fusion_grad_fn if isinstance(fusion_grad_fn, FusionGradient) else None
-    operands = (state.scores, state.key, params, inputs, ours, hyperparameters)
+    before = (state.scores, state.memory, state.key)
+    operands = (*before, params, inputs, ours, hyperparameters)
     traced = is_traced(updates, state, operands)
     decision = (decide if traced else _jitted_decide)(step, *operands)
     # Where nothing given is traced, the step may be: in a branch of lax.cond, for one.
     traced = traced or is_traced(decision)
-    state = state._replace(count=optax.safe_increment(state.count), scores=decision.scores)
+    state = state._replace(
+        count=optax.safe_increment(state.count), scores=decision.scores, memory=decision.memory
+    )
     if not step.refresh.perturbation:
         if state.component is None:
             return updates, state._replace(dominant=jnp.full_like(state.dominant, CLEAN))
@@ -92,7 +99,9 @@ def take_step(
     if route.how == "host":
         route = Route.of_index(int(decision.dominant), step.partition.modalities)
     correct = _correct if traced or ours is None else _jitted_correct
-    corrected, component = correct(step, route, updates, params, inputs, fusion_grad_fn, decision)
+    corrected, component = correct(
+        step, route, updates, params, inputs, fusion_grad_fn, decision, hyperparameters.eta
+    )
     state = state._replace(
         dominant=decision.dominant, key=decision.key, radius=corrected.radii, component=component
     )
@@ -104,6 +113,9 @@ def _inputs(step: StaticUpdate, updates: optax.Updates, signals: dict[str, Any])
     inputs = {name: signals[name] for name in _TREE_SIGNALS}
     inputs["present"] = signals.get("present") or {}
     inputs["per_modality_grads"] = signals.get("per_modality_grads")
+    inputs["alignment_grads"] = signals.get("alignment_grads")
+    if step.settings.at_features:
+        inputs["feature_products"] = signals["feature_products"]
     if step.settings.along_total or step.settings.reuses:
         total_grads = signals.get("total_grads")
         inputs["total_grads"] = updates if total_grads is None else total_grads
@@ -118,9 +130,12 @@ def _correct(
     inputs: dict[str, Any],
     fusion_grad_fn: Callable[..., Any],
     decision: Decision,
+    eta: Any,
 ) -> tuple[Corrected, Any]:
     """``updates`` with the correction added, by a known route, and what is reused of it."""
     settings = step.settings
+    # Whether scores have fusion gradients of their own, and leave those of all samples alone.
+    apart = settings.at_features or inputs["alignment_grads"] is not None
     correction = Correction(
         step.partition,
         params,
@@ -128,11 +143,12 @@ def _correct(
         inputs["fusion_grads"],
         fusion_grad_fn,
         decision.scales,
-        directions=inputs["total_grads"] if settings.along_total else None,
+        directions=_directions(step, params, inputs, eta),
         correct_other=settings.correct_other,
         point_dtype=settings.point_dtype,
         keeps_differences=settings.reuses,
         times=settings.times,
+        radii=decision.radii if apart else None,
     )
     corrected = correction.take(route, decision.dominant)
     if not settings.reuses:
@@ -141,22 +157,51 @@ def _correct(
     return corrected, keep_component(step.partition, differences, total_grads, settings.reuse)
 
 
+def _directions(step: StaticUpdate, params: optax.Params, inputs: dict[str, Any], eta: Any) -> Any:
+    """What the scales multiply: a gradient, or ``T² g``; None for the fusion gradient."""
+    along = inputs["total_grads"] if step.settings.along_total else None
+    if step.settings.radius != "filter":
+        return along
+    gradients, structure = jax.tree.flatten(inputs["fusion_grads"] if along is None else along)
+    dtype = accumulation_dtype((params, gradients))
+    _, twice = by_filters(jax.tree.leaves(params), gradients, eta, dtype)
+    return jax.tree.unflatten(structure, twice)
+
+
 _jitted_decide = jax.jit(decide, static_argnames="step")
 _jitted_correct = jax.jit(_correct, static_argnames=("step", "route"))
 _jitted_reuse = jax.jit(reuse_component, static_argnames="partition")
 
 
 def check_signals(
-    signals: dict[str, Any], partition: Partition, updates: optax.Updates, params: optax.Params
+    signals: dict[str, Any],
+    partition: Partition,
+    updates: optax.Updates,
+    params: optax.Params,
+    alignment: str,
 ) -> None:
     """Raises ``ValueError`` where a signal is missing, or does not fit the parameters."""
     require_signals("masam", signals, _SIGNALS)
     require_callable("fusion_grad_fn", signals["fusion_grad_fn"])
     require_entries("unimodal_losses", signals["unimodal_losses"], partition.modalities)
     check_present(signals.get("present"), signals["unimodal_losses"])
+    if alignment == "features":
+        if signals.get("feature_products") is None:
+            raise ValueError(
+                'masam(alignment="features") misses the signal feature_products, which'
+                " multimodal_value_and_grad gives of a LateFusion, and not of a plain loss_fn"
+            )
+        require_entries("feature_products", signals["feature_products"], partition.modalities)
+        if signals.get("alignment_grads") is not None:
+            raise ValueError(
+                'alignment_part= takes γ from gradients of parameters, which alignment="features"'
+                " does not read: use one of the two"
+            )
     trees = {name: signals[name] for name in ("fusion_grads", "unimodal_grads")}
     if signals.get("total_grads") is not None:
         trees["total_grads"] = signals["total_grads"]
+    for name, tree in (signals.get("alignment_grads") or {}).items():
+        trees[f"alignment_grads[{name!r}]"] = tree
     require_structure({"updates": updates, **trees}, params)
 
 

@@ -22,7 +22,8 @@ def masam_metrics(opt_state: optax.OptState) -> dict[str, Any]:
     Returns:
       ``{"dominant": name, "score/m": ..., "alignment/m": ..., "decay/m": ..., "ma_loss/m": ...}``
       for every modality m, and ``"radius/m"``, the norm of the perturbation as rounding left it,
-      for those with parameters of fewer than 32 bits. ``dominant`` is None where no single
+      for those with parameters of fewer than 32 bits; with ``score_smoothing`` also
+      ``"smoothed_score/m"``, what the choice went by. ``dominant`` is None where no single
       modality was perturbed, a list where the state has leading axes, and under ``jit`` an int32
       index into the sorted names, -1 for none.
 
@@ -40,6 +41,9 @@ def masam_metrics(opt_state: optax.OptState) -> dict[str, Any]:
     for field in ("score", "alignment", "decay", "ma_loss"):
         metrics.update({f"{field}/{m}": _array(getattr(scores, field)[m]) for m in names})
     radii = {m: _array(states[0].radius[m]) for m in names}
+    memory = states[0].memory
+    if memory is not None and memory.smoothed is not None:
+        metrics.update({f"smoothed_score/{m}": _array(memory.smoothed[m]) for m in names})
     narrow = [m for m in names if radii[m].ndim > dominant.ndim]
     metrics.update({f"radius/{m}": radii[m][..., 0] for m in narrow})
     return metrics

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from masam_jax.core.feature_alignment import FeatureProducts, feature_products
 from masam_jax.core.identity import made_of
 from masam_jax.core.late_fusion import LateFusion, check_separate_encoders, reads_other_labels
 from masam_jax.core.losses import (
@@ -36,13 +37,20 @@ _SMALL_WEIGHT = 0.01
 class Gradients(NamedTuple):
     """Gradients at the clean point, each a tree like the parameters.
 
-    ``unimodal`` is None where it is the difference of the other two over one common weight.
+    ``unimodal`` is None where it is the difference of the other two over one common weight,
+    ``features`` where the loss has no encoders of its own, and ``of_part``, the fusion and the
+    unimodal gradient of a part of the samples, where nobody asked for it.
     """
 
     total: chex.ArrayTree
     fusion: chex.ArrayTree
     unimodal: Any
     per_modality: dict[str, Any] | None
+    features: dict[str, FeatureProducts] | None = None
+    of_part: dict[str, Any] | None = None
+
+
+Pullback = Callable[[str], Any]
 
 
 class Weighing(NamedTuple):
@@ -63,8 +71,12 @@ class Passes(Protocol):
 
     def clean(
         self, params: optax.Params, args: tuple[Any, ...], weighing: Weighing
-    ) -> tuple[Losses, Gradients, Any]:
-        """Losses, gradients, and the features that the second pass may reuse."""
+    ) -> tuple[Losses, Gradients, Any, Pullback | None]:
+        """Losses, gradients, the features that the second pass may reuse, and a pullback.
+
+        The pullback gives the fusion gradient of one modality's parameters alone, None where the
+        loss is in one piece.
+        """
 
     def sample_weights(self, params: optax.Params, args: tuple[Any, ...]) -> SampleWeights:
         """The weights of those losses that carry one."""
@@ -143,7 +155,7 @@ class PlainPasses(_MadeOf):
 
     def clean(
         self, params: optax.Params, args: tuple[Any, ...], weighing: Weighing
-    ) -> tuple[Losses, Gradients, Any]:
+    ) -> tuple[Losses, Gradients, Any, Pullback | None]:
         """One forward pass, two pullbacks (M + 1 with shared parameters); no features."""
         (fusion, unimodal), pullback, aux = jax.vjp(
             lambda tree: self._losses(tree, args, weighing), params, has_aux=True
@@ -161,7 +173,7 @@ class PlainPasses(_MadeOf):
             for m in unimodal:
                 total = _add_scaled(total, weights[m], each[m])
             summed = jax.tree.map(lambda *leaves: sum(leaves[1:], leaves[0]), *each.values())
-            return losses, Gradients(total, fusion_grads, summed, each), None
+            return losses, Gradients(total, fusion_grads, summed, each), None, None
         common = common_weight(weights)
         direct = _is_direct(self._mode, weights, (params, fusion, unimodal))
         if common is not None and direct:
@@ -171,7 +183,7 @@ class PlainPasses(_MadeOf):
             total = pull(1.0, weights)
             derived = common is not None and common > 0
             unimodal_grads = None if derived else pull(0.0, dict.fromkeys(unimodal, 1.0))
-        return losses, Gradients(total, fusion_grads, unimodal_grads, None), None
+        return losses, Gradients(total, fusion_grads, unimodal_grads, None), None, None
 
     def fusion_loss(
         self,
@@ -237,7 +249,7 @@ class LateFusionPasses(_MadeOf):
 
     def clean(
         self, params: optax.Params, args: tuple[Any, ...], weighing: Weighing
-    ) -> tuple[Losses, Gradients, Any]:
+    ) -> tuple[Losses, Gradients, Any, Pullback | None]:
         """One forward pass, two pullbacks of each encoder; the features are kept."""
         features, pullbacks = {}, {}
         for m, encoder in self.late_fusion.encoders.items():
@@ -262,6 +274,13 @@ class LateFusionPasses(_MadeOf):
         fusion_grads, fusion_cotangents = pull(1.0, dict.fromkeys(unimodal, 0.0))
         total, total_cotangents = pull(1.0, weights)
         unimodal_grads, unimodal_cotangents = pull(0.0, dict.fromkeys(unimodal, 1.0))
+        products = feature_products(fusion_cotangents, unimodal_cotangents)
+        of_objective = fusion_grads
+
+        def pull_fusion(modality: str) -> Any:
+            (of_encoder,) = pullbacks[modality](fusion_cotangents[modality])
+            return _add(of_objective, of_encoder)
+
         direct = _is_direct(self._mode, weights, (params, features, fusion, unimodal))
         for m, pull_encoder in pullbacks.items():
             (of_fusion,) = pull_encoder(fusion_cotangents[m])
@@ -282,8 +301,9 @@ class LateFusionPasses(_MadeOf):
         derived = common is not None and common > 0 and not direct
         return (
             losses,
-            Gradients(total, fusion_grads, None if derived else unimodal_grads, None),
+            Gradients(total, fusion_grads, None if derived else unimodal_grads, None, products),
             features,
+            pull_fusion,
         )
 
     def fusion_loss(

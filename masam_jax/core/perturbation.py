@@ -1,5 +1,6 @@
 """The correction of MDPS, the modality-decoupled perturbation, and the ways to take it."""
 
+import copy
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -15,6 +16,7 @@ from masam_jax.core.numerics import (
     add_difference,
     all_finite,
     difference,
+    inverse_norm,
     norm,
 )
 from masam_jax.core.partition import Partition
@@ -67,6 +69,7 @@ class Correction:
         point_dtype: PointDtype = "auto",
         keeps_differences: bool = False,
         times: int = 1,
+        radii: Mapping[str, jax.Array] | None = None,
     ) -> None:
         """Of one step.
 
@@ -82,6 +85,9 @@ class Correction:
           point_dtype: the dtype of perturbed leaves of fewer than 32 bits.
           keeps_differences: whether `Corrected.differences` are wanted.
           times: how many times the correction counts.
+          radii: ``scales`` before the division by the fusion gradient's norm, from which a branch
+            that pulls this gradient back by itself scales its perturbation; None where all are at
+            hand, as scores need them.
         """
         self._partition = partition
         self._params = params
@@ -90,6 +96,7 @@ class Correction:
         pairs = zip(leaves, self._clean, strict=True)
         zeros = (jnp.zeros_like(difference(u, g, g)) for u, g in pairs)
         self._before = _Leaves(leaves, list(zeros) if keeps_differences else [])
+        self._along_fusion = directions is None
         self._directions = fusion_grads if directions is None else directions
         self._scales = dict(scales)
         self._correct_other = correct_other
@@ -100,6 +107,8 @@ class Correction:
         self._local = ours.local if ours else fusion_grad_fn
         self._average = ours.average if ours else lambda leaves: leaves
         self._axis_name = ours.axis_name if ours else None
+        self._pullback = ours.clean_pullback if ours else None
+        self._lengths = radii
         # Leaves of no modality have their whole gradient where every encoder that reads them runs.
         self._runs_alone = (
             ours is not None
@@ -158,6 +167,13 @@ class Correction:
 
     def _switch(self, index: jax.Array) -> tuple[_Leaves, dict[str, jax.Array]]:
         """The modality at the traced ``index`` through ``lax.switch``: its branch alone runs."""
+        if self._pulls_in_branch:
+            if self._axis_name is None:
+                return self._pulled_in_branch(index)
+            index = agree(index, self._axis_name)
+            return jax.lax.platform_dependent(
+                index, cpu=self._given_before_switch, default=self._pulled_in_branch
+            )
         if self._axis_name is None:
             gradient, radii = self._switched(index)
         else:
@@ -167,6 +183,46 @@ class Correction:
                 index, cpu=self._averaged_after_switch, default=self._averaged_in_branch
             )
         return self._corrected(self._before, gradient, self._only(index)), radii
+
+    @property
+    def _pulls_in_branch(self) -> bool:
+        """Whether the clean fusion gradient may be taken of the dominant modality alone."""
+        return self._lengths is not None and self._pullback is not None and self._runs_alone
+
+    def _given_before_switch(self, index: jax.Array) -> tuple[_Leaves, dict[str, jax.Array]]:
+        """With every modality's clean fusion gradient, and no collective in the branch."""
+        gradient, radii = self._averaged_after_switch(index)
+        return self._corrected(self._before, gradient, self._only(index)), radii
+
+    def _pulled_in_branch(self, index: jax.Array) -> tuple[_Leaves, dict[str, jax.Array]]:
+        """The correction of the modality at ``index``, its clean fusion gradient included."""
+
+        def branch(m: str) -> tuple[_Leaves, dict[str, jax.Array]]:
+            assert self._pullback is not None
+            assert self._lengths is not None
+            used = (*self._partition.positions(m), *self._other_positions())
+            pulled = jax.tree.leaves(self._pullback(m))
+            clean = self._average({i: pulled[i] for i in used})
+            inside = copy.copy(self)
+            inside._clean = [clean.get(i, jnp.zeros_like(g)) for i, g in enumerate(self._clean)]
+            scale = self._scales[m]
+            if self._along_fusion:
+                inside._directions = jax.tree.unflatten(self._structure, inside._clean)
+                own = [clean[i] for i in self._partition.positions(m)]
+                scale = self._lengths[m] * inverse_norm(own, scale.dtype)
+                scale = jnp.where(jnp.isfinite(scale), scale, jnp.zeros_like(scale))
+            # Where no modality is present, any branch runs, and changes nothing.
+            scale = jnp.where(index < 0, jnp.zeros_like(scale), scale)
+            gradient, reached = inside._look_ahead({m: scale}, m)
+            there = self._average({i: gradient[i] for i in used})
+            leaves = inside._corrected(
+                self._before, [there.get(i, g) for i, g in enumerate(inside._clean)], {m: scale}
+            )
+            no_radii = self._no_radii()
+            return leaves, {n: reached.get(n, no_radii[n]) for n in self._narrow}
+
+        branches = [functools.partial(branch, m) for m in self._partition.modalities]
+        return jax.lax.switch(jnp.maximum(index, 0), branches)
 
     def _averaged_after_switch(
         self, index: jax.Array

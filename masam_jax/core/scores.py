@@ -76,9 +76,9 @@ def align(
     )
     if per_tensor:
         terms = zip(dots, fusion_squares, unimodal_squares, strict=True)
-        cosine = total([_cosine(*each) for each in terms], dtype) / max(len(dots), 1)
+        cosine = total([cosine_of(*each) for each in terms], dtype) / max(len(dots), 1)
     else:
-        cosine = _cosine(total(dots, dtype), fusion_square, unimodal_square)
+        cosine = cosine_of(total(dots, dtype), fusion_square, unimodal_square)
     # Without either norm the modality has no direction, whatever single tensors say.
     usable = is_norm(fusion_square) & is_norm(unimodal_square)
     cosine = jnp.where(usable, jnp.clip(cosine, 0 if clip_negative else -1, 1), zero)
@@ -93,6 +93,7 @@ def advance(
     *,
     alpha: Any,
     beta: Any,
+    relative: bool = False,
 ) -> ModalityScores:
     r"""One step of APS; a modality that is not present keeps what it had.
 
@@ -104,6 +105,9 @@ def advance(
     \end{aligned}
     $$
 
+    and with ``relative`` $APS_m(t) = \alpha Decay_m(t) / |MA_m(t)| + (1 - \alpha) \gamma_m$, whose
+    first term is 0 where $MA_m$ is.
+
     Args:
       scores: those of the step before.
       losses: the unimodal losses.
@@ -111,6 +115,7 @@ def advance(
       present: which modalities take part in this step.
       alpha: the weight α of the learning speed.
       beta: the smoothing β of the moving average.
+      relative: whether the learning speed counts as a share of the loss.
     """
     new: dict[str, dict[str, jax.Array]] = {field: {} for field in ModalityScores._fields}
     for m in scores.score:
@@ -122,13 +127,98 @@ def advance(
         ma_loss = jnp.where(seen, beta_ * scores.ma_loss[m] + (1 - beta_) * loss, loss)
         decay = jnp.where(seen, jnp.maximum(zero, scores.previous_loss[m] - ma_loss), zero)
         cosine = alignments[m].cosine
-        score = alpha_ * decay + (1 - alpha_) * cosine
+        speed = _share(decay, ma_loss) if relative else decay
+        score = alpha_ * speed + (1 - alpha_) * cosine
         moved = (jnp.ones((), bool), loss, ma_loss, decay, cosine, score)
         for field, value in zip(ModalityScores._fields, moved, strict=True):
             new[field][m] = jnp.where(present[m], value, getattr(scores, field)[m])
     return ModalityScores(**new)
 
 
-def _cosine(dot: jax.Array, left_square: jax.Array, right_square: jax.Array) -> jax.Array:
+def standardize_scores(
+    scores: ModalityScores,
+    mean_squares: Mapping[str, jax.Array],
+    present: Mapping[str, jax.Array],
+    *,
+    alpha: Any,
+    beta: Any,
+) -> tuple[ModalityScores, dict[str, jax.Array]]:
+    r"""Scores of terms of equal size: each over its own root mean square.
+
+    With $\langle x^2 \rangle$ the mean over the modalities present,
+
+    $$
+    \begin{aligned}
+    V_x(t) &= \beta V_x(t-1) + (1 - \beta) \langle x^2 \rangle \\
+    APS_m(t) &= \alpha Decay_m / \sqrt{V_{Decay}} + (1 - \alpha) \gamma_m / \sqrt{V_\gamma}
+    \end{aligned}
+    $$
+
+    V begins with the first mean square that is not zero; before that its term is 0. It stays where
+    no modality is present, and where the mean is not finite.
+
+    Args:
+      scores: after `advance` at this step.
+      mean_squares: V before the step, of ``"decay"`` and ``"alignment"``.
+      present: which modalities take part in this step.
+      alpha: the weight α of the learning speed.
+      beta: the smoothing β of V.
+
+    Returns:
+      The scores, and V after the step.
+    """
+    dtype = jnp.result_type(*scores.score.values())
+    alpha_, beta_ = jnp.asarray(alpha, dtype), jnp.asarray(beta, dtype)
+    largest = jnp.finfo(dtype).max
+    count = total([present[m].astype(dtype) for m in scores.score], dtype)
+    moved, over = {}, {}
+    for term, before in mean_squares.items():
+        values = getattr(scores, term)
+        squares = [jnp.where(present[m], x * x, jnp.zeros_like(x)) for m, x in values.items()]
+        mean = total(squares, dtype) / jnp.maximum(count, 1)
+        after = jnp.where(before > 0, beta_ * before + (1 - beta_) * mean, mean)
+        moved[term] = jnp.where((count > 0) & jnp.isfinite(after), after, before)
+        over[term] = inverse_root(moved[term])
+    new = {}
+    for m, last in scores.score.items():
+        speed, cosine = scores.decay[m] * over["decay"], scores.alignment[m] * over["alignment"]
+        score = jnp.clip(alpha_ * speed + (1 - alpha_) * cosine, -largest, largest)
+        new[m] = jnp.where(present[m], score, last)
+    return scores._replace(score=new), moved
+
+
+def smooth(
+    smoothed: Mapping[str, jax.Array],
+    scores: ModalityScores,
+    observed: Mapping[str, jax.Array],
+    present: Mapping[str, jax.Array],
+    smoothing: Any,
+) -> dict[str, jax.Array]:
+    r"""$S_m(t) = \kappa S_m(t-1) + (1 - \kappa) APS_m(t)$, and $APS_m$ the first time.
+
+    Args:
+      smoothed: S before the step.
+      scores: after the step.
+      observed: which modalities had been seen before the step.
+      present: which modalities take part in it; the others keep what they had.
+      smoothing: κ in [0, 1).
+    """
+    new = {}
+    for m, score in scores.score.items():
+        kappa = jnp.asarray(smoothing, score.dtype)
+        mixed = jnp.where(observed[m], kappa * smoothed[m] + (1 - kappa) * score, score)
+        new[m] = jnp.where(present[m], mixed, smoothed[m])
+    return new
+
+
+def _share(decay: jax.Array, ma_loss: jax.Array) -> jax.Array:
+    """Decay over the size of the loss; 0 where that is, and finite."""
+    limits, size = jnp.finfo(decay.dtype), jnp.abs(ma_loss)
+    usable = size >= limits.tiny
+    return jnp.where(usable, jnp.minimum(decay / jnp.where(usable, size, 1), limits.max), 0)
+
+
+def cosine_of(dot: jax.Array, left_square: jax.Array, right_square: jax.Array) -> jax.Array:
+    """The cosine, of an inner product and squared norms; 0 where one is zero or not finite."""
     scale = inverse_root(left_square) * inverse_root(right_square)
     return jnp.where(scale > 0, dot * scale, 0)

@@ -11,7 +11,7 @@ from masam_jax.core.collectives import average, vary
 from masam_jax.core.identity import made_of
 from masam_jax.core.microbatches import mean_over_microbatches, split_microbatches
 from masam_jax.core.partition import Partition
-from masam_jax.core.passes import Passes, Weighing
+from masam_jax.core.passes import Passes, Pullback, Weighing
 from masam_jax.core.reused_keys import clone_keys
 
 
@@ -31,6 +31,7 @@ class _GradientSignal:
         weighing: Weighing,
         args: Any,
         features: Any,
+        clean_pullback: Pullback | None = None,
     ) -> None:
         self.passes = passes
         self.axis_name = axis_name
@@ -38,6 +39,8 @@ class _GradientSignal:
         self.weighing = weighing
         self.args = args
         self.features = features
+        # Of the trace that made it: what enters another one has none.
+        self.clean_pullback = clean_pullback
 
     def average(self, tree: chex.ArrayTree) -> Any:
         """The mean over the devices of the gradient of each."""

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import importlib.resources
-import io
-from importlib.resources.abc import Traversable
-
 import numpy as np
 
 from masam_jax.data.in_memory import MultimodalData
+from masam_jax.data.shipped_file import read_shipped
 
 _SHA256 = "349c4791a7e1efa3e7fd7783a2512a501aa811f72022da58e3374c2259304d6b"
 _VIEWS = ("fac", "fou", "kar", "mor", "pix", "zer")
@@ -32,20 +28,6 @@ def load_mfeat() -> MultimodalData:
       Duin, R. (1998). Multiple Features. UCI Machine Learning Repository, DOI 10.24432/C5HC70.
       CC BY 4.0; provenance in ``masam_jax/data/files/README.md``.
     """
-    return _read(importlib.resources.files("masam_jax.data") / "files" / "mfeat.npz")
-
-
-def _read(path: Traversable) -> MultimodalData:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ValueError(f"mfeat: cannot read {path} ({error}); reinstall masam_jax.") from error
-    found = hashlib.sha256(content).hexdigest()
-    if found != _SHA256:
-        raise ValueError(
-            f"mfeat: {path} is damaged: its sha256 is {found}, the published file has {_SHA256}; "
-            "reinstall masam_jax."
-        )
-    with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-        features = {view: archive[view].astype(np.float32) for view in _VIEWS}
-        return MultimodalData("mfeat", features, archive["label"].astype(np.int32), 10)
+    archive = read_shipped("mfeat", _SHA256)
+    features = {view: archive[view].astype(np.float32) for view in _VIEWS}
+    return MultimodalData("mfeat", features, archive["label"].astype(np.int32), 10)

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from masam_jax.data import synthetic
+from masam_jax.data.av_mnist import AvMnistOptions, load_av_mnist
 from masam_jax.data.in_memory import MultimodalData
+from masam_jax.data.leaves100 import load_leaves100
 from masam_jax.data.mfeat import load_mfeat
 from masam_jax.data.synthetic import SyntheticConfig, make_synthetic
 
@@ -15,6 +17,11 @@ from masam_jax.data.synthetic import SyntheticConfig, make_synthetic
 @dataclasses.dataclass(frozen=True)
 class MfeatOptions:
     """``mfeat`` has no options."""
+
+
+@dataclasses.dataclass(frozen=True)
+class LeavesOptions:
+    """``leaves100`` has no options."""
 
 
 class Shipped(NamedTuple):
@@ -36,6 +43,20 @@ class Shipped(NamedTuple):
 
 
 SHIPPED: dict[str, Shipped] = {
+    "av_mnist": Shipped(
+        "Spoken and written digits",
+        "spoken and written digits (10), log-mel spectrograms and images",
+        AvMnistOptions,
+        load_av_mnist,
+        load_av_mnist,
+    ),
+    "leaves100": Shipped(
+        "One-hundred plant species leaves",
+        "leaves of plant species (100) in three sets of features",
+        LeavesOptions,
+        load_leaves100,
+        lambda options: load_leaves100(),
+    ),
     "mfeat": Shipped(
         "UCI Multiple Features",
         "handwritten digits (10) in six sets of features",

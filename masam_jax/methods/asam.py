@@ -1,6 +1,7 @@
 """Adaptive sharpness-aware minimization: SAM with a radius in proportion to the weights."""
 
 import dataclasses
+import functools
 from typing import Any, NamedTuple
 
 import chex
@@ -8,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from masam_jax.core.normalization import elementwise
 from masam_jax.core.partition import check_parameters
 from masam_jax.core.point_dtype import PointDtype, check_point_dtype
 from masam_jax.core.specs import Options, check_number, check_radius, option
@@ -78,11 +80,6 @@ def asam(
     check_point_dtype(perturbed_dtype)
     check_number("eta", eta, "[0, inf)")
 
-    def normalization(param: jax.Array) -> jax.Array:
-        if param.ndim < 2:
-            return jnp.ones_like(param)
-        return jnp.abs(param) + jnp.asarray(eta, param.dtype)
-
     def init_fn(params: optax.Params) -> AsamState:
         check_parameters(params)
         return AsamState(jnp.zeros((), jnp.int32))
@@ -97,7 +94,7 @@ def asam(
             signals,
             radius=rho(state.count) if callable(rho) else rho,
             point_dtype=perturbed_dtype,
-            normalization=normalization,
+            normalization=functools.partial(elementwise, eta=eta),
         )
         return corrected, AsamState(optax.safe_increment(state.count))
 

@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Literal
 
+from masam_jax.core.choice import CHOOSING
 from masam_jax.core.masam import masam
 from masam_jax.core.refresh import Refresh, refresh_cycle
 from masam_jax.core.specs import Options, option
@@ -14,6 +15,17 @@ from masam_jax.methods.search import LogUniform, Search, Uniform
 RELATIVE = "masam:rho=0.1,select=all,scale_by_alignment=false,radius=relative,correct_other=true"
 """Every encoder perturbed by a tenth of its norm, whatever γ, and the fusion head corrected too."""
 
+_ALIGNMENT_TITLES = {"per_tensor": "γ per tensor", "features": "γ of features"}
+
+_RADII = {"relative": "relative", "filter": "by filters"}
+
+# Relative to the norm of the parameters, a radius of 1 replaces them; to those of F filters, √F.
+_RHO = {
+    "absolute": LogUniform(0.1, 200),
+    "relative": LogUniform(0.003, 1),
+    "filter": LogUniform(0.03, 30),
+}
+
 
 @dataclasses.dataclass(frozen=True)
 class MasamOptions(Options):
@@ -23,11 +35,22 @@ class MasamOptions(Options):
       rho: perturbation radius ρ, in units of parameters or relative to their norm.
       alpha: weight α of learning speed against alignment in the score.
       beta: moving-average coefficient β of the unimodal losses.
-      select: which encoders are perturbed: ``dominant``, ``all``, ``random`` or a modality's name.
+      select: which encoders are perturbed: ``dominant``, ``weakest`` (the lowest score),
+        ``lowest_loss`` or ``highest_loss`` (of the batch), ``random`` or a modality's name; ``all``
+        of them, or all by ``soft`` weights.
       scale_by_alignment: scale the perturbation by γ; ``false`` is the ablation without MDPS.
-      alignment: γ over the whole ``partition`` or as a mean of ``per_tensor`` cosines.
+      alignment: γ over the whole ``partition``, as a mean of ``per_tensor`` cosines, or of the
+        gradients at the ``features``, which need no pullback through the encoders.
+      alignment_part: take γ from one sample in so many of the batch.
       clip_negative: clip γ at 0.
-      radius: whether ρ is ``absolute`` or ``relative`` to the norm of the encoder's parameters.
+      decay: the learning speed in the score: ``absolute``, ``relative`` to the loss, or with both
+        terms of the score ``standardized`` to one size.
+      score_smoothing: κ, how much of the last smoothed score stays in the one that is chosen by.
+      hysteresis: by how much another encoder must lead to be chosen instead of the last one.
+      temperature: τ of the weights of ``select=soft``, in units of the score.
+      radius: whether ρ is ``absolute``, or ``relative`` to the norm of the encoder's parameters, or
+        to those of each ``filter``.
+      eta: η, added to the norm of a filter with ``radius=filter``.
       correct_other: take the fusion gradient of the fusion head at the perturbed point as well.
       direction: perturb along the gradient of the ``fusion`` loss or of the ``total`` loss.
       perturb_every: steps from one gradient at the perturbed point to the next.
@@ -43,9 +66,17 @@ class MasamOptions(Options):
     beta: float = option(0.91, "[0, 1]", "β={}")
     select: str = "dominant"
     scale_by_alignment: bool = option(True, title="γ:=1")
-    alignment: Literal["partition", "per_tensor"] = option("partition", title="γ per tensor")
+    alignment: Literal["partition", "per_tensor", "features"] = option(
+        "partition", title=_ALIGNMENT_TITLES.__getitem__
+    )
+    alignment_part: int = option(1, "[1, inf)", "γ of 1 in {}")
     clip_negative: bool = option(False, title="γ≥0")
-    radius: Literal["absolute", "relative"] = option("absolute", title="relative")
+    decay: Literal["absolute", "relative", "standardized"] = option("absolute", title="{} decay")
+    score_smoothing: float | None = option(None, "[0, 1)", "κ={}")
+    hysteresis: float | None = option(None, "[0, inf)", "hysteresis {}")
+    temperature: float = option(0.1, "(0, inf)", "τ={}")
+    radius: Literal["absolute", "relative", "filter"] = option("absolute", title=_RADII.__getitem__)
+    eta: float = option(0.01, "[0, inf)", "η={}")
     correct_other: bool = option(False, title="head corrected")
     direction: Literal["fusion", "total"] = option("fusion", title="along total")
     perturb_every: int = option(1, "[1, inf)", "perturbed every {}")
@@ -53,15 +84,30 @@ class MasamOptions(Options):
     reuse: Literal["orthogonal", "whole", "none", "lazy"] = option("orthogonal", title="reuse={}")
     weight: float = option(1.0, "(0, inf)", " λ={}")
 
+    def __post_init__(self) -> None:
+        """Checks every option, and those that exclude each other."""
+        super().__post_init__()
+        if self.alignment == "features" and self.alignment_part > 1:
+            raise ValueError(
+                f"alignment_part={self.alignment_part} and alignment=features exclude each other:"
+                " both say from what γ is taken"
+            )
+
 
 def _search(options: MasamOptions) -> dict[str, Search]:
-    return {
-        # Relative to the norm of the parameters, a radius of 1 replaces them.
-        "rho": LogUniform(0.003, 1) if options.radius == "relative" else LogUniform(0.1, 200),
+    search: dict[str, Search] = {
+        "rho": _RHO[options.radius],
         "alpha": Uniform(0, 1),
         "beta": Uniform(0.5, 0.99),
         "weight": LogUniform(0.1, 10),
     }
+    if options.select == "soft":
+        search["temperature"] = LogUniform(0.001, 10)
+    if options.score_smoothing is not None:
+        search["score_smoothing"] = Uniform(0, 0.99)
+    if options.hysteresis is not None:
+        search["hysteresis"] = LogUniform(0.001, 1)
+    return search
 
 
 def _cycle(options: MasamOptions) -> tuple[Refresh | None, ...]:
@@ -70,8 +116,10 @@ def _cycle(options: MasamOptions) -> tuple[Refresh | None, ...]:
 
 
 def _gradients(options: MasamOptions) -> tuple[GradientKind, ...]:
-    # Steps between would take the second pullback for the log alone.
-    return ("fusion", "unimodal") if len(_cycle(options)) == 1 else ()
+    # The second pullback, of steps between or for features, would be taken for the log alone.
+    exact = len(_cycle(options)) == 1 and options.alignment != "features"
+    exact &= options.alignment_part == 1
+    return ("fusion", "unimodal") if exact else ()
 
 
 MASAM = register(
@@ -82,10 +130,11 @@ MASAM = register(
         build=built_by(masam),
         title=titled("MASAM"),
         loss_weight=lambda options: options.weight,
+        alignment_part=lambda options: options.alignment_part,
         gradients=_gradients,
         search=_search,
         # A modality fixed beforehand, or all of them, leave nothing to decide on the host.
-        host_dispatch=lambda options: options.select in ("dominant", "random"),
+        host_dispatch=lambda options: options.select in CHOOSING,
         cycle=_cycle,
     )
 )

@@ -53,6 +53,8 @@ class Method:
         Objective``.
       schedule: the third part, what a step or an epoch optimises: ``options -> Schedule``.
       loss_weight: ``options -> float``, λ of all unimodal losses in the total loss.
+      alignment_part: ``options -> k``, γ is taken from one sample in k; see
+        ``multimodal_value_and_grad``.
       signals: names of the signals of the batch that the transformation reads, beside those of
         ``multimodal_value_and_grad``; see ``masam_jax.models.method_signals``.
       gradients: which gradients the transformation reads beside the total one, ``"fusion"`` and
@@ -80,6 +82,7 @@ class Method:
     objective: Callable[[Any, Context], Objective] = lambda options, context: LATE_FUSION_OBJECTIVE
     schedule: Callable[[Any], Schedule] = lambda options: Schedule()
     loss_weight: Callable[[Any], float] = lambda options: 1.0
+    alignment_part: Callable[[Any], int] = lambda options: 1
     signals: tuple[str, ...] = ()
     gradients: tuple[GradientKind, ...] | Callable[[Any], tuple[GradientKind, ...]] = ()
     reports: Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -138,6 +141,11 @@ class BoundMethod:
     def loss_weight(self) -> float:
         """λ of every unimodal loss in the total loss."""
         return self.method.loss_weight(self.options)
+
+    @property
+    def alignment_part(self) -> int:
+        """γ is taken from one sample in so many."""
+        return self.method.alignment_part(self.options)
 
     @property
     def signals(self) -> tuple[str, ...]:

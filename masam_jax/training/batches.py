@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import grain
 import jax
@@ -62,6 +62,23 @@ def network_inputs(
     return batch._replace(inputs=inputs)
 
 
+class Stretch(NamedTuple):
+    """What a stretch of steps trains on, placed on the devices.
+
+    Attributes:
+      batch: of every step, leaves ``[K, S, B, ...]``, of which the first ones count; or, of one
+        step that is taken by itself, that step's.
+      numbers: int32, of the first step and of the one after the last.
+      start: the first of them, as the host knows it.
+      length: steps.
+    """
+
+    batch: Batch
+    numbers: tuple[jax.Array, jax.Array]
+    start: int
+    length: int
+
+
 class TrainingBatches:
     """The batches of a run, by step."""
 
@@ -102,14 +119,42 @@ class TrainingBatches:
                 for t, found in zip(itertools.count(step), samples, strict=False):
                     yield self._place(self._indices[t], found)
 
+    def stretches(
+        self, step: int, lengths: Iterable[int], size: int | None
+    ) -> Generator[Stretch, None, None]:
+        """What stretches of these lengths train on, one after the other from a step on.
+
+        Args:
+          step: the first.
+          lengths: of the stretches, each at most ``size``.
+          size: K, for data in memory; None for steps that are taken one by one.
+        """
+        placement = self._problem.placement
+        with closing(self.start(step)) as single:
+            for length in lengths:
+                ends = (np.int32(step), np.int32(step + length))
+                numbers = placement.put(ends, placement.replicated)
+                batch = next(single) if size is None else self._stacked(step, length, size)
+                yield Stretch(batch, numbers, step, length)
+                step += length
+
+    def _stacked(self, step: int, length: int, size: int) -> Batch:
+        """Batches of data in memory; the last one fills up what is left."""
+        found = [self._on_host(self._indices[t]) for t in range(step, step + length)]
+        found += [found[-1]] * (size - length)
+        stacked = jax.tree.map(lambda *arrays: np.stack(arrays), *found)
+        return self._problem.placement.put(stacked, self._problem.placement.stacked_indices)
+
+    def _on_host(self, rows: np.ndarray) -> Batch:
+        present = {m: found[rows] for m, found in self._problem.presence("train").items()}
+        return Batch({}, present, _labels(self._problem, rows, "train"), rows)
+
     def _place(self, rows: np.ndarray, samples: Batch | None) -> Batch:
-        problem, placement = self._problem, self._problem.placement
-        present = {m: found[rows] for m, found in problem.presence("train").items()}
-        batch = Batch({}, present, _labels(problem, rows, "train"), rows)
+        problem, placement, batch = self._problem, self._problem.placement, self._on_host(rows)
         if samples is None:
             return placement.put(batch, placement.indices)
         box = placement.box(rows.shape)
-        asked = {m: found[box] for m, found in present.items()}
+        asked = {m: found[box] for m, found in batch.present.items()}
         present = _presence(problem, "train", asked, samples.present)
         inputs, present = placement.put_box((samples.inputs, present), rows.shape)
         placed = placement.put(batch._replace(present={}), placement.indices)

@@ -15,7 +15,7 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from masam_jax.config.mesh import AXES, ShardingRule, write_mesh
+from masam_jax.config.mesh import AXES, Parallel, ShardingRule, write_mesh
 
 _SEEDS, _DATA, _MODEL = AXES
 
@@ -32,10 +32,13 @@ class Placement:
     Attributes:
       mesh: the devices, along the axes ``"seeds"``, ``"data"`` and ``"model"``.
       rules: how parameters are split, see `masam_jax.training.parameter_layout`.
+      parallel: how a step comes to its devices: "jit", by XLA's sharding propagation (and
+        ``shard_map`` over seeds), or "pmap", see `masam_jax.training.mapped_step`.
     """
 
     mesh: Mesh
     rules: tuple[ShardingRule, ...] = ()
+    parallel: Parallel = "jit"
 
     @functools.cached_property
     def seeds(self) -> NamedSharding:
@@ -62,7 +65,8 @@ class Placement:
         if not split:
             return devices
         *others, last = split
-        return f"{devices}, {' and '.join([', '.join(others), last][not others :])} sharded"
+        how = "sharded" if self.parallel == "jit" else f"mapped by {self.parallel}"
+        return f"{devices}, {' and '.join([', '.join(others), last][not others :])} {how}"
 
     @property
     def splits_parameters(self) -> bool:
@@ -70,9 +74,19 @@ class Placement:
         return bool(self.rules) or self.mesh.shape[_MODEL] > 1
 
     @property
+    def stacked_indices(self) -> NamedSharding:
+        """Sharding of the index arrays ``[K, S, B]`` of several steps."""
+        return NamedSharding(self.mesh, PartitionSpec(None, *self.indices.spec))
+
+    @property
     def batch_shares(self) -> int:
         """Parts that a batch is split into, which its size must divide by."""
         return int(self.mesh.shape[_DATA])
+
+    @property
+    def batch_axis(self) -> str | None:
+        """The axis of ``pmap`` over which a step averages; None where no step has to."""
+        return _DATA if self.parallel == "pmap" and self.batch_shares > 1 else None
 
     def put(self, tree: Any, sharding: NamedSharding) -> Any:
         """Arrays that every process holds whole, laid out over the devices of all of them."""
@@ -144,6 +158,7 @@ def make_placement(
     *,
     axes: Mapping[str, int] | None = None,
     rules: tuple[ShardingRule, ...] = (),
+    parallel: Parallel = "jit",
 ) -> Placement:
     """Spreads seeds, batches and parameters over all devices.
 
@@ -154,23 +169,26 @@ def make_placement(
       axes: devices along each axis. When None, seeds are spread, or else the batch; one process
         falls back to the largest number of devices that divides either, several must all take part.
       rules: how parameters are split.
+      parallel: how a step comes to its devices.
 
     Raises:
       ValueError: the mesh is not of as many devices, or seeds or batch do not divide by it; or
-        several processes, and neither divides by their devices.
+        several processes, and neither divides by their devices; or ``pmap`` cannot do it.
     """
     devices = list(jax.devices() if devices is None else devices)
     sizes = _automatic(num_seeds, batch_size, len(devices)) if axes is None else dict(axes)
     used = math.prod(sizes.values())
     if axes is not None:
         _check_axes(sizes, num_seeds, batch_size, len(devices))
+    if parallel == "pmap":
+        _check_mapped(sizes, rules)
     mesh = jax.make_mesh(
         tuple(sizes[axis] for axis in AXES),
         AXES,
         axis_types=(AxisType.Auto,) * len(AXES),
         devices=devices[:used],
     )
-    return Placement(mesh, rules)
+    return Placement(mesh, rules, parallel)
 
 
 def _automatic(num_seeds: int, batch_size: int, count: int) -> dict[str, int]:
@@ -198,4 +216,21 @@ def _check_axes(sizes: Mapping[str, int], num_seeds: int, batch_size: int, count
         raise ValueError(
             f"mesh {named}: a batch of {batch_size} does not divide by {sizes[_DATA]}; choose"
             " --batch-size accordingly"
+        )
+
+
+def _check_mapped(sizes: Mapping[str, int], rules: tuple[ShardingRule, ...]) -> None:
+    if jax.process_count() > 1:
+        raise ValueError(
+            f"parallel=pmap is of one process, and there are {jax.process_count()}; leave it out"
+        )
+    if rules or sizes[_MODEL] > 1:
+        raise ValueError(
+            "parallel=pmap keeps parameters whole; leave it out, or --shard-parameters and the axis"
+            " model of --mesh"
+        )
+    if sizes[_SEEDS] > 1 and sizes[_DATA] > 1:
+        raise ValueError(
+            f"parallel=pmap maps over seeds or over data, and mesh {write_mesh(sizes)} has both;"
+            " leave it out, or one of them"
         )

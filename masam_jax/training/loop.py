@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from masam_jax.training.batches import Stretch
 from masam_jax.training.class_counts import count_classes, write_counts
 from masam_jax.training.clock import Clock
 from masam_jax.training.estimates import Estimates
@@ -35,6 +36,7 @@ from masam_jax.training.storage.loggers import OpenLogger
 from masam_jax.training.storage.metrics_log import DAMAGED_FILE, MetricsLog
 from masam_jax.training.storage.processes import barrier, is_primary
 from masam_jax.training.storage.sealed_files import write_sealed_json
+from masam_jax.training.stretches import MOST, lengths, repeats
 from masam_jax.training.task import Task
 from masam_jax.training.train_record import leading_modality, make_train_record
 
@@ -185,8 +187,21 @@ class _Course:
         self._predict = predict
         self._probes = probes
         self._train_record = make_train_record(problem)
-        self._seed_step = SeedStep(task)
-        self._probe = None if task.period is None else TrainingProbe(task, self._seed_step)
+        self._looks = (
+            self._evaluation.log_every,
+            task.evaluate_every,
+            task.checkpoint_every,
+            task.period,
+            measuring.every,
+            copies.every,
+        )
+        self._size: int | None = None
+        if stretched := repeats(task):
+            self._size = min([MOST, task.steps, *(n for n in self._looks if n is not None)])
+        self._seed_step = SeedStep(task, stretched=stretched)
+        self._probe = None
+        if task.period is not None:
+            self._probe = TrainingProbe(task, self._seed_step, self._size)
         self._measuring = measuring
         self._copies = copies
 
@@ -198,12 +213,15 @@ class _Course:
         finished = step >= self._steps or self._all_stopped(state)
         if not step:
             clock.paused(self._copies(step, reported_point(state, best=False).params, finished))
-        with closing(self._task.batches.start(step)) as batches:
-            while not finished:
+        with closing(self._stretches(step)) as stretches:
+            upcoming = None if finished else next(stretches)
+            while upcoming is not None and not finished:
                 state = self._revise(state, step)
-                state, losses = self._seed_step(state, next(batches), step)
+                state, losses = self._seed_step.stretch(state, upcoming)
                 self._interrupt.unsaved = True
-                step += 1
+                step += upcoming.length
+                # Placed while the devices are at work.
+                upcoming = next(stretches, None)
                 if step == done.step + 1:
                     jax.block_until_ready(state.params)
                     clock.compiled()
@@ -229,6 +247,12 @@ class _Course:
             f" {self._score(state):.4f}",
         )
         return state, self._progress_at(clock, done, step)
+
+    def _stretches(self, step: int) -> Generator[Stretch, None, None]:
+        """What is trained on from that step on, in stretches that end where the loop looks."""
+        cycle = self._task.method.cycle
+        each = lengths(step, self._steps, self._looks, lambda: self._seed_step.longest, cycle)
+        return self._task.batches.stretches(step, each, self._size)
 
     def _beside(self, step: int, state: TrainState, finished: bool) -> float:
         """Measures and keeps what is due; the seconds that it took."""

@@ -30,7 +30,11 @@ MakeMeasurement = Callable[[Task], Measurement]
 
 
 class Measuring:
-    """The measurements of one session of training; none where the configuration asks for none."""
+    """The measurements of one session of training; none where the configuration asks for none.
+
+    Attributes:
+      every: steps between two of them, None for none.
+    """
 
     def __init__(
         self, task: Task, make_measurement: MakeMeasurement | None, log: MetricsLog | None
@@ -44,10 +48,11 @@ class Measuring:
         """
         evaluation = task.problem.experiment.evaluation
         self._log = log
-        self._every = evaluation.measure_every * task.steps_per_epoch
+        self.every: int | None = None
         self._measure = None
         if evaluation.measures and make_measurement is not None:
             self._measure = make_measurement(task)
+            self.every = evaluation.measure_every * task.steps_per_epoch
 
     def __call__(self, step: int, point: Point, finished: bool) -> float:
         """Measures where that is due: every so many epochs, and at the end.
@@ -60,7 +65,7 @@ class Measuring:
         Returns:
           The seconds that it took.
         """
-        if self._measure is None or (step % self._every and not finished):
+        if self._measure is None or self.every is None or (step % self.every and not finished):
             return 0.0
         begin = time.perf_counter()
         found = self._measure(point)

@@ -23,12 +23,15 @@ class ParameterCopies:
 
     A run that is killed and goes on writes the copies after its checkpoint once more, with the same
     content.
+
+    Attributes:
+      every: steps between two of them, None for none.
     """
 
     def __init__(self, task: Task, directory: Path) -> None:
         """Of a method, whose directory exists."""
         epochs = task.problem.experiment.evaluation.keep_parameters
-        self._every = None if epochs is None else epochs * task.steps_per_epoch
+        self.every = None if epochs is None else epochs * task.steps_per_epoch
         self._folder = directory / _FOLDER
         self._placement = task.problem.placement
 
@@ -46,7 +49,7 @@ class ParameterCopies:
         Raises:
           OSError: it could not be written.
         """
-        if self._every is None or (step % self._every and not finished):
+        if self.every is None or (step % self.every and not finished):
             return 0.0
         begin = time.perf_counter()
         arrays = {

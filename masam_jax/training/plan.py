@@ -18,6 +18,7 @@ from masam_jax.data.presence import scarce_modalities
 from masam_jax.methods import BoundMethod
 from masam_jax.training.acquaintance import meet
 from masam_jax.training.distribution import make_placement
+from masam_jax.training.mapped_step import check_mapped
 from masam_jax.training.measurement import MakeMeasurement
 from masam_jax.training.memory import check_memory
 from masam_jax.training.open_data import prepare_if_needed
@@ -151,7 +152,12 @@ def _plan(
         )
     distribution = distribution or DistributionConfig()
     connect(distribution)
-    place = functools.partial(make_placement, axes=distribution.axes, rules=distribution.rules)
+    place = functools.partial(
+        make_placement,
+        axes=distribution.axes,
+        rules=distribution.rules,
+        parallel=distribution.parallel,
+    )
     with user_errors():
         inputs = InputConfig() if inputs is None else inputs
         # A run is resumed and evaluated from wherever.
@@ -173,6 +179,7 @@ def _plan(
             try:
                 check_memory(abstract_state(task))
                 task.check()
+                check_mapped(task)
                 if task.problem.experiment.evaluation.measures:
                     if measurement is None:
                         raise ValueError("nothing was given that measures along training")

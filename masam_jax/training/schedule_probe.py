@@ -19,14 +19,16 @@ from masam_jax.training.task import Task
 class TrainingProbe:
     """A `masam_jax.methods.Probe` of a run, for all seeds at once."""
 
-    def __init__(self, task: Task, seed_step: SeedStep) -> None:
+    def __init__(self, task: Task, seed_step: SeedStep, size: int | None = None) -> None:
         """Of one run.
 
         Args:
           task: the method and its problem.
           seed_step: the run's own step, used for trials as well.
+          size: of its stretches, as `TrainingBatches.stretches` takes it.
         """
         self._task = task
+        self._size = size
         self._seed_step = seed_step
         self._losses: dict[bool, Callable[..., Any]] = {}
         self._state: TrainState | None = None
@@ -72,10 +74,11 @@ class TrainingProbe:
         trial = self._placed._replace(
             params=params, opt_state=opt_state, statistics=statistics, average=average
         )
-        with closing(self._task.batches.start(self._step)) as batches:
-            for step in range(self._step, self._step + steps):
-                # The state belongs to the schedule here, and does not move by itself.
-                trial, _ = self._seed_step(trial._replace(method_state=state), next(batches), step)
+        # The state belongs to the schedule here, and does not move by itself: step by step.
+        singly = self._task.batches.stretches(self._step, [1] * steps, self._size)
+        with closing(singly):
+            for stretch in singly:
+                trial, _ = self._seed_step.stretch(trial._replace(method_state=state), stretch)
                 self.trial_steps += 1
         return trial.params, trial.opt_state
 

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from masam_jax.core.collectives import any_of, average
 from masam_jax.core.gradients import multimodal_value_and_grad
 from masam_jax.core.late_fusion import LateFusion
 from masam_jax.core.random_keys import fold_raw, typed_key
@@ -216,7 +217,9 @@ class Task:
         """The objective's state before the first step, for one seed."""
         return self.objective.init_state(self.network, params)
 
-    def value_and_grad(self, phase: str | None = None) -> StepGradient:
+    def value_and_grad(
+        self, phase: str | None = None, *, axis_name: str | None = None
+    ) -> StepGradient:
         """``(params, StepInputs) -> (losses, grads, signals)``, of one seed.
 
         ``losses.aux`` is an `Observed`; its signals are among ``signals`` as well, and so is
@@ -224,23 +227,28 @@ class Task:
 
         Args:
           phase: the only modality that takes part; None for all.
+          axis_name: the axis of ``pmap`` over which the samples are split; None for none.
         """
         weight = self.method.loss_weight if phase is None else 0.0
-        logged = self._logged_gradients(phase)
+        logged, part = self._logged_gradients(phase), self.method.alignment_part
         # Gradients that nobody reads need not be exact, and then low precision takes one pullback.
         reads = bool(logged) or len(self.method.cycle) > 1
         inner = multimodal_value_and_grad(
             self._late_fusion(self.network.modalities if phase is None else (phase,)),
             loss_weights=weight,
             has_aux=True,
+            axis_name=axis_name,
             unimodal_gradients="auto" if reads else "difference",
+            alignment_part=functools.partial(_one_in, part) if phase is None and part > 1 else 1,
         )
 
         def value_and_grad(params: Any, step: StepInputs) -> tuple[Any, Any, dict[str, Any]]:
             losses, grads, signals = inner(params, step)
             norms = gradient_norms(self.network.labels, params, signals, logged)
-            losses = losses._replace(aux=losses.aux._replace(gradient_norms=norms))
-            present = {m: jnp.any(each) for m, each in step.batch.present.items()}
+            accuracy = average(losses.aux.accuracy, axis_name)
+            observed = losses.aux._replace(accuracy=accuracy, gradient_norms=norms)
+            losses = losses._replace(aux=observed)
+            present = {m: any_of(each, axis_name) for m, each in step.batch.present.items()}
             further = {"present": present} if present else {}
             return losses, grads, signals | losses.aux.signals | further
 
@@ -334,6 +342,12 @@ class Task:
             gradient_norms={},  # Known after the pass backwards.
         )
         return outcome.fusion, outcome.unimodal, observed
+
+
+def _one_in(count: int, args: tuple[StepInputs]) -> tuple[StepInputs]:
+    """Every ``count``-th sample of the batch, with statistics and key of the whole."""
+    (step,) = args
+    return (step._replace(batch=jax.tree.map(lambda x: x[::count], step.batch)),)
 
 
 def hits(logits: jax.Array, labels: jax.Array) -> jax.Array:

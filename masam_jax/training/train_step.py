@@ -105,7 +105,7 @@ def make_train_step(
         if kind not in on_host:
             on_host[kind] = has_masam_metrics(opt_state) and (
                 dispatch == "host"
-                or (kind[1] == "cpu" and _convolves(value_and_grad, params, *batch))
+                or (kind[1] == "cpu" and convolves(value_and_grad, params, *batch))
             )
         return on_host[kind]
 
@@ -125,5 +125,6 @@ def make_train_step(
     return step
 
 
-def _convolves(function: Callable[..., Any], *operands: Any) -> bool:
+def convolves(function: Callable[..., Any], *operands: Any) -> bool:
+    """Whether a function of these arrays, or of their shapes and dtypes, has a convolution."""
     return "conv_general_dilated" in str(jax.make_jaxpr(function)(*operands))

@@ -3,8 +3,8 @@
     python -m tests.cli.signalled WHERE COUNT masam's words...
 
 ``planning`` sleeps in Python; ``step`` is inside a C function, as in a compiler, which no signal
-ends and which leaves the interpreter's lock to other threads. COUNT steps go before it, and the
-checkpoint of step 3 if there are any.
+ends and which leaves the interpreter's lock to other threads. COUNT stretches of steps go before
+it, and the checkpoint of step 3 if there are any.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ def _main(where, count, *words):
 
         train_command._plan = plan
     elif where == "step":
-        call, taken = SeedStep.__call__, iter(range(10**9))
+        call, taken = SeedStep.stretch, iter(range(10**9))
 
         def step(self, *arguments):
             if next(taken) == int(count):
@@ -42,17 +42,17 @@ def _main(where, count, *words):
                 _stand_still()
             return call(self, *arguments)
 
-        SeedStep.__call__ = step
+        SeedStep.stretch = step
     else:
-        call = SeedStep.__call__
+        call, taken = SeedStep.stretch, iter(range(10**9))
 
-        def slowly(self, state, batch, number):
+        def slowly(self, state, stretch):
             time.sleep(0.02)
-            if number == int(count):
+            if next(taken) == int(count):
                 print("here", flush=True)
-            return call(self, state, batch, number)
+            return call(self, state, stretch)
 
-        SeedStep.__call__ = slowly
+        SeedStep.stretch = slowly
     return command_line.main(words)
 
 

@@ -56,6 +56,10 @@ MISTAKES = {
     "train --resume --overwrite --output x": "--resume and --overwrite exclude each other; leave ",
     "train --steps 3 --epochs 2": "--steps 3 and --epochs 2 exclude each other; leave one",
     "train --coordinator-address x": "--coordinator-address 'x' is not host:port",
+    "train --coordinator-address x:1 --num-processes 2": (
+        "several processes need --output, the same for all, and this is one of 2; where they are"
+        " runs of their own, give --cluster none"
+    ),
     "train --method masm": "unknown method 'masm'; did you mean 'masam'? (known: agm, ",
     "train --loggers wndb": "unknown logger 'wndb'; did you mean 'wandb'? (known: csv, mlflow, ",
     "train --method zzz": "unknown method 'zzz' (known: agm, ",

@@ -97,7 +97,7 @@ def test_inside_the_compiler_before_the_first_step(run_program, tmp_path):
 
 def test_a_second_ctrl_c_stops_at_once(run_program, tmp_path):
     """Also inside a compiler; the first one is told what it waits for."""
-    program = run_program(tmp_path / "run", "step", 5)
+    program = run_program(tmp_path / "run", "step", 2)  # Of 1 step, and of 2.
     program.send(signal.SIGINT)
     assert program.says() == (
         "SIGINT: this step is finished and saved first; Ctrl-C now stops at once"

@@ -68,6 +68,11 @@ FACTORIES: dict[str, Factory] = {
         radius="relative",
         correct_other=True,
     ),
+    "masam-filter": lambda labels: masam(labels, rho=RHO, radius="filter"),
+    "masam-choice": lambda labels: masam(
+        labels, rho=RHO, decay="standardized", score_smoothing=0.5, hysteresis=0.05
+    ),
+    "masam-soft": lambda labels: masam(labels, rho=RHO, select="soft"),
     "masam-lazy": lambda labels: masam(labels, rho=RHO, perturb_every=2, reuse="lazy"),
     "sam": lambda labels: sam(rho=RHO),
     # Its shared head is a parameter that only its own objective adds.

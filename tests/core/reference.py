@@ -17,6 +17,7 @@ from tests.core.reference_network import (
     Batch,
     Key,
     Parameters,
+    feature_gradients,
     fusion_value_and_gradient,
     modalities_of,
     unimodal_value_and_gradient,
@@ -108,11 +109,20 @@ class MasamReference:
     alignment: str = "partition"
     clip_negative: bool = False
     radius: str = "absolute"
+    eta: float = 0.01
     correct_other: bool = False
     direction: str = "fusion"
+    alignment_part: int = 1
+    speed: str = "absolute"
+    score_smoothing: float | None = None
+    hysteresis: float | None = None
+    temperature: float = 0.1
     t: int = 0
     average: dict[str, float] = field(default_factory=dict)
     previous: dict[str, float] = field(default_factory=dict)
+    mean_squares: dict[str, float] = field(default_factory=dict)
+    smoothed: dict[str, float] = field(default_factory=dict)
+    last: str | None = None
 
     def step(
         self, parameters: Parameters, batch: Batch, present: Mapping[str, bool] | None = None
@@ -127,15 +137,18 @@ class MasamReference:
             losses[m], unimodal[m] = unimodal_value_and_gradient(parameters, batch, m)
 
         decay = {m: self._decay(m, losses[m]) if m in here else 0.0 for m in names}
-        gamma = {m: self._alignment(m, fusion, unimodal[m]) if m in here else 0.0 for m in names}
-        score = {m: self.alpha * decay[m] + (1 - self.alpha) * gamma[m] for m in names}
-        perturbed = self._selected(here, score)
+        gamma = self._alignments(here, parameters, batch, fusion, unimodal)
+        gamma = {m: gamma.get(m, 0.0) for m in names}
+        score = self._scores(here, decay, gamma)
+        perturbed = self._selected(here, score, losses)
         along = fusion
         if self.direction == "total":
             along = _total_gradient(fusion, unimodal, weights)
         perturbation: Parameters = {}
         for m in perturbed:
-            perturbation |= self._perturbation(m, parameters, along, gamma[m])
+            factor = self._weight(m, here)
+            moved = self._perturbation(m, parameters, along, gamma[m])
+            perturbation |= {key: factor * epsilon for key, epsilon in moved.items()}
 
         _, fusion_there = fusion_value_and_gradient(_shifted(parameters, perturbation), batch)
         there = set(perturbation)
@@ -170,6 +183,26 @@ class MasamReference:
         self.previous[m] = loss
         return decay
 
+    def _alignments(
+        self,
+        names: list[str],
+        parameters: Parameters,
+        batch: Batch,
+        fusion: Parameters,
+        unimodal: Mapping[str, Parameters],
+    ) -> dict[str, float]:
+        if self.alignment_part > 1:
+            some = slice(None, None, self.alignment_part)
+            inputs = {m: x[some] for m, x in batch.inputs.items()}
+            batch = Batch(inputs, batch.labels[some])
+            _, fusion = fusion_value_and_gradient(parameters, batch)
+            unimodal = {m: unimodal_value_and_gradient(parameters, batch, m)[1] for m in names}
+        if self.alignment != "features":
+            return {m: self._alignment(m, fusion, unimodal[m]) for m in names}
+        of_fusion, of_unimodal = feature_gradients(parameters, batch)
+        gamma = {m: _cosine(of_fusion[m], of_unimodal[m]) for m in names}
+        return {m: max(0.0, g) if self.clip_negative else g for m, g in gamma.items()}
+
     def _alignment(self, m: str, fusion: Parameters, unimodal: Parameters) -> float:
         keys = [key for key in fusion if key[:2] == ("encoders", m)]
         if self.alignment == "per_tensor":
@@ -181,18 +214,65 @@ class MasamReference:
             )
         return max(0.0, gamma) if self.clip_negative else gamma
 
-    def _selected(self, here: list[str], score: Mapping[str, float]) -> list[str]:
-        if not here:
-            return []
-        if self.select == "dominant":
-            best = max(score[m] for m in here)
-            return [next(m for m in here if score[m] == best)]
-        return here if self.select == "all" else [m for m in here if m == self.select]
+    def _scores(
+        self, here: list[str], decay: Mapping[str, float], gamma: Mapping[str, float]
+    ) -> dict[str, float]:
+        """APS; moves what the options of the choice keep."""
+        speed, cosine = dict(decay), dict(gamma)
+        if self.speed == "relative":
+            speed |= {m: decay[m] / abs(self.average[m]) for m in here if self.average[m]}
+        if self.speed == "standardized" and here:
+            for name, term in (("decay", speed), ("alignment", cosine)):
+                mean = float(np.mean([term[m] ** 2 for m in here]))
+                if self.mean_squares.get(name, 0.0) > 0:
+                    mean = self.beta * self.mean_squares[name] + (1 - self.beta) * mean
+                self.mean_squares[name] = mean
+                for m in here:
+                    term[m] = term[m] / np.sqrt(mean) if mean > 0 else 0.0
+        score = {m: self.alpha * speed[m] + (1 - self.alpha) * cosine[m] for m in decay}
+        for m in here:
+            kappa = (self.score_smoothing or 0.0) if m in self.smoothed else 0.0
+            self.smoothed[m] = kappa * self.smoothed.get(m, 0.0) + (1 - kappa) * score[m]
+        return score
+
+    def _selected(
+        self, here: list[str], score: Mapping[str, float], losses: Mapping[str, float]
+    ) -> list[str]:
+        if self.select in ("all", "soft"):
+            return here
+        values = {
+            "dominant": self.smoothed,
+            "weakest": {m: -self.smoothed[m] for m in here},
+            "lowest_loss": {m: -losses[m] for m in here},
+            "highest_loss": losses,
+        }.get(self.select)
+        if values is None:
+            return [m for m in here if m == self.select]
+        best = max(here, key=lambda m: values[m]) if here else None
+        if self.hysteresis is not None:
+            if self.last in here and best is not None:
+                leads = values[best] - values[self.last] > self.hysteresis
+                best = best if leads else self.last
+            self.last = best
+        return [] if best is None else [best]
+
+    def _weight(self, m: str, here: list[str]) -> float:
+        if self.select != "soft":
+            return 1.0
+        largest = max(self.smoothed[other] for other in here)
+        return float(np.exp((self.smoothed[m] - largest) / self.temperature))
 
     def _perturbation(
         self, m: str, parameters: Parameters, along: Parameters, gamma: float
     ) -> Parameters:
         keys = [key for key in along if key[:2] == ("encoders", m)]
+        if self.radius == "filter":
+            operator = {key: self._filter_norms(parameters[key]) for key in keys}
+            length = (self.rho(self.t) if callable(self.rho) else self.rho) * (
+                gamma if self.scale_by_alignment else 1.0
+            )
+            norm = _norm([operator[key] * along[key] for key in keys])
+            return {key: length * operator[key] ** 2 * along[key] / norm for key in keys}
         norm = _norm([along[key] for key in keys])
         if not (norm > 0 and np.isfinite(norm)):
             return {key: np.zeros_like(along[key]) for key in keys}
@@ -201,6 +281,14 @@ class MasamReference:
             length *= _norm([parameters[key] for key in keys])
         length *= gamma if self.scale_by_alignment else 1.0
         return {key: length * along[key] / norm for key in keys}
+
+    def _filter_norms(self, parameter: Array) -> Array:
+        """ASAM's T: the norm of each column of a matrix ``[in, out]``, |w| of a vector; plus η."""
+        sizes = np.abs(parameter)
+        if parameter.ndim == 2:
+            columns = [np.linalg.norm(column) for column in parameter.T]
+            sizes = np.tile(columns, (len(parameter), 1))
+        return sizes + self.eta
 
 
 @dataclass
@@ -227,14 +315,16 @@ class PeriodicReference(MasamReference):
             losses[m], unimodal[m] = unimodal_value_and_gradient(parameters, batch, m)
         total = _total_gradient(fusion, unimodal, weights)
         if self.t % (self.score_every or self.perturb_every) == 0:
-            self.gamma = {m: self._alignment(m, fusion, unimodal[m]) for m in names}
+            self.gamma = self._alignments(names, parameters, batch, fusion, unimodal)
         decay = {m: self._decay(m, losses[m]) for m in names}
-        score = {m: self.alpha * decay[m] + (1 - self.alpha) * self.gamma[m] for m in names}
+        score = self._scores(names, decay, self.gamma)
         if self.t % self.perturb_every == 0:
-            perturbed = tuple(self._selected(names, score))
+            perturbed = tuple(self._selected(names, score, losses))
             perturbation: Parameters = {}
             for m in perturbed:
-                perturbation |= self._perturbation(m, parameters, fusion, self.gamma[m])
+                factor = self._weight(m, names)
+                moved = self._perturbation(m, parameters, fusion, self.gamma[m])
+                perturbation |= {key: factor * epsilon for key, epsilon in moved.items()}
             _, there = fusion_value_and_gradient(_shifted(parameters, perturbation), batch)
             keys = set(perturbation)
             if self.correct_other:

@@ -135,6 +135,23 @@ def unimodal_value_and_gradient(
     )
 
 
+def feature_gradients(
+    parameters: Parameters, batch: Batch
+) -> tuple[dict[str, Array], dict[str, Array]]:
+    """Returns the gradients of L_fuse, and of each L_m, in the features z_m, ``[B, H]``."""
+    names = modalities_of(parameters)
+    features = {m: _encode(parameters, m, batch.inputs[m])[1] for m in names}
+    joint = np.concatenate([features[m] for m in names], axis=1)
+    logits = joint @ parameters["fusion", "w"] + parameters["fusion", "b"]
+    _, logit_gradient = _cross_entropy(logits, batch.labels)
+    parts = np.split(logit_gradient @ parameters["fusion", "w"].T, len(names), axis=1)
+    unimodal = {}
+    for m in names:
+        own = features[m] @ parameters["heads", m, "w"] + parameters["heads", m, "b"]
+        unimodal[m] = _cross_entropy(own, batch.labels)[1] @ parameters["heads", m, "w"].T
+    return dict(zip(names, parts, strict=True)), unimodal
+
+
 def nested(parameters: Parameters) -> dict[str, Any]:
     """Turns the flat dictionary into nested ones, as the library's side of a test uses them."""
     tree: dict[str, Any] = {}

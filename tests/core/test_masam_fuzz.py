@@ -51,11 +51,13 @@ class World:
         # Every tree has something to perturb.
         self.leaves[self.names[0]][0] = ((3,), DTYPES[dtypes[0]])
         self.options = {
-            "select": draw.choice(["dominant", "dominant", "random", "all", self.names[0]]).item(),
+            "select": draw.choice(
+                ["dominant", "dominant", "random", "all", "weakest", self.names[0]]
+            ).item(),
             "scale_by_alignment": bool(draw.random() < 0.7),
             "alignment": draw.choice(["partition", "per_tensor"]).item(),
             "clip_negative": bool(draw.random() < 0.3),
-            "radius": draw.choice(["absolute", "relative"]).item(),
+            "radius": draw.choice(["absolute", "relative", "filter"]).item(),
             "correct_other": bool(draw.random() < 0.5),
             "direction": draw.choice(["fusion", "total"]).item(),
             "perturbed_dtype": draw.choice(["auto", "float32", "parameters"]).item(),

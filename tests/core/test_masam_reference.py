@@ -257,6 +257,8 @@ OPTIONS: list[dict[str, Any]] = [
     {"alpha": 0.0, "beta": 0.0},
     {"alpha": 1.0, "beta": 0.5},
     {"radius": "relative", "rho": 0.2},
+    {"radius": "filter", "rho": 0.4},
+    {"radius": "filter", "eta": 0.3, "select": "all", "direction": "total"},
     {"correct_other": True},
     {"direction": "total"},
     # What exploration recommends.

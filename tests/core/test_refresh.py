@@ -29,6 +29,11 @@ CASES: list[dict[str, Any]] = [
     {"perturb_every": 3, "reuse": "lazy", "correct_other": True},
     {"score_every": 4},
     {"perturb_every": 4, "score_every": 1, "select": "all"},
+    {"perturb_every": 2, "select": "all"},
+    {"perturb_every": 2, "select": "all", "reuse": "whole", "correct_other": True},
+    {"perturb_every": 2, "select": "all", "reuse": "none"},
+    {"perturb_every": 2, "select": "all", "reuse": "lazy"},
+    {"perturb_every": 2, "score_smoothing": 0.6, "hysteresis": 0.1, "reuse": "none"},
 ]
 
 

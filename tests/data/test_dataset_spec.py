@@ -14,14 +14,15 @@ from masam_jax.data.dataset_spec import (
     parse_dataset,
     write_dataset,
 )
+from masam_jax.data.shipped import SHIPPED
 from masam_jax.data.synthetic import SyntheticConfig
 
 
 def test_names_are_those_of_builders_and_of_the_package():
     names = all_dataset_names()
     assert names == tuple(sorted(names))
-    assert set(names) == {*BUILDERS, "mfeat", "synthetic"}
-    assert [name for name in names if not is_published(name)] == ["mfeat", "synthetic"]
+    assert set(names) == {*BUILDERS, *SHIPPED}
+    assert [name for name in names if not is_published(name)] == sorted(SHIPPED)
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,6 @@
 import importlib.resources
-import pathlib
 
 import numpy as np
-import pytest
 
 from masam_jax.data import load_mfeat, mfeat
 
@@ -37,18 +35,3 @@ def test_provenance_ships_beside_the_file():
     assert "10.24432/C5HC70" in readme
     assert "CC BY 4.0" in readme
     assert mfeat._SHA256 in readme
-
-
-def test_a_damaged_file_is_refused(tmp_path: pathlib.Path):
-    packaged = importlib.resources.files("masam_jax.data") / "files" / "mfeat.npz"
-    content = bytearray(packaged.read_bytes())
-    content[1000] ^= 1
-    damaged = tmp_path / "mfeat.npz"
-    damaged.write_bytes(content)
-    with pytest.raises(ValueError, match=r"damaged: its sha256 is .* reinstall"):
-        mfeat._read(damaged)
-
-
-def test_a_missing_file_is_refused(tmp_path: pathlib.Path):
-    with pytest.raises(ValueError, match=r"cannot read .*absent\.npz.*reinstall"):
-        mfeat._read(tmp_path / "absent.npz")

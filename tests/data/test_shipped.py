@@ -5,7 +5,7 @@ from masam_jax.data import dataset_names, load_dataset, make_split
 
 
 def test_every_name_loads_and_carries_its_name():
-    assert dataset_names() == ("mfeat", "synthetic")
+    assert dataset_names() == ("av_mnist", "leaves100", "mfeat", "synthetic")
     for name in dataset_names():
         assert load_dataset(name).name == name
 

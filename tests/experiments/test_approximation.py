@@ -10,6 +10,8 @@ EXACT = "masam:rho=3"
 
 def test_each_method_takes_its_own_best_radius():
     exact, lazy = patterns([5], "lazy")
+    of_features = patterns([5], "lazy", features=True)[2:]
+    assert of_features[0] == f"{exact},alignment=features"
     found = {
         "masam:rho=3": Trained([0.9, 0.7], None, None),
         "masam:rho=12": Trained([0.8, 0.9], None, None),

@@ -18,6 +18,7 @@ from masam_jax.methods import method_names
 from tests.experiments.geometry_report import GEOMETRY
 from tests.experiments.input_report import REPORT
 from tests.experiments.resnet_report import RESNET
+from tests.experiments.start_report import START
 
 MATRIX = jnp.ones((64, 64), jnp.float32)
 PRODUCT_FLOPS = 2 * 64**3
@@ -108,6 +109,7 @@ def test_benchmark_runs_to_its_file(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(benchmark, "measure_input", lambda settings, console: REPORT)
     monkeypatch.setattr(benchmark, "measure_geometry", lambda settings, console: GEOMETRY)
     monkeypatch.setattr(benchmark, "measure_resnet", lambda settings, console: RESNET)
+    monkeypatch.setattr(benchmark, "measure_start", lambda settings, console: START)
     path = tmp_path / "benchmarks.json"
     # optax.adamw mixes its step count with floats.
     with jax.numpy_dtype_promotion("standard"):
@@ -124,8 +126,15 @@ def test_benchmark_runs_to_its_file(tmp_path, capsys, monkeypatch):
     assert document["input"]["delivery"] == [dataclasses.asdict(row) for row in REPORT.delivery]
     assert document["geometry"] == dataclasses.asdict(GEOMETRY)
     assert document["resnet"] == [dataclasses.asdict(row) for row in RESNET]
+    assert document["start"][0] == {
+        "step": "late fusion",
+        "first": 8.0,
+        "second": 2.0,
+        "ratio": 0.25,
+    }
     text = capsys.readouterr().out
     assert "Hessian trace, a pair of ResNet-18" in text
     assert "a pair of ResNet-18 (64 channels), 257 × 188" in text
     assert "mlp encoders, M = 2" in text
+    assert "two starts, conv encoders" in text
     assert "input pipeline, its parts" in text

@@ -108,8 +108,8 @@ def test_a_builder_gives_the_labels_and_the_options():
         build(Select("c"), LABELS, Context()).init(params)
 
 
-# The training loop reads it, for methods that train the unimodal heads as well.
-OF_THE_LOOP = {"weight"}
+# The training loop reads them: γ of a part of the batch, λ where unimodal heads are trained.
+OF_THE_LOOP = {"alignment_part", "weight"}
 # What a method's objective is made of, and not its transformation.
 OF_THE_OBJECTIVE = {"info_reg": {"parts_weight"}}
 

@@ -26,6 +26,9 @@ OPTIONS: dict[str, Any] = {
     "scale_by_alignment": False,
     "alignment": "per_tensor",
     "clip_negative": True,
+    "decay": "standardized",
+    "hysteresis": 0.5,
+    "radius": "filter",
 }
 
 

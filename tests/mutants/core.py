@@ -114,8 +114,8 @@ MUTANTS = (
         ),
     ),
     *in_file(
-        "core/decision.py",
-        TESTS,
+        "core/choice.py",
+        ("tests/core/test_choice.py", *TESTS),
         (
             "ties go to the last modality",
             "best = jnp.argmax(jnp.where(there, values, -jnp.inf)).astype(jnp.int32)",
@@ -123,29 +123,62 @@ MUTANTS = (
             ".astype(jnp.int32)",
         ),
         (
+            "the last choice never stays",
+            "best = jnp.where(stays, last, best)",
+            "best = jnp.where(stays, best, best)",
+        ),
+        (
+            "an absent modality stays chosen",
+            "stays = (last != CLEAN) & there[place] &",
+            "stays = (last != CLEAN) &",
+        ),
+        (
+            "the temperature multiplies",
+            "weights = jnp.exp(below / tau)",
+            "weights = jnp.exp(below * tau)",
+        ),
+    ),
+    *in_file(
+        "core/decision.py",
+        TESTS,
+        (
             "an absent modality is perturbed",
-            "usable = present[m] & jnp.isfinite(scale)",
-            "usable = jnp.isfinite(scale)",
+            "scales[m] = _usable(scale, present[m])",
+            "scales[m] = _usable(scale, jnp.ones((), bool))",
         ),
         (
             "the radius grows with the gradient's norm",
-            "scale = jnp.asarray(radius, dtype) * factor * over_norm",
-            "scale = jnp.asarray(radius, dtype) * factor",
+            "scale = length * over_norm",
+            "scale = length",
         ),
         (
             "a relative radius forgets the parameters",
-            "scale = scale * norm(partition.leaves(params, m), dtype)",
-            "scale = scale + 0 * norm(partition.leaves(params, m), dtype)",
+            "scale, length = scale * of_params, length * of_params",
+            "scale = scale + 0 * of_params",
         ),
         (
             "along the total gradient, but over the fusion gradient's norm",
-            'over_norm = inverse_norm(partition.leaves(inputs["total_grads"], m), dtype)',
+            "over_norm = inverse_norm(partition.leaves(along, m), dtype)",
             "over_norm = over_norm + 0",
         ),
         (
             "γ does not scale the radius",
             "factor = alignments[m].cosine if settings.scale_by_alignment else jnp.ones((), dtype)",
             "factor = jnp.ones((), dtype)",
+        ),
+    ),
+    *in_file(
+        "core/normalization.py",
+        ("tests/core/test_normalization.py", "tests/core/test_masam_reference.py"),
+        (
+            "a filter is a row",
+            "axes = tuple(range(param.ndim - 1))",
+            "axes = tuple(range(1, param.ndim))",
+        ),
+        (
+            "T acts once within a modality",
+            "return once, [t * g for t, g in zip(operators, once, strict=True)]",
+            "return once, once",
         ),
     ),
     *in_file(
@@ -256,6 +289,38 @@ MUTANTS = (
         "core/masam_step.py",
         TESTS,
         ("the schedule stands still", "optax.safe_increment(state.count)", "state.count"),
+    ),
+    *in_file(
+        "core/feature_alignment.py",
+        ("tests/core/test_feature_alignment.py",),
+        (
+            "γ is the product, and no cosine",
+            "cosine = cosine_of(*(each.astype(dtype) for each in products))",
+            "cosine = products.dot.astype(dtype)",
+        ),
+    ),
+    *in_file(
+        "core/decision.py",
+        ("tests/core/test_feature_alignment.py",),
+        (
+            "the norm is that of the part",
+            "return of_part._replace(inverse_norm=over_norm)",
+            "return of_part",
+        ),
+    ),
+    *in_file(
+        "core/perturbation.py",
+        ("tests/core/test_feature_alignment.py",),
+        (
+            "a branch's own radius is not over the norm",
+            "scale = self._lengths[m] * inverse_norm(own, scale.dtype)",
+            "scale = self._lengths[m]",
+        ),
+        (
+            "where nobody is present, the first is perturbed",
+            "scale = jnp.where(index < 0, jnp.zeros_like(scale), scale)",
+            "scale = jnp.where(index < -1, jnp.zeros_like(scale), scale)",
+        ),
     ),
     *in_file(
         "core/masam.py",

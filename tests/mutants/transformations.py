@@ -43,16 +43,20 @@ MUTANTS = (
         "methods/asam.py",
         ("tests/methods/test_asam.py",),
         ("the schedule stands still", "AsamState(optax.safe_increment(state.count))", "state"),
+    ),
+    *in_file(
+        "core/normalization.py",
+        ("tests/methods/test_asam.py",),
         ("a bias counts as a weight", "if param.ndim < 2:", "if param.ndim < 1:"),
         (
             "η is left out",
-            "jnp.abs(param) + jnp.asarray(eta, param.dtype)",
-            "jnp.abs(param)",
+            "return jnp.abs(param) + jnp.asarray(eta, param.dtype)",
+            "return jnp.abs(param)",
         ),
         (
             "weights keep their sign",
-            "jnp.abs(param) + jnp.asarray(eta, param.dtype)",
-            "param + jnp.asarray(eta, param.dtype)",
+            "return jnp.abs(param) + jnp.asarray(eta, param.dtype)",
+            "return param + jnp.asarray(eta, param.dtype)",
         ),
     ),
     *in_file(

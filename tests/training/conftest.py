@@ -28,8 +28,8 @@ def small_data():
 def make_problem(small_data):
     """A function that builds a small problem, on one device unless told otherwise.
 
-    ``further`` are fields of the optimization, ``network`` of the model; ``axes`` and ``rules`` are
-    of `make_placement`.
+    ``further`` are fields of the optimization, ``network`` of the model; ``axes``, ``rules`` and
+    ``parallel`` are of `make_placement`.
     """
 
     def make(
@@ -42,6 +42,7 @@ def make_problem(small_data):
         further=None,
         axes=None,
         rules=(),
+        parallel="jit",
         network=None,
         **evaluation,
     ):
@@ -55,7 +56,14 @@ def make_problem(small_data):
         )
 
         def place(num_seeds, batch):
-            return make_placement(num_seeds, batch, jax.devices()[:devices], axes=axes, rules=rules)
+            return make_placement(
+                num_seeds,
+                batch,
+                jax.devices()[:devices],
+                axes=axes,
+                rules=rules,
+                parallel=parallel,
+            )
 
         return build_problem(experiment, place, small_data)
 

@@ -9,7 +9,8 @@ import pytest
 from masam_jax.core.partition import resolve_partition
 from masam_jax.methods import parse_method
 from masam_jax.training.gradient_norms import gradient_norms
-from masam_jax.training.seed_step import Given, Moving, SeedStep, _as_step
+from masam_jax.training.one_step import Given, Moving, as_step
+from masam_jax.training.seed_step import SeedStep
 from masam_jax.training.state import init_state
 from masam_jax.training.task import Task
 
@@ -44,7 +45,7 @@ def test_norms_are_those_of_the_signals(make_problem):
         None,
         problem.resident,
     )
-    inputs = _as_step(task, Moving(first[0], None, first[1], None, first[2]), given)
+    inputs = as_step(task, Moving(first[0], None, first[1], None, first[2]), given)
     _, _, signals = task.value_and_grad()(first[0], inputs)
     partition = resolve_partition(task.network.labels, first[0])
     for name, key in (("fusion", FUSION), ("unimodal", UNIMODAL)):

@@ -116,6 +116,29 @@ def test_a_seed_on_its_own_device_takes_its_branch_alone(make_problem, monkeypat
     assert 8 * flops[8] < 0.95 * flops[1]
 
 
+@pytest.mark.parametrize("rules, is_branch", [((".*=data",), True), ((), False)])
+def test_a_seed_whose_parameters_are_split_takes_its_branch_alone(
+    make_problem, monkeypatch, rules, is_branch
+):
+    """One seed without split parameters keeps ``vmap``, and with it the bits of older runs."""
+    monkeypatch.setattr(StaticUpdate, "route", lambda step, traced: Route("switch"))
+    task = _task(make_problem, 1, "data=8", rules)
+    step = SeedStep(task, on_host=False)
+    lowered = step.lower(abstract_state(task), task.batches.at(0))
+    assert ("stablehlo.case" in lowered.as_text()) == is_branch
+
+
+def test_no_branch_of_one_seed_holds_a_sum_over_devices(make_problem, monkeypatch):
+    """Devices of other seeds are in other branches; some backend might wait for them."""
+    monkeypatch.setattr(StaticUpdate, "route", lambda step, traced: Route("switch"))
+    task = _task(make_problem, 4, "seeds=4,data=2")
+    step = SeedStep(task)
+    step(init_state(task), task.batches.at(0), 0)
+    text = step.program.as_text()
+    assert " all-reduce(" in text
+    assert " conditional(" not in text
+
+
 @pytest.mark.parametrize(
     "seeds, batch, mesh, words",
     [

@@ -7,7 +7,7 @@ import optax
 import pytest
 
 from masam_jax.methods import parse_method
-from masam_jax.training import seed_step as seeds_module
+from masam_jax.training import host_step
 from masam_jax.training.seed_step import SeedStep
 from masam_jax.training.state import init_state
 from masam_jax.training.task import Task
@@ -112,7 +112,7 @@ def test_the_host_chooses_as_the_program_does(problems, monkeypatch):
         calls.append(args)
         return make_train_step(*args, dispatch="host")
 
-    monkeypatch.setattr(seeds_module, "make_train_step", on_host)
+    monkeypatch.setattr(host_step, "make_train_step", on_host)
     chosen = _train(problems[1], "dominant")
     assert len(calls) == 1
     together = _together(problems, "dominant")

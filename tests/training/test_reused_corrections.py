@@ -1,4 +1,4 @@
-"""Steps that reuse what earlier ones measured, in the training loop: by step, for all seeds."""
+"""Approximate steps in the training loop: what earlier ones measured, and other alignments."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from masam_jax.training.state import init_state
 from masam_jax.training.task import Task
 
 SPEC = "masam:rho=4,perturb_every=2"
+OF_FEATURES, OF_PART = "masam:rho=4,alignment=features", "masam:rho=4,alignment_part=4"
 
 
 def run(problem, spec, steps=3, *, on_host=False):
@@ -47,13 +48,24 @@ def test_the_component_changes_what_is_learned(make_problem, spec):
     assert masam_state(reusing).component is not None
 
 
-def test_the_host_gives_the_same_numbers(make_problem):
+@pytest.mark.parametrize("spec", [SPEC, OF_FEATURES, OF_PART])
+def test_the_host_gives_the_same_numbers(make_problem, spec):
     problem = make_problem(1)
-    compiled, _ = run(problem, SPEC)
-    on_host, _ = run(problem, SPEC, on_host=True)
+    compiled, _ = run(problem, spec)
+    on_host, _ = run(problem, spec, on_host=True)
     for a, b in zip(jax.tree.leaves(compiled.params), jax.tree.leaves(on_host.params), strict=True):
         np.testing.assert_allclose(a, b, rtol=2e-4, atol=1e-5)
 
 
-def test_norms_that_would_cost_a_pullback_are_not_logged(make_problem):
-    assert Task(make_problem(1), parse_method(SPEC))._logged_gradients(None) == {}
+@pytest.mark.parametrize("spec", [OF_FEATURES, OF_PART])
+def test_another_alignment_reaches_the_loop(make_problem, spec):
+    problem = make_problem(2)
+    exact, other = (masam_state(run(problem, s, 1)[0]).scores for s in ("masam:rho=4", spec))
+    for m, alignment in exact.alignment.items():
+        assert np.abs(alignment - other.alignment[m]).max() > 1e-3
+        np.testing.assert_allclose(exact.ma_loss[m], other.ma_loss[m], rtol=1e-5)
+
+
+@pytest.mark.parametrize("spec", [SPEC, OF_FEATURES, OF_PART])
+def test_norms_that_would_cost_a_pullback_are_not_logged(make_problem, spec):
+    assert Task(make_problem(1), parse_method(spec))._logged_gradients(None) == {}

@@ -226,6 +226,20 @@ def test_processes_that_run_apart_are_no_run_together(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_processes_with_seeds_of_their_own_are_no_run_together(tmp_path):
+    """And one directory, which they would have written in turn."""
+    words = ["train", *OPTIONS, "--steps", "10", "--seeds", "1", "--output", str(tmp_path / "run")]
+    variables = {"JAX_COORDINATOR_PORT": _free_port()}
+    processes = [
+        _start(*words, "--seed-offset", str(index), variables={**variables, **_as_slurm(index)})
+        for index in (0, 1)
+    ]
+    outcomes = [_finish(process) for process in processes]
+    assert [code for code, _, _ in outcomes] == [2, 2]
+    assert "process 1 was started with --seed-offset 1, process 0 with 0" in outcomes[1][2]
+    assert not (tmp_path / "run" / "config.json").exists()
+
+
 @pytest.mark.parametrize("kind, victim", [("kill", 0), ("kill", 1), ("stop", 1), ("SIGTERM", 1)])
 def test_two_processes_of_which_one_is_attacked(tmp_path, kind, victim):
     """Resumed runs are compared by ``python -m tests.chaos --peers``."""

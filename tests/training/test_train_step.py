@@ -50,7 +50,7 @@ def _train(tx, dispatch, steps=12):
     return params, state, trace
 
 
-@pytest.mark.parametrize("select", ["dominant", "random", "all", "video"])
+@pytest.mark.parametrize("select", ["dominant", "random", "all", "video", "weakest", "soft"])
 def test_host_and_jit_give_the_same_numbers(select):
     tx = optax.chain(masam(LABELS, rho=0.5, alpha=0.3, select=select), optax.sgd(0.05, 0.9))
     params, state, trace = _train(tx, "host")

@@ -3,7 +3,8 @@
 import jax
 import jax.numpy as jnp
 
-from masam_jax.training.seed_step import Given, Moving, SeedStep
+from masam_jax.training.compiled_step import CompiledStep
+from masam_jax.training.one_step import Given, Moving
 from masam_jax.training.state import abstract_state
 
 
@@ -20,7 +21,7 @@ def traced_step(task):
         problem.resident,
     )
     before = Moving(*(getattr(state, name) for name in Moving._fields))
-    step = SeedStep(task)._compiled._steps[task.method.cycle[0]]
+    step = CompiledStep(task)._steps[task.method.cycle[0]]
     after, losses = step.eval_shape(before._replace(method_state=None), before.method_state, given)
     assert _shapes(tuple(after)) == _shapes(tuple(before))
     return state, losses

@@ -11,9 +11,11 @@ from masam_jax.core.specs import cut_specification
 _NAMES = (
     "adni",
     "av_digits",
+    "av_mnist",
     "crema_d",
     "food101",
     "kinetics_sounds",
+    "leaves100",
     "mimic_mortality",
     "mimic_phenotype",
     "ur_funny",

@@ -9,7 +9,7 @@ from masam_jax.config.experiment import Experiment
 from masam_jax.config.published.settings import PublishedSettings
 from masam_jax.config.training import OptimizationConfig, SeedConfig
 
-_COMPARED = (
+COMPARED = (
     "fusion_only",
     "late_fusion",
     "sam",
@@ -30,4 +30,4 @@ def own_settings(dataset: str) -> PublishedSettings:
         optimization=OptimizationConfig(batch_size=32, learning_rate=2e-3),
         seeds=SeedConfig(seeds=4),
     )
-    return PublishedSettings(experiment=experiment, compared=_COMPARED)
+    return PublishedSettings(experiment=experiment, compared=COMPARED)

@@ -24,7 +24,7 @@ MASAM = {
 
 def test_every_published_data_set_has_settings_and_no_other():
     assert set(MASAM) == set(PAPER)
-    for name in BUILDERS:
+    for name in (*BUILDERS, "av_mnist", "leaves100"):
         settings = settings_of(name)
         assert settings.experiment.data.dataset == name
         assert settings_of(f"{name}:anything=1") is settings
