@@ -6,23 +6,18 @@ process alone reads and writes it.
 """
 
 import dataclasses
-import os
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+import pickle
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from masam_jax.config.engine import RayEngine
 from masam_jax.config.errors import RunError
-from masam_jax.core.extras import install_extras
-from masam_jax.core.specs import write_options
 from masam_jax.training.interrupt import InterruptedRun, InterruptRequest
 from masam_jax.training.problem import Problem
+from masam_jax.tuning.ray_cluster import find_room, first_line, import_ray, open_cluster
 from masam_jax.tuning.ray_worker import RayWorker, SentMethod, SentProblem
 from masam_jax.tuning.study import MethodStudy, PrunedRun, Trial
 
-# Seconds that Ray gives its own start: its 30 are too few for a machine that is busy.
-_START = ("RAY_raylet_start_wait_time_s", "120")
 # Seconds between two looks whether to stop.
 _LOOK = 1.0
 # Seconds for trials to end, and to clean up after themselves, before their workers are killed.
@@ -70,12 +65,7 @@ class RayTrials:
         Raises:
           RunError: Ray is missing.
         """
-        os.environ.setdefault(*_START)  # Read when Ray is imported.
-        try:
-            import ray
-        except ModuleNotFoundError as error:
-            raise RunError(f"engine 'ray' needs {error.name}: {install_extras('ray')}") from error
-        self._ray = ray
+        self._ray = import_ray()
         self._problem = problem
         self._engine = engine
         self._idle: list[Any] = []
@@ -93,15 +83,18 @@ class RayTrials:
           interrupt: asked whether to stop.
 
         Raises:
-          RunError: there is no cluster, or no room in it; or a trial fails, as in one process.
+          RunError: there is no cluster, or no room in it; a method or the data cannot be sent; or
+            a trial fails, as in one process.
           InterruptedRun: a signal came; every finished trial is saved.
           OSError: something could not be written.
         """
         waiting = [study for study in studies if study.remaining]
         if not waiting:
             return
+        for study in waiting:
+            SentMethod.of(study.space.method)  # Raises before anything is begun.
         try:
-            with self._cluster():
+            with open_cluster(self._ray, self._engine):
                 count = self._prepare(len(waiting))
                 try:
                     self._run(waiting, count, announce, interrupt)
@@ -182,7 +175,7 @@ class RayTrials:
         if running.losses > _LOSSES:
             raise RunError(
                 f"{running.losses} workers of Ray were lost in the trial"
-                f" {running.trial.method.spec} ({_first_line(error)}); --resume goes on"
+                f" {running.trial.method.spec} ({first_line(error)}); --resume goes on"
             ) from error
         running.worker = self._new_worker()
         self._start(running)
@@ -198,51 +191,20 @@ class RayTrials:
 
     def _prepare(self, studies: int) -> int:
         """Sends the problem to the cluster; how many workers there are to be."""
-        engine, ray = self._engine, self._ray
-        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        gpus = engine.gpus
-        if gpus is None:
-            gpus = int(any(node.get("GPU", 0) >= 1 for node in nodes))
-        room = sum(_room(node, engine.cpus, gpus) for node in nodes)
-        if room < (engine.workers or 1):
-            total = {kind: sum(int(n.get(kind, 0)) for n in nodes) for kind in ("CPU", "GPU")}
-            raise RunError(
-                f"engine 'ray:{write_options(engine)}': the cluster has room for {room} workers of"
-                f" {engine.cpus} CPUs and {gpus} GPUs; it has {total['CPU']} CPUs and"
-                f" {total['GPU']} GPUs"
-            )
+        ray, cpus = self._ray, self._engine.cpus
+        room = find_room(ray, self._engine)
         actor = ray.remote(
-            num_cpus=engine.cpus, num_gpus=gpus, max_concurrency=RayWorker.THREADS, max_restarts=0
+            num_cpus=cpus, num_gpus=room.gpus, max_concurrency=RayWorker.THREADS, max_restarts=0
         )(RayWorker)
-        problem = ray.put(SentProblem.of(self._problem))
-        self._new_worker = lambda: actor.remote(problem)
-        return min(engine.workers or room, studies)
-
-    @contextmanager
-    def _cluster(self) -> Iterator[None]:
-        """Connects to the cluster, or starts one of this machine; unless the session has."""
-        ray = self._ray
-        if ray.is_initialized():
-            yield
-            return
-        address = os.environ.get("RAY_ADDRESS")
-        sizes: dict[str, Any] = {"address": address}
-        if not address:
-            wanted = self._engine.cpus * (self._engine.workers or 1)
-            cpus = max(wanted, os.cpu_count() or 1)
-            sizes = {"address": "local", "num_cpus": cpus, "include_dashboard": False}
         try:
-            try:
-                with warnings.catch_warnings():
-                    # Ray's processes are programs of their own, and run none of this one's code.
-                    warnings.filterwarnings("ignore", r"os\.fork\(\) was called", RuntimeWarning)
-                    ray.init(**sizes, log_to_driver=False, logging_level="ERROR")
-            except Exception as error:  # Ray raises bare ones.
-                where = f"the cluster of RAY_ADDRESS={address}" if address else "a cluster"
-                raise RunError(f"Ray could not reach {where}: {_first_line(error)}") from error
-            yield
-        finally:
-            ray.shutdown()
+            problem = ray.put(SentProblem.of(self._problem))
+        except (TypeError, AttributeError, pickle.PicklingError) as error:
+            raise RunError(
+                f"engine 'ray' cannot send {self._problem.data.name} to workers"
+                f" ({first_line(error)}); the engine local takes it"
+            ) from error
+        self._new_worker = lambda: actor.remote(problem)
+        return min(self._engine.workers or room.workers, studies)
 
 
 def _next_trial(study: MethodStudy, announce: Announce) -> Trial | None:
@@ -252,13 +214,3 @@ def _next_trial(study: MethodStudy, announce: Announce) -> Trial | None:
             return trial
         announce(study)
     return None
-
-
-def _room(node: dict[str, float], cpus: int, gpus: int) -> int:
-    """How many workers a machine takes."""
-    room = int(node.get("CPU", 0) // cpus)
-    return min(room, int(node.get("GPU", 0) // gpus)) if gpus else room
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -15,6 +15,7 @@ from typing import Any
 import jax
 
 from masam_jax.config import Experiment, InputConfig
+from masam_jax.config.errors import RunError
 from masam_jax.data.on_disk import Data
 from masam_jax.data.standardization import Statistics
 from masam_jax.methods import BoundMethod, parse_method
@@ -42,8 +43,18 @@ class SentMethod:
 
     @classmethod
     def of(cls, method: BoundMethod) -> "SentMethod":
-        """What a worker needs to know of a method."""
-        return cls(method.spec, method.method.options.__module__)
+        """What a worker needs to know of a method.
+
+        Raises:
+          RunError: it is of the program that was started, which workers do not run.
+        """
+        module = method.method.options.__module__
+        if module == "__main__":
+            raise RunError(
+                f"engine 'ray': method {method.method.name!r} is defined in the program itself;"
+                " put it in a module, which workers can import"
+            )
+        return cls(method.spec, module)
 
     def bind(self) -> BoundMethod:
         """The method, in the worker."""
