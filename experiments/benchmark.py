@@ -16,15 +16,16 @@ so it costs three times that.
 
 The last tables are those of ``experiments.benchmark_resnet``, a step of the published pair of
 ResNet-18, beside PyTorch where it can be imported; of ``experiments.benchmark_geometry``, what a
-Hessian trace costs; of ``experiments.benchmark_start``, what a second start compiles; and of
-``experiments.benchmark_input``: how fast samples are read from disk, and how fast the published
-networks take them.
+Hessian trace costs; of ``experiments.benchmark_loop``, the training loop beside a bare one, and
+seeds together beside one after the other; of ``experiments.benchmark_start``, what a second start
+compiles; and of ``experiments.benchmark_input``: how fast samples are read from disk, and how fast
+the published networks take them.
 
     .venv/bin/python -m experiments.benchmark --encoders conv --modalities 2 --skip-input
 
 Takes about ten minutes on two CPU cores, most of it compilation, and as long again for each of
-ResNet-18 and geometry; with ``--quick --skip-input --skip-geometry --skip-resnet --skip-start``,
-about one.
+ResNet-18 and geometry; with ``--quick --skip-input --skip-geometry --skip-resnet --skip-start
+--skip-loop``, about one.
 """
 
 import dataclasses
@@ -47,6 +48,7 @@ from experiments.benchmark_geometry import (
     print_geometry,
 )
 from experiments.benchmark_input import InputReport, InputSettings, measure_input, print_report
+from experiments.benchmark_loop import LoopRow, LoopSettings, measure_loop, print_loop
 from experiments.benchmark_measure import Cost, Timing, cost, time_interleaved
 from experiments.benchmark_models import make_problem
 from experiments.benchmark_resnet import (
@@ -90,6 +92,9 @@ class Settings:
     resnet: ResNetSettings = dataclasses.field(default_factory=ResNetSettings)
     skip_resnet: bool = False
     """Leave out the published pair of ResNet-18."""
+    loop: LoopSettings = dataclasses.field(default_factory=LoopSettings)
+    skip_loop: bool = False
+    """Leave out the training loop beside a bare one."""
     start: StartSettings = dataclasses.field(default_factory=StartSettings)
     skip_start: bool = False
     """Leave out the second start with kept programs."""
@@ -220,6 +225,7 @@ def main(settings: Settings) -> None:
             geometry=few,
             resnet=settings.resnet.shortened(),
             start=dataclasses.replace(settings.start, resnet=False, quick=True),
+            loop=dataclasses.replace(settings.loop, quick=True),
         )
     rows: list[Row] = []
     for encoder in settings.encoders:
@@ -241,6 +247,10 @@ def main(settings: Settings) -> None:
     if not settings.skip_resnet:
         resnet = measure_resnet(settings.resnet, console)
         print_resnet(resnet, settings.resnet, console)
+    loops: list[LoopRow] = []
+    if not settings.skip_loop:
+        loops = measure_loop(settings.loop, console)
+        print_loop(loops, settings.loop, console)
     starts: list[StartRow] = []
     if not settings.skip_start:
         starts = measure_start(settings.start, console)
@@ -259,6 +269,7 @@ def main(settings: Settings) -> None:
         "rows": [dataclasses.asdict(row) for row in rows],
         "zoo": [dataclasses.asdict(row) for row in zoo],
         "resnet": [dataclasses.asdict(row) for row in resnet],
+        "loop": [row._asdict() for row in loops],
         "start": [dataclasses.asdict(row) | {"ratio": row.ratio} for row in starts],
         "geometry": None if geometry is None else dataclasses.asdict(geometry),
         "input": None if pipeline is None else dataclasses.asdict(pipeline),

@@ -6,8 +6,9 @@ from pathlib import Path
 from rich.console import Console
 
 from masam_jax.methods import BoundMethod
+from masam_jax.training.course import OnEvaluation
 from masam_jax.training.interrupt import InterruptedRun, InterruptRequest
-from masam_jax.training.loop import OnEvaluation, train_method
+from masam_jax.training.loop import train_method
 from masam_jax.training.predictions import Predictors
 from masam_jax.training.problem import Problem
 from masam_jax.training.progress_report import ProgressReport

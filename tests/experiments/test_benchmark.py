@@ -17,6 +17,7 @@ from experiments.benchmark_zoo import ZOO_BASELINE, make_zoo_variants
 from masam_jax.methods import method_names
 from tests.experiments.geometry_report import GEOMETRY
 from tests.experiments.input_report import REPORT
+from tests.experiments.loop_report import LOOP
 from tests.experiments.resnet_report import RESNET
 from tests.experiments.start_report import START
 
@@ -110,6 +111,7 @@ def test_benchmark_runs_to_its_file(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(benchmark, "measure_geometry", lambda settings, console: GEOMETRY)
     monkeypatch.setattr(benchmark, "measure_resnet", lambda settings, console: RESNET)
     monkeypatch.setattr(benchmark, "measure_start", lambda settings, console: START)
+    monkeypatch.setattr(benchmark, "measure_loop", lambda settings, console: LOOP)
     path = tmp_path / "benchmarks.json"
     # optax.adamw mixes its step count with floats.
     with jax.numpy_dtype_promotion("standard"):
@@ -126,6 +128,7 @@ def test_benchmark_runs_to_its_file(tmp_path, capsys, monkeypatch):
     assert document["input"]["delivery"] == [dataclasses.asdict(row) for row in REPORT.delivery]
     assert document["geometry"] == dataclasses.asdict(GEOMETRY)
     assert document["resnet"] == [dataclasses.asdict(row) for row in RESNET]
+    assert [row["ratio"] for row in document["loop"]] == [0.95, 2.5]
     assert document["start"][0] == {
         "step": "late fusion",
         "first": 8.0,
@@ -137,4 +140,5 @@ def test_benchmark_runs_to_its_file(tmp_path, capsys, monkeypatch):
     assert "a pair of ResNet-18 (64 channels), 257 × 188" in text
     assert "mlp encoders, M = 2" in text
     assert "two starts, conv encoders" in text
+    assert "training loop, mfeat" in text
     assert "input pipeline, its parts" in text
