@@ -25,7 +25,7 @@ from masam_jax.training.kept_programs import kept_programs
 from masam_jax.training.problem import Problem, build_problem
 from masam_jax.tuning.trials import Trials
 
-Evaluation = tuple[int, float]
+StepScore = tuple[int, float]
 """A step, and the validation score averaged over seeds."""
 
 
@@ -123,7 +123,7 @@ class RayWorker:
         self._programs.enter_context(kept_programs(self._sent.keeps_programs))
         return self._sent.build()
 
-    def train(self, method: SentMethod) -> Iterator[Evaluation | list[float]]:
+    def train(self, method: SentMethod) -> Iterator[StepScore | list[float]]:
         """Trains a method.
 
         Yields:
@@ -133,7 +133,7 @@ class RayWorker:
         Raises:
           RunError: as training does, and so the rest.
         """
-        evaluations: queue.SimpleQueue[Evaluation | None] = queue.SimpleQueue()
+        evaluations: queue.SimpleQueue[StepScore | None] = queue.SimpleQueue()
         self._interrupt.signal_number = None
         with concurrent.futures.ThreadPoolExecutor(1) as thread:
             self._training = training = thread.submit(self._train, method, evaluations)
@@ -150,7 +150,7 @@ class RayWorker:
             concurrent.futures.wait([self._training])
 
     def _train(
-        self, method: SentMethod, evaluations: "queue.SimpleQueue[Evaluation | None]"
+        self, method: SentMethod, evaluations: "queue.SimpleQueue[StepScore | None]"
     ) -> list[float]:
         def on_evaluation(step: int, score: float) -> None:
             evaluations.put((step, score))
