@@ -9,8 +9,8 @@ import optax
 
 from masam_jax.config import DataConfig, Experiment, OptimizationConfig, SeedConfig
 from masam_jax.methods import parse_method
+from masam_jax.training.course import reported_point
 from masam_jax.training.distribution import make_placement
-from masam_jax.training.loop import reported_point
 from masam_jax.training.predictions import Predictions, Predictors
 from masam_jax.training.problem import Problem, build_problem
 from masam_jax.training.seed_step import SeedStep

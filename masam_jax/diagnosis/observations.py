@@ -11,7 +11,7 @@ import numpy as np
 
 from masam_jax.analysis.records import Directory, MethodRecord
 from masam_jax.diagnosis.shares import Shares, gradient_shares, prediction_shares
-from masam_jax.training.loop import reported_point
+from masam_jax.training.course import reported_point
 from masam_jax.training.predictions import Point, Predictors, measure
 from masam_jax.training.problem import Problem
 from masam_jax.training.state import abstract_state

@@ -10,9 +10,9 @@ from masam_jax.config import InputConfig, added_length, changed_fields, complete
 from masam_jax.config.errors import RunError
 from masam_jax.data.builders.build_job import OnSample
 from masam_jax.methods import BoundMethod
+from masam_jax.training.course import reported_point
 from masam_jax.training.distribution import make_placement
 from masam_jax.training.estimates import Estimates
-from masam_jax.training.loop import reported_point
 from masam_jax.training.predictions import Predictions, Predictors, measure
 from masam_jax.training.problem import Problem
 from masam_jax.training.saved_problem import open_problem

@@ -13,7 +13,7 @@ from typing import Any
 from masam_jax.config.errors import RunError
 from masam_jax.core.extras import needs
 from masam_jax.methods import BoundMethod, Choice, Integers, LogUniform, Search
-from masam_jax.training.loop import OnEvaluation
+from masam_jax.training.course import OnEvaluation
 from masam_jax.tuning.search_space import SearchSpace
 
 # Here, not for the whole folder: who compares methods reads `best_file` without Optuna.

@@ -17,8 +17,9 @@ from masam_jax.config import (
 from masam_jax.config.errors import RunError
 from masam_jax.data.on_disk import Data
 from masam_jax.methods import BoundMethod
+from masam_jax.training.course import OnEvaluation
 from masam_jax.training.interrupt import InterruptedRun, InterruptRequest
-from masam_jax.training.loop import OnEvaluation, train_method
+from masam_jax.training.loop import train_method
 from masam_jax.training.plan import plan_comparison
 from masam_jax.training.predictions import Predictors
 from masam_jax.training.problem import Problem

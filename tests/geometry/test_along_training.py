@@ -19,8 +19,8 @@ from masam_jax.geometry.all_seeds import trace_samples
 from masam_jax.geometry.along_training import RADIUS, FlatnessAlongTraining
 from masam_jax.geometry.task_losses import TaskLosses
 from masam_jax.methods import parse_method
+from masam_jax.training.course import reported_point
 from masam_jax.training.distribution import make_placement
-from masam_jax.training.loop import reported_point
 from masam_jax.training.problem import build_problem
 from masam_jax.training.state import init_state
 from masam_jax.training.task import Task

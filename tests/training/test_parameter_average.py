@@ -11,9 +11,10 @@ from rich.console import Console
 from masam_jax.config import DataConfig, Experiment, ModelConfig, OptimizationConfig, SeedConfig
 from masam_jax.methods import parse_method
 from masam_jax.predict import load_predictor
+from masam_jax.training.course import reported_point
 from masam_jax.training.evaluate import evaluate_run
 from masam_jax.training.interrupt import InterruptedRun, InterruptRequest
-from masam_jax.training.loop import reported_point, train_method
+from masam_jax.training.loop import train_method
 from masam_jax.training.predictions import Predictors
 from masam_jax.training.progress_report import ProgressReport
 from masam_jax.training.seed_step import SeedStep

@@ -14,7 +14,7 @@ import pytest
 
 from masam_jax.config import CorruptionConfig
 from masam_jax.methods import parse_method
-from masam_jax.training.loop import reported_point
+from masam_jax.training.course import reported_point
 from masam_jax.training.predictions import Predictors
 from masam_jax.training.seed_step import SeedStep
 from masam_jax.training.state import init_state
