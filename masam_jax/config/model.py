@@ -44,8 +44,8 @@ class ModelConfig(Options):
             by_modality(name, getattr(self, name))
         if self.remat and self.architecture != "late_fusion":
             raise ValueError(
-                f"remat computes encoders again, and architecture={self.architecture} has its layers"
-                " in one transformer after them; late_fusion is accepted"
+                f"remat computes encoders again, and architecture={self.architecture} has its"
+                " layers in one transformer after them; late_fusion is accepted"
             )
 
     def of_modalities(self, chosen: Collection[str]) -> "ModelConfig":

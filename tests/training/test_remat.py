@@ -63,5 +63,5 @@ def test_the_pass_forwards_keeps_less():
 
 
 def test_transformers_over_all_tokens_are_refused():
-    with pytest.raises(ValueError, match="architecture=early_fusion has its layers in"):
+    with pytest.raises(ValueError, match="architecture=early_fusion has its layers"):
         ModelConfig(architecture="early_fusion", remat=True)
