@@ -13,12 +13,10 @@ import pickle
 import struct
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import av
 import numpy as np
 import soundfile
 from PIL import Image
@@ -35,6 +33,8 @@ from masam_jax.data.transforms.video_frames import read_frames
 from masam_jax.models.weights.safetensors_file import read_safetensors, take
 from masam_jax.training.storage.data_facts import read_facts, write_facts
 from masam_jax.training.storage.surroundings import read_statistics, write_statistics
+from tests.hostile_media import bmp, flac, gif, png, stored_clip, wav
+from tests.pickle_bombs import PICKLE_BOMBS
 
 
 class Case(NamedTuple):
@@ -276,126 +276,6 @@ def pickles(place: Path, generator: np.random.Generator, times: int) -> Iterator
     yield from (case(name, altered) for name, altered in PICKLE_BOMBS.items())
 
 
-_PROTOCOL = b"\x80\x02"
-_ARRAY = b"cnumpy.core.multiarray\n_reconstruct\nq\x00(cnumpy\nndarray\nq\x01K\x00\x85U\x01btq\x02"
-_DTYPE = b"cnumpy\ndtype\nU\x02u1K\x00K\x01\x87Rq\x03"
-_LONG = 200_000
-_BYTES = b"T" + _LONG.to_bytes(4, "little") + bytes(_LONG) + b"q\x05"
-_REPEATED = 4000
-
-
-def _with_dtype(code: bytes, state: bytes) -> bytes:
-    dtype = b"cnumpy\ndtype\nU" + bytes([len(code)]) + code + b"K\x00K\x01\x87R"
-    return _PROTOCOL + _ARRAY + b"Rq\x04(K\x01K\x01\x85" + dtype + b"\x89" + state + b"tb."
-
-
-PICKLE_BOMBS: dict[str, bytes] = {
-    # A tuple of itself twice, 100 times over: Python hashes 2 ** 100 tuples for a key.
-    "tuples as a key": _PROTOCOL + b"})" + b"2\x86" * 100 + b"Ns.",
-    "tuples as a key, by the memo": _PROTOCOL + b"})" + b"q\x00h\x00\x86" * 100 + b"Ns.",
-    "tuples as keys at once": _PROTOCOL + b"}()" + b"2\x86" * 100 + b"Nu.",
-    "tuples as a key of protocol 0": b"(((t" + b"2(h\x00t" * 3 + b"Nd.",
-    "one long tuple as many keys": _PROTOCOL
-    + b"}("
-    + b"N" * 9999
-    + b"tq\x000"
-    + b"h\x00Ns" * 9999
-    + b".",
-    "keys of one hash": _PROTOCOL
-    + b"}("
-    + b"".join(
-        b"\x8a\x0c" + (k * (2**61 - 1)).to_bytes(12, "little") + b"N" for k in range(1, 5000)
-    )
-    + b"u.",
-    "an index of 2 ** 28": _PROTOCOL + b"Nr" + (1 << 28).to_bytes(4, "little") + b".",
-    "an index of 2 ** 32 - 1": _PROTOCOL + b"Nr\xff\xff\xff\xff.",
-    "an index in words": b"Np" + b"9" * 900 + b"\n.",
-    "an index below zero": b"Np-1\n.",
-    "an index of a million digits": b"Np" + b"9" * 1_000_000 + b"\n.",
-    "an index that is not there": _PROTOCOL + b"h\x07.",
-    "a number of a million digits": b"I" + b"9" * 1_000_000 + b"\n.",
-    "a long number of a million digits": b"L" + b"9" * 1_000_000 + b"L\n.",
-    "a fraction of a million digits": b"F0." + b"9" * 1_000_000 + b"\n.",
-    "an integer of 2 GB": _PROTOCOL + b"\x8b\xff\xff\xff\x7f.",
-    "an integer of less than nothing": _PROTOCOL + b"\x8b\xff\xff\xff\xff.",
-    "an integer of 100 kB": _PROTOCOL
-    + b"\x8b"
-    + (100_000).to_bytes(4, "little")
-    + b"\x7f" * 100_000
-    + b".",
-    "text of 2 ** 63 bytes": b"\x80\x04\x8d" + b"\xff" * 7 + b"\x7f.",
-    "text of 2 ** 64 bytes": b"\x80\x04\x8d" + b"\xff" * 8 + b".",
-    "bytes of 4 GB": b"\x80\x03B\xff\xff\xff\xff.",
-    "an array of 2 ** 62 bytes": b"\x80\x05\x96" + b"\xff" * 7 + b"\x3f.",
-    "a frame of 2 ** 63 bytes": b"\x80\x04\x95" + b"\xff" * 7 + b"\x7fN.",
-    "a buffer from elsewhere": b"\x80\x05\x97.",
-    "a protocol of the future": b"\x80\xff.",
-    "lists in lists": b"]" * 100_000 + b"a" * 99_999 + b".",
-    "tuples in tuples": _PROTOCOL + b")" + b"\x85" * 100_000 + b".",
-    "dicts in dicts": b"}" + b"N}" * 50_000 + b"s" * 50_000 + b".",
-    "marks alone": b"(" * 1_000_000,
-    "marks and an end": b"(" * 1_000_000 + b".",
-    "nothing to end with": b".",
-    "nothing to take away": b"0.",
-    "a mark that is not there": b"t.",
-    "a list that grows from itself": b"]q\x00(" + b"h\x00" * 5000 + b"e.",
-    "lists that double": b"]q\x00" + b"]q\x01(h\x00h\x00eq\x00" * 5000 + b".",
-    "a long text, often": _PROTOCOL + b"](" + _BYTES + b"h\x05" * 50_000 + b"e.",
-    "arrays of the same bytes": _PROTOCOL
-    + _ARRAY
-    + b"0"
-    + _DTYPE
-    + b"0"
-    + _BYTES
-    + b"0]("
-    + (b"h\x00h\x02R(K\x01J" + _LONG.to_bytes(4, "little") + b"\x85h\x03\x89h\x05tb") * _REPEATED
-    + b"e.",
-    "numbers of the same bytes": _PROTOCOL
-    + _BYTES
-    + b"0cnumpy\ndtype\nU\x07S200000K\x00K\x01\x87Rq\x06"
-    b"0cnumpy.core.multiarray\nscalar\nq\x07"
-    + b"0]("
-    + b"h\x07h\x06h\x05\x86R" * _REPEATED
-    + b"e.",
-    "bytes of the same text": _PROTOCOL
-    + b"c_codecs\nencode\nq\x09X"
-    + _LONG.to_bytes(4, "little")
-    + b"a" * _LONG
-    + b"q\x05U\x06latin1q\x06\x86q\x07]("
-    + b"h\x09h\x07R" * _REPEATED
-    + b"e.",
-    "a function with many arguments": _PROTOCOL
-    + b"cnumpy\ndtype\nq\x00(U\x02f8"
-    + b"N" * 9999
-    + b"tq\x01]("
-    + b"h\x00h\x01R" * 9999
-    + b"e.",
-    "truth values of two": _with_dtype(b"b1", b"U\x01\x02"),
-    "no characters": _with_dtype(b"U1", b"U\x04\xff\xff\xff\xff"),
-    "an array with a long side": _PROTOCOL
-    + _ARRAY
-    + b"R(K\x01\x8a\x06\xff\xff\xff\xff\xff\x00K\x00\x86"
-    + _DTYPE
-    + b"\x89U\x00tb.",
-    "arrays in arrays": _PROTOCOL
-    + _ARRAY
-    + b"0cnumpy\ndtype\nU\x01OK\x00K\x01\x87Rq\x03Nq\x08"
-    + b"h\x00h\x02R(K\x01K\x01\x85h\x03\x89]h\x08atbq\x080" * 20_000
-    + b"h\x08.",
-    "items of an array": _PROTOCOL + _ARRAY + b"RK\x00K\x00s.",
-    "attributes of an array": _PROTOCOL + _ARRAY + b"R}U\x05shapeK\x01sb.",
-    "an array into a dtype": _PROTOCOL + _DTYPE + _ARRAY + b"Rb.",
-    "a list that is called": b"](tR.",
-    "a name of a megabyte": b"c" + b"a" * 1_000_000 + b"\nb\n.",
-    "a dtype of a megabyte": b"cnumpy\ndtype\n(V" + b"f" * 1_000_000 + b"\nK\x00K\x01tR.",
-    "names by the stack": b"\x80\x04\x8c\x02os\x8c\x06system\x93.",
-    "names that are none": b"\x80\x04K\x01K\x02\x93.",
-    "an object of a class": b"(ibuiltins\nobject\n.",
-    "a set": b"\x80\x04\x8f(K\x01\x90.",
-    "an unknown opcode": b"\xff.",
-}
-
-
 def weights(place: Path, generator: np.random.Generator, times: int) -> Iterator[Case]:
     """``.safetensors`` files."""
     del generator, times
@@ -490,8 +370,8 @@ def media(place: Path, generator: np.random.Generator, times: int) -> Iterator[C
     ):
         for kind in ("xray", "photograph"):
             yield case(kind, f"a PNG of {width} x {height}", png(width, height))
-            yield case(kind, f"a GIF of {width} x {height}", _gif(width & 65535, height & 65535))
-            yield case(kind, f"a BMP of {width} x {height}", _bmp(width, height))
+            yield case(kind, f"a GIF of {width} x {height}", gif(width & 65535, height & 65535))
+            yield case(kind, f"a BMP of {width} x {height}", bmp(width, height))
     for frames, rate, channels in (
         (1 << 31, 16_000, 1),
         (4, 1, 1),
@@ -504,7 +384,7 @@ def media(place: Path, generator: np.random.Generator, times: int) -> Iterator[C
         whole = wav(frames, rate, channels)
         # libsndfile goes by the file's length where it can.
         yield case("sound", f"a WAV of {frames} at {rate} Hz", whole, frames == 1 << 31)
-    yield case("sound", "a FLAC of 2 ** 36 samples", _flac((1 << 36) - 1))
+    yield case("sound", "a FLAC of 2 ** 36 samples", flac((1 << 36) - 1))
     stream = io.BytesIO()
     soundfile.write(stream, generator.normal(size=400), 16_000, format="WAV")
     for altered in flipped(stream.getvalue()[:64], generator, times):
@@ -524,60 +404,6 @@ def media(place: Path, generator: np.random.Generator, times: int) -> Iterator[C
     for kind in readers:
         yield case(kind, "nothing", b"")
         yield case(kind, "text", b"no media\n" * 50)
-
-
-def _chunk(name: bytes, content: bytes) -> bytes:
-    check = zlib.crc32(name + content)
-    return len(content).to_bytes(4, "big") + name + content + check.to_bytes(4, "big")
-
-
-def png(width: int, height: int) -> bytes:
-    """A PNG file whose header says so, and which has one row."""
-    header = struct.pack(">IIBBBBB", width & 0x7FFFFFFF, height & 0x7FFFFFFF, 8, 0, 0, 0, 0)
-    row = zlib.compress(bytes(min(width, 1 << 20) + 1))
-    parts = ((b"IHDR", header), (b"IDAT", row), (b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(*part) for part in parts)
-
-
-def _gif(width: int, height: int) -> bytes:
-    size = struct.pack("<HH", width, height)
-    return b"GIF89a" + size + b"\x80\0\0" + bytes(6) + b"," + bytes(4) + size + b"\0\x02\x01\0\0;"
-
-
-def _bmp(width: int, height: int) -> bytes:
-    header = struct.pack("<IiiHHIIiiII", 40, width & 0x7FFFFFFF, height, 1, 24, 0, 0, 0, 0, 0, 0)
-    return b"BM" + struct.pack("<IHHI", 54, 0, 0, 54) + header
-
-
-def wav(frames: int, rate: int, channels: int) -> bytes:
-    """A WAV file of 16 bits whose header says so, and which has at most four samples."""
-    size = frames * 2 * channels & 0xFFFFFFFF
-    block = 2 * channels & 0xFFFF
-    form = struct.pack("<HHIIHH", 1, channels, rate, rate * block & 0xFFFFFFFF, block, 16)
-    parts = b"fmt " + struct.pack("<I", 16) + form + b"data" + struct.pack("<I", size)
-    content = parts + bytes(min(frames, 4) * 2 * min(channels, 2))
-    return b"RIFF" + struct.pack("<I", len(content) + 4) + b"WAVE" + content
-
-
-def _flac(samples: int) -> bytes:
-    info = struct.pack(">HH", 4096, 4096) + bytes(6)
-    info += (16_000 << 44 | 0 << 41 | 15 << 36 | samples).to_bytes(8, "big") + bytes(16)
-    return b"fLaC\x80" + len(info).to_bytes(3, "big") + info
-
-
-def stored_clip(place: Path) -> bytes:
-    """A short video without sound."""
-    path = place / "whole.avi"
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("mpeg4", rate=5)
-        stream.width, stream.height, stream.pix_fmt = 32, 16, "yuv420p"
-        for number in range(8):
-            picture = np.full((16, 32, 3), 25 * number, np.uint8)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-        container.mux(stream.encode())
-    content = path.read_bytes()
-    path.unlink()
-    return content
 
 
 def lists(place: Path, generator: np.random.Generator, times: int) -> Iterator[Case]:

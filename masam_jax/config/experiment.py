@@ -44,7 +44,7 @@ _YOUNGER: dict[str, dict[str, Any]] = {
         "measure_samples": 256,
         "keep_parameters": None,
     },
-    "model": {"network": None},
+    "model": {"network": None, "remat": False},
     "optimization": {
         "optimizer": "adamw",
         "momentum": 0.9,

@@ -29,6 +29,9 @@ class ModelConfig(Options):
     """Dropout rate, in the encoders that have dropout."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Precision of the computation; parameters, losses and scores stay float32."""
+    remat: bool = False
+    """Compute each encoder's activations again in the pass backwards, which saves memory and costs
+    time; the numbers are the same, but for rounding."""
     fusion: Literal["concat", "sum", "film", "gated", "attention"] = "concat"
     """Fusion head, for the methods that do not name their own."""
     network: str | None = None
@@ -39,6 +42,11 @@ class ModelConfig(Options):
         super().__post_init__()
         for name in ("encoders", "weights"):
             by_modality(name, getattr(self, name))
+        if self.remat and self.architecture != "late_fusion":
+            raise ValueError(
+                f"remat computes encoders again, and architecture={self.architecture} has its"
+                " layers in one transformer after them; late_fusion is accepted"
+            )
 
     def of_modalities(self, chosen: Collection[str]) -> "ModelConfig":
         """The same without encoders and weights of other modalities."""

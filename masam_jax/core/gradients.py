@@ -9,6 +9,7 @@ import optax
 
 from masam_jax.core.collectives import average, vary
 from masam_jax.core.late_fusion import LateFusion
+from masam_jax.core.late_fusion_passes import LateFusionPasses
 from masam_jax.core.losses import (
     NO_WEIGHTS,
     Losses,
@@ -21,15 +22,9 @@ from masam_jax.core.losses import (
 from masam_jax.core.microbatches import first_part, mean_over_microbatches, split_microbatches
 from masam_jax.core.numerics import is_narrow, is_traced
 from masam_jax.core.partition import check_differentiable
-from masam_jax.core.passes import (
-    Gradients,
-    LateFusionPasses,
-    Passes,
-    PlainPasses,
-    Pullback,
-    Weighing,
-    scaled_difference,
-)
+from masam_jax.core.passes import Gradients, Passes, Pullback, Weighing
+from masam_jax.core.plain_passes import PlainPasses
+from masam_jax.core.pullbacks import scaled_difference
 from masam_jax.core.reused_keys import clone_keys
 from masam_jax.core.signals import FusionGradient, TotalGradient
 from masam_jax.core.specs import check_choice, check_sizes

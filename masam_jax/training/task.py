@@ -304,13 +304,16 @@ class Task:
     def _late_fusion(self, modalities: tuple[str, ...]) -> LateFusion | Callable[..., Any]:
         """Encoders and objective; the encoders' running statistics travel beside the features."""
         network, frozen = self.network, self.problem.experiment.optimization.freeze
+        encode_training = network.encode_training
+        if self.problem.experiment.model.remat:
+            encode_training = jax.checkpoint(encode_training, static_argnums=1)
 
         def encode(modality: str, params: Any, step: StepInputs) -> Any:
             if modality in frozen:
                 predicting = network.with_statistics(step.statistics)
                 features = predicting.encode(params, modality, step.batch.inputs[modality])
                 return {"features": jax.lax.stop_gradient(features), "statistics": {}}
-            features, statistics = network.encode_training(
+            features, statistics = encode_training(
                 params, modality, step.batch.inputs[modality], step.statistics, step.key
             )
             # Not differentiated: only what the clean pass returns is kept.

@@ -110,7 +110,7 @@ def test_a_run_of_an_earlier_version_is_completed():
 
 
 def test_what_a_run_says_is_not_replaced():
-    written = {"model": {"network": "a.b:c"}, "data": {"modalities": ["a"]}}
+    written = {"model": {"network": "a.b:c", "remat": True}, "data": {"modalities": ["a"]}}
     assert completed(written) == written
     assert completed({"evaluation": {"min_epochs": 4}})["evaluation"]["min_epochs"] == 4
     assert completed({"evaluation": 3}) == {"evaluation": 3}

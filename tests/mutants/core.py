@@ -268,7 +268,7 @@ MUTANTS = (
         ),
     ),
     *in_file(
-        "core/passes.py",
+        "core/late_fusion_passes.py",
         TESTS,
         (
             "the perturbed encoder's features are the clean ones",

@@ -1,6 +1,7 @@
 """Runs in processes of their own: killed, interrupted, and several of them together."""
 
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -20,6 +21,11 @@ OPTIONS = [
     *("--test-size", "40", "--batch-size", "12", "--width", "4", "--log-every", "5"),
     *("--evaluate-every", "10", "--checkpoint-every", "10", "--no-plots"),
 ]
+# What gloo says of each group of devices: its threads write it in pieces, which may mingle.
+GLOO = re.compile(
+    r"\[Gloo\] Rank | is connected to | peer ranks\. "
+    r"|Expected number of connected peer ranks is : |\d|\n"
+)
 COMPARE = ["compare", "--methods", "late_fusion", "masam:rho=1,select=random", *OPTIONS]
 
 
@@ -177,8 +183,7 @@ def test_two_processes_of_four_devices_train_as_one_of_eight(tmp_path):
     assert [code for code, _, _ in outcomes] == [0, 0], outcomes
     assert "8 devices (cpu), seeds and batch sharded" in outcomes[0][1]
     assert "step 20/20" in outcomes[0][1]
-    # But for what gloo says.
-    assert all(line.startswith("[Gloo]") for line in outcomes[1][1].splitlines())
+    assert not GLOO.sub("", outcomes[1][1])
     alone = _start(*words, "--steps", "30", "--output", str(one), devices=8)
     resumed = _start("train", "--resume", str(two), "--steps", "30")
     assert [_finish(each)[0] for each in (alone, resumed)] == [0, 0]

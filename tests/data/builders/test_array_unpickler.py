@@ -10,7 +10,7 @@ import pytest
 
 from masam_jax.data.builders import array_unpickler
 from masam_jax.data.builders.array_unpickler import load_arrays
-from tests.hostile_files import PICKLE_BOMBS
+from tests.pickle_bombs import PICKLE_BOMBS
 
 
 def _written(path: Path, content: bytes) -> Path:

@@ -16,7 +16,7 @@ from masam_jax.data.transforms.audio_clip import read_audio_track, read_wave
 from masam_jax.data.transforms.chest_xray import read_xray
 from masam_jax.data.transforms.image_file import image_bytes, opened_image
 from masam_jax.data.transforms.video_frames import read_frames
-from tests.hostile_files import png, wav
+from tests.hostile_media import png, wav
 
 
 @pytest.mark.parametrize("width, height", [(9000, 9000), (1 << 30, 1 << 30), (30_000, 1)])

@@ -21,7 +21,7 @@ from masam_jax.data.transforms.video_frames import (
     read_frames,
 )
 from tests.data.builders.video_files import tone, write_video
-from tests.hostile_files import png
+from tests.hostile_media import png
 
 COLOURS = [(200, 60, 40), (40, 180, 60), (40, 60, 200), (120, 120, 20), (10, 10, 10)]
 
