@@ -8,9 +8,9 @@ from experiments.paper import PlannedRun, PlannedSearch
 from masam_jax.api.keywords import run_settings
 from masam_jax.api.method_list import bind_method
 from masam_jax.config import OutputConfig
-from masam_jax.config.errors import user_errors
+from masam_jax.config.errors import RunError, user_errors
+from masam_jax.core.extras import install_extras
 from masam_jax.training.interrupt import InterruptRequest
-from masam_jax.tuning.tune import execute_tuning, plan_tuning
 
 
 def search_options(
@@ -30,10 +30,14 @@ def search_options(
       interrupt: asked between steps whether to stop.
 
     Raises:
-      RunError: a mistake in what was planned, or another search in its place.
+      RunError: a mistake in what was planned, another search in its place, or Optuna is missing.
       InterruptedRun: a signal came; every finished trial is saved.
       OSError: something could not be written.
     """
+    try:
+        from masam_jax.tuning.tune import execute_tuning, plan_tuning
+    except ModuleNotFoundError as error:
+        raise RunError(f"the search needs {error.name}: {install_extras('tune')}") from error
     own = {
         "seeds": search.seeds,
         "seed_offset": search.first_seed,
