@@ -18,6 +18,8 @@ NAMES = (
     "dynamics",
 )
 """In the paper's order; each is a file of this folder."""
+FURTHER = ("study",)
+"""Of our own, which take hours: ``all`` leaves them out."""
 
 
 def find(name: str) -> PaperExperiment:
@@ -26,12 +28,12 @@ def find(name: str) -> PaperExperiment:
     Raises:
       RunError: there is none; the message names the nearest.
     """
-    if name not in NAMES:
-        raise RunError(unknown("experiment", name, (*NAMES, "all")))
+    if name not in (*NAMES, *FURTHER):
+        raise RunError(unknown("experiment", name, (*NAMES, *FURTHER, "all")))
     experiment: PaperExperiment = importlib.import_module(f"experiments.{name}").EXPERIMENT
     return experiment
 
 
 def questions() -> dict[str, str]:
     """Every experiment's name, and what it answers."""
-    return {name: find(name).question for name in NAMES}
+    return {name: find(name).question for name in (*NAMES, *FURTHER)}

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from rich.console import Console
 
 from experiments.data_at_hand import choose_datasets
+from experiments.option_search import search_options
 from experiments.paper import FinishedRun, PaperExperiment, PlannedRun, Scale
 from masam_jax.analysis.records import read_directory
 from masam_jax.analysis.result_page import RESULT_TABLES, ResultPage, save_result_page
@@ -60,7 +61,10 @@ def conduct(
       InterruptedRun: a signal came; every step that was taken is saved.
       OSError: something could not be written.
     """
-    datasets, said = choose_datasets(asked.datasets, quick=asked.scale.quick)
+    named = asked.datasets
+    if not named and experiment.datasets is not None and not asked.scale.quick:
+        named = experiment.datasets
+    datasets, said = choose_datasets(named, quick=asked.scale.quick)
     print_plain(console, f"{experiment.name}: {experiment.question}")
     if said:
         print_plain(console, said)
@@ -69,6 +73,9 @@ def conduct(
     for number, run in enumerate(planned, start=1):
         place = asked.output / "runs" / run.slug / run.label
         print_plain(console, f"[{number}/{len(planned)}] {run.dataset}, {run.label}: {place}")
+        _take(run, place)
+        if run.search is not None:
+            run = run.with_found(search_options(run, run.search, place, asked.command, interrupt))
         _train(run, place, asked, console, interrupt)
         with user_errors():
             finished.append(FinishedRun(run, read_directory(place)))
@@ -100,14 +107,13 @@ def _train(
     interrupt: InterruptRequest | None,
 ) -> None:
     """Trains a run, or what is left of it; one that is finished is not even planned again."""
-    _take(run, place)
     if (place / "results.json").is_file():
         return
     with user_errors():
         settings = run_settings("compare", run.dataset, run.options)
     published = settings.published.methods if settings.published else None
     plan = plan_comparison(
-        [bind_method(spec, published) for spec in run.methods.values()],
+        [bind_method(spec, published) for spec in run.specifications],
         None,
         settings.experiment,
         inputs=settings.inputs,

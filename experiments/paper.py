@@ -63,6 +63,26 @@ class Scale:
 
 
 @dataclasses.dataclass(frozen=True)
+class PlannedSearch:
+    """Options that are searched before a comparison, as ``masam tune`` does.
+
+    Trials are judged by validation samples, with training seeds that the comparison does not use.
+
+    Attributes:
+      methods: what a method is called in the comparison -> its specification, whose options are not
+        searched.
+      trials: of each method.
+      seeds: that a trial is averaged over.
+      first_seed: the first of them.
+    """
+
+    methods: Mapping[str, str]
+    trials: int
+    seeds: int
+    first_seed: int = 10_000
+
+
+@dataclasses.dataclass(frozen=True)
 class PlannedRun:
     """A comparison that an experiment needs; ``masam compare`` with a name for each method.
 
@@ -72,12 +92,14 @@ class PlannedRun:
         the same under the same label share it.
       methods: what a method is called here -> ``NAME[:OPTION=VALUE,...]``; late fusion first.
       options: keywords of `masam_jax.compare`.
+      search: further methods, whose options are searched first; None for none.
     """
 
     dataset: str
     label: str
     methods: Mapping[str, str]
     options: Mapping[str, Any]
+    search: PlannedSearch | None = None
 
     @property
     def slug(self) -> str:
@@ -87,11 +109,26 @@ class PlannedRun:
     @property
     def content(self) -> dict[str, Any]:
         """All that the run's numbers depend on, as JSON has it."""
-        return {
+        content: dict[str, Any] = {
             "dataset": self.dataset,
             "methods": list(self.methods.values()),
             "options": {k: list(v) if isinstance(v, tuple) else v for k, v in self.options.items()},
         }
+        if self.search is not None:
+            searched = dataclasses.asdict(self.search)
+            content["search"] = searched | {"methods": list(self.search.methods.values())}
+        return content
+
+    @property
+    def specifications(self) -> tuple[str, ...]:
+        """What is trained, each once: two names may stand for the same."""
+        return tuple(dict.fromkeys(self.methods.values()))
+
+    def with_found(self, best: Sequence[str]) -> "PlannedRun":
+        """The comparison with the options that were found for the methods of ``search``."""
+        searched = self.search.methods if self.search is not None else {}
+        found = dict(zip(searched, best, strict=True))
+        return dataclasses.replace(self, methods={**self.methods, **found})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +140,8 @@ class FinishedRun:
 
     def method(self, name: str) -> MethodRecord:
         """What is recorded of a method, by its name in the plan."""
-        return self.record.methods[list(self.planned.methods).index(name)]
+        spec = self.planned.methods[name]
+        return self.record.methods[self.planned.specifications.index(spec)]
 
     def scores(self, name: str) -> list[float | None]:
         """A method's scores, fractions, one a seed."""
@@ -139,12 +177,15 @@ class PaperExperiment:
       plan: ``(dataset, scale)`` -> the comparisons to train on a data set.
       conclude: ``(finished runs, scale)`` -> what came out; runs come as they were planned, one
         data set after the other.
+      datasets: those that it runs on where none are named; None for the published ones at hand, or
+        those that ship.
     """
 
     name: str
     question: str
     plan: Callable[[str, Scale], Sequence[PlannedRun]]
     conclude: Callable[[Sequence[FinishedRun], Scale], Findings]
+    datasets: tuple[str, ...] | None = None
 
 
 def by_dataset(runs: Sequence[FinishedRun]) -> dict[str, dict[str, FinishedRun]]:

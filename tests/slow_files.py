@@ -101,6 +101,7 @@ SLOW_FILES = (
     "training/test_streamed_training.py",
     "training/test_task.py",
     "training/test_train_step.py",
+    "tuning/test_ray_engine.py",
     "tuning/test_study.py",
     "tuning/test_tune.py",
 )

@@ -22,6 +22,7 @@ OPTIONAL = (
     "matplotlib",
     "optuna",
     "orbax",
+    "ray",
     "rich",
     "scipy.optimize",
     "sklearn",

@@ -210,6 +210,29 @@ def equivalence_test(
     return EquivalenceTest(margin, float(max(above, below)))
 
 
+def noninferiority_test(differences: Sequence[float] | np.ndarray, margin: float) -> float | None:
+    """P of the one-sided t-test that a method is worse than its baseline by the margin or more.
+
+    Below α it is at least as good, but for the margin: the lower one of `equivalence_test`'s two.
+
+    Args:
+      differences: method - baseline, one per seed, at least 2.
+      margin: largest loss that counts as none, above 0; to be stated before looking.
+
+    Returns:
+      The p-value; None where all differences are equal.
+
+    Raises:
+      ValueError: as `equivalence_test`.
+    """
+    values = _finite(differences)
+    if not (margin > 0 and math.isfinite(margin)):
+        raise ValueError(f"margin is {margin}; a number above 0 is needed")
+    if np.ptp(values) == 0:
+        return None
+    return float(scipy.stats.ttest_1samp(values, -margin, alternative="greater").pvalue)
+
+
 def _finite(differences: Sequence[float] | np.ndarray) -> np.ndarray:
     values = np.asarray(differences, np.float64)
     if values.ndim != 1 or values.size < 2:

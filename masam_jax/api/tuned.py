@@ -17,6 +17,7 @@ from masam_jax.analysis.tuning_table import tuning_cells, tuning_to_markdown
 from masam_jax.api.keywords import run_settings
 from masam_jax.api.method_list import expand_methods, recorded_methods
 from masam_jax.api.running import OutputPlace, call_in_words
+from masam_jax.config.engine import parse_engine
 from masam_jax.config.errors import RunError, user_errors
 from masam_jax.core.extras import install_extras
 from masam_jax.data.on_disk import Data
@@ -98,6 +99,7 @@ def tune(
     resume: bool = False,
     overwrite: bool = False,
     progress: bool = True,
+    engine: str = "local",
     **options: Any,
 ) -> TuningResults:
     """Searches the options of several methods, with the same number of trials for each.
@@ -113,13 +115,15 @@ def tune(
       resume: likewise.
       overwrite: likewise.
       progress: whether a line is shown for each trial.
+      engine: where trials are trained: ``"local"``, or ``"ray:workers=N"`` for methods side by side
+        on a Ray cluster; what is found is the same.
       **options: every other flag of ``masam tune``; ``tune_seeds`` is the number of seeds.
 
     Returns:
       What was found: `methods`, `table`, `save`.
 
     Raises:
-      RunError: as `masam_jax.compare`; also Optuna is missing.
+      RunError: as `masam_jax.compare`; also Optuna, or Ray for that engine, is missing.
       TypeError: likewise.
     """
     try:
@@ -134,6 +138,7 @@ def tune(
         fixed = {"report_split": "validation", "checkpoint_every": sys.maxsize}
         settings = run_settings("tune", data, {**given, **fixed})
         asked = place.config(resume, overwrite, ())
+        place_of_trials = parse_engine(engine)
     published = settings.published.methods if settings.published else None
     recorded = recorded_methods(asked)
     words = (methods,) if isinstance(methods, str) else tuple(methods)
@@ -151,5 +156,5 @@ def tune(
     def announce(line: str) -> None:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
-    _, best = execute_tuning(plan, asked, call, announce)
+    _, best = execute_tuning(plan, asked, call, announce, engine=place_of_trials)
     return TuningResults(place, best)

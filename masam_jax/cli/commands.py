@@ -19,6 +19,7 @@ from masam_jax.config import (
     OutputConfig,
     SeedConfig,
 )
+from masam_jax.config.engine import parse_engine
 from masam_jax.config.published import PublishedSettings
 from masam_jax.methods.masam import RELATIVE
 
@@ -135,6 +136,9 @@ class Tune:
     """Number of seeds that a trial is averaged over."""
     seed_offset: int = 100
     """First of them; other seeds than those of the comparison."""
+    engine: str = "local"
+    """Where trials are trained: local, or ray:workers=N, methods side by side on a Ray cluster
+    (that of $RAY_ADDRESS, or this machine); also cpus and gpus of a worker, as ray:gpus=1."""
     config: str | None = None
     """TOML file with options by their names, as steps = 30; those of the command line count."""
     write_config: str | None = None
@@ -154,6 +158,7 @@ class Tune:
                 raise ValueError(
                     f"{name}={getattr(self, name)} is out of range: expected an integer >= 1"
                 )
+        parse_engine(self.engine)
         try:
             SeedConfig(self.tune_seeds, self.seed_offset)
         except ValueError as error:

@@ -38,8 +38,9 @@ def execute_experiment(
     """
     catalog = _module("catalog", Path(masam_jax.__file__).parent.parent)
     if not command.name:
-        width = max(map(len, catalog.NAMES))
-        for name, question in catalog.questions().items():
+        questions = catalog.questions()
+        width = max(map(len, questions))
+        for name, question in questions.items():
             print_plain(console, f"{name:{width}}  {question}")
         return
     names = catalog.NAMES if command.name == _ALL else (command.name,)

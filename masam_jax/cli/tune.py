@@ -6,6 +6,7 @@ from masam_jax.analysis.tuning_table import tuning_to_markdown, tuning_to_rich
 from masam_jax.api.method_list import expand_methods, recorded_methods
 from masam_jax.cli.commands import Tune
 from masam_jax.cli.printing import counted, print_plain
+from masam_jax.config.engine import parse_engine
 from masam_jax.config.errors import RunError
 from masam_jax.config.published import settings_of
 from masam_jax.core.extras import install_extras
@@ -24,6 +25,8 @@ def execute_tune(
             raise
         raise RunError(f"masam tune needs {error.name}: {install_extras('tune')}") from error
 
+    engine = parse_engine(command.engine)
+
     def announce(text: str) -> None:
         print_plain(console, text)
 
@@ -38,7 +41,7 @@ def execute_tune(
         f" {counted(plan.trials, 'trial')} each, {counted(len(plan.problem.splits), 'seed')}"
         f" -> {command.output.output}"
     )
-    path, best = execute_tuning(plan, command.output, line, announce, interrupt)
+    path, best = execute_tuning(plan, command.output, line, announce, interrupt, engine)
     console.print(tuning_to_rich(best))
     write_text(path / "tuning.md", tuning_to_markdown(best))
     announce(f"written: {path / 'tuning.md'}. Compare the methods with --methods @{path}")

@@ -44,7 +44,19 @@ class PreparedData:
         self._index = builder.index
         self.labels = self._index.labels
         self.labels.setflags(write=False)
-        self.reader = SampleReader(type(builder), data_dir, builder.options)
+        self._data_dir = data_dir.absolute()
+        self.reader = SampleReader(type(builder), self._data_dir, builder.options)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A builder does not travel; another process opens its own.
+        kind, options = type(self._builder), self._builder.options
+        return _reopen, (kind, self._data_dir, options, self.reader)
+
+    def __copy__(self) -> PreparedData:
+        """The same rows, opened once."""
+        copied = object.__new__(type(self))
+        copied.__dict__.update(self.__dict__)
+        return copied
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -175,3 +187,12 @@ class PreparedData:
 
 Data = MultimodalData | PreparedData
 """A data set, in memory or on disk."""
+
+
+def _reopen(
+    kind: type[PublishedBuilder], data_dir: Path, options: Any, reader: SampleReader
+) -> PreparedData:
+    """Data that another process opened."""
+    data = PreparedData(kind(data_dir=data_dir, options=options), data_dir)
+    data.reader = reader
+    return data

@@ -6,9 +6,8 @@ import math
 import os
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 from masam_jax.config.errors import RunError
 from masam_jax.core.extras import needs
@@ -67,6 +66,56 @@ class TrialOutcome:
         return -math.inf if self.score is None else sum(self.score) / len(self.score)
 
 
+class Trial:
+    """A trial that was begun.
+
+    Attributes:
+      method: what is trained.
+    """
+
+    def __init__(
+        self,
+        study: optuna.Study,
+        asked: optuna.Trial,
+        method: BoundMethod,
+        steps: int,
+        same: FrozenTrial | None,
+    ) -> None:
+        """Of `MethodStudy.begin`, which knows of a finished trial of the same options."""
+        self.method = method
+        self._study = study
+        self._asked = asked
+        self._steps = steps
+        self._same = same
+
+    def report(self, step: int, score: float) -> None:
+        """Records an evaluation.
+
+        Raises:
+          PrunedRun: the trial is not worth finishing, and has ended here.
+        """
+        self._asked.report(score, step)
+        # Nothing is saved by pruning a trial that is done.
+        if step < self._steps and self._asked.should_prune():
+            self._study.tell(self._asked, state=TrialState.PRUNED)
+            raise PrunedRun
+
+    def finish(self, score: list[float]) -> None:
+        """Ends it with the validation score of every seed."""
+        self._asked.set_user_attr("score", score)
+        self._study.tell(self._asked, sum(score) / len(score))
+
+    def repeats(self) -> bool:
+        """Whether a finished trial had the same options; this one has ended as it would, then."""
+        if self._same is None:
+            return False
+        with suppress(PrunedRun):
+            for step, score in sorted(self._same.intermediate_values.items()):
+                self.report(step, score)
+            self.finish(self._same.user_attrs["score"])
+        return True
+
+
 class MethodStudy:
     """The trials of one method, the first of them with its own defaults.
 
@@ -106,32 +155,37 @@ class MethodStudy:
         """The outcome of the highest mean score, the earlier one on a tie."""
         return max(self.outcomes, key=lambda outcome: outcome.mean)
 
+    @property
+    def remaining(self) -> int:
+        """Trials that are left of the budget."""
+        return self.budget - len(self._trials(*_COUNTED))
+
     def advance(self, train: TrainTrial) -> TrialOutcome | None:
         """Runs the next trial; None once the budget is spent.
 
         Whatever ``train`` raises, but for a ``PrunedRun``, is passed on; the trial is then tried
         once more by the next call, with the same options.
         """
+        trial = self.begin()
+        if trial is None:
+            return None
+        if not trial.repeats():
+            with suppress(PrunedRun):
+                trial.finish(train(trial.method, trial.report))
+        return self.outcomes[-1]
+
+    def begin(self) -> "Trial | None":
+        """The next trial, to be trained; None once the budget is spent.
+
+        One trial at a time: what was begun before, and not ended, is given up and begun again.
+        """
         counted = self._trials(*_COUNTED)
         if len(counted) >= self.budget:
             return None
-        trial, method = self._ask(first=not counted, index=len(counted))
-
-        def on_evaluation(step: int, score: float) -> None:
-            trial.report(score, step)
-            # Nothing is saved by pruning a trial that is done.
-            if step < self._steps and trial.should_prune():
-                raise PrunedRun
-
-        same = [t for t in self._trials(TrialState.COMPLETE) if t.user_attrs["spec"] == method.spec]
-        try:
-            score = _replay(same[0], on_evaluation) if same else train(method, on_evaluation)
-        except PrunedRun:
-            self._study.tell(trial, state=TrialState.PRUNED)
-        else:
-            trial.set_user_attr("score", score)
-            self._study.tell(trial, sum(score) / len(score))
-        return self.outcomes[-1]
+        asked, method = self._ask(first=not counted, index=len(counted))
+        finished = self._trials(TrialState.COMPLETE)
+        same = next((t for t in finished if t.user_attrs["spec"] == method.spec), None)
+        return Trial(self._study, asked, method, self._steps, same)
 
     def _ask(self, *, first: bool, index: int) -> tuple[optuna.Trial, BoundMethod]:
         for stale in self._trials(TrialState.RUNNING):
@@ -199,14 +253,6 @@ def _outcome(trial: FrozenTrial) -> TrialOutcome:
         score=None if score is None else tuple(score),
         step=trial.last_step or 0,
     )
-
-
-def _replay(same: FrozenTrial, on_evaluation: OnEvaluation) -> list[float]:
-    """What training with the same options would bring once more."""
-    for step, score in sorted(same.intermediate_values.items()):
-        on_evaluation(step, score)
-    scores: list[Any] = same.user_attrs["score"]
-    return scores
 
 
 def _distribution(search: Search) -> BaseDistribution:

@@ -1,12 +1,9 @@
 """Tuning: every method gets the same number of trials, on validation samples and other seeds."""
 
 import dataclasses
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
-
-from rich.console import Console
 
 from masam_jax.config import (
     Experiment,
@@ -14,24 +11,23 @@ from masam_jax.config import (
     OutputConfig,
     as_json,
 )
+from masam_jax.config.engine import LocalEngine, RayEngine
 from masam_jax.config.errors import RunError
 from masam_jax.data.on_disk import Data
 from masam_jax.methods import BoundMethod
-from masam_jax.training.course import OnEvaluation
-from masam_jax.training.interrupt import InterruptedRun, InterruptRequest
-from masam_jax.training.loop import train_method
+from masam_jax.training.interrupt import InterruptRequest
 from masam_jax.training.plan import plan_comparison
-from masam_jax.training.predictions import Predictors
 from masam_jax.training.problem import Problem
-from masam_jax.training.progress_report import ProgressReport
 from masam_jax.training.storage.atomic_files import plain, write_json
 from masam_jax.training.storage.environment import describe_environment
 from masam_jax.training.storage.run_directory import open_run
 from masam_jax.training.storage.surroundings import check_data, write_splits
 from masam_jax.training.task import Task
 from masam_jax.tuning.best_file import BEST_FILE, TUNING_FORMAT, sign_best
+from masam_jax.tuning.ray_trials import RayTrials
 from masam_jax.tuning.search_space import SearchSpace, search_space
 from masam_jax.tuning.study import MethodStudy, TrialOutcome, open_storage
+from masam_jax.tuning.trials import Trials
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,6 +90,7 @@ def execute_tuning(
     command: list[str],
     announce: Callable[[str], None],
     interrupt: InterruptRequest | None = None,
+    engine: LocalEngine | RayEngine | None = None,
 ) -> tuple[Path, dict[str, Any]]:
     """Runs every trial that is planned, and not yet done.
 
@@ -103,15 +100,21 @@ def execute_tuning(
       command: the command line, for ``environment.json``.
       announce: told one line for each trial.
       interrupt: asked between steps whether to stop; one of its own when None.
+      engine: where trials are trained; in this process when None.
 
     Returns:
       The directory, and the content of its ``best.json``.
 
     Raises:
-      RunError: the directory or the study in it cannot be used.
+      RunError: the directory or the study in it, or the engine, cannot be used.
       InterruptedRun: a signal came; every finished trial is saved.
       OSError: something could not be written.
     """
+    ray = RayTrials(plan.problem, engine) if isinstance(engine, RayEngine) else None
+
+    def announced(study: MethodStudy) -> None:
+        announce(_line(study, study.outcomes[-1]))
+
     with (
         open_run(output, plan.config) as directory,
         interrupt or InterruptRequest() as interrupt,
@@ -121,58 +124,27 @@ def execute_tuning(
         if not (path / "environment.json").is_file():
             write_json(path / "environment.json", describe_environment(command))
             write_splits(path, plan.problem.describe_splits())
-        trials = _Trials(plan.problem, path / "trial", interrupt)
-        tuned = []
         with open_storage(path / "study.db") as storage:
-            for space in plan.spaces:
-                study = MethodStudy(
+            studies = [
+                MethodStudy(
                     storage,
                     space,
                     trials=plan.trials,
                     steps=Task(plan.problem, space.method).steps,
                 )
-                while (outcome := study.advance(trials.train)) is not None:
-                    announce(_line(study, outcome))
-                tuned.append(_summary(study))
+                for space in plan.spaces
+            ]
+            if ray is not None:
+                ray.run(studies, announced, interrupt)
+            else:
+                trials = Trials(plan.problem, path / "trial", interrupt)
+                for study in studies:
+                    while study.advance(trials.train) is not None:
+                        announced(study)
+            tuned = [_summary(study) for study in studies]
         best = sign_best(plain(_best(plan, tuned)))
         write_json(path / BEST_FILE, best)
     return path, best
-
-
-class _Trials:
-    """Trains the methods of all trials, and leaves nothing on the disk."""
-
-    def __init__(self, problem: Problem, directory: Path, interrupt: InterruptRequest) -> None:
-        self._problem = problem
-        self._directory = directory
-        self._interrupt = interrupt
-        self._predictors = Predictors(problem)
-        self._silent = ProgressReport(Console(quiet=True))
-
-    def train(self, method: BoundMethod, on_evaluation: OnEvaluation) -> list[float]:
-        if self._interrupt.signal_number is not None:
-            raise InterruptedRun(None, self._interrupt.signal_number)
-        task = Task(self._problem, method)
-        # A killed session may have left one behind.
-        shutil.rmtree(self._directory, ignore_errors=True)
-        self._directory.mkdir()
-        try:
-            result = train_method(
-                task,
-                self._directory,
-                {"method": method.spec},
-                predict=self._predictors.of(task),
-                progress=self._silent,
-                interrupt=self._interrupt,
-                on_evaluation=on_evaluation,
-            )
-        except InterruptedRun as error:
-            # The step is of no use to who resumes: the trial begins again.
-            raise InterruptedRun(None, error.signal_number) from error
-        finally:
-            shutil.rmtree(self._directory, ignore_errors=True)
-        scores: list[float] = result["validation"][self._problem.metric]
-        return scores
 
 
 def _line(study: MethodStudy, outcome: TrialOutcome) -> str:

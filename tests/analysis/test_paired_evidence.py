@@ -11,6 +11,7 @@ from masam_jax.analysis.paired_evidence import (
     bootstrap_interval,
     effect_size,
     equivalence_test,
+    noninferiority_test,
     paired_evidence,
 )
 from masam_jax.analysis.statistics import paired_test
@@ -99,6 +100,22 @@ def test_equivalence_is_two_one_sided_tests(shift):
     above = _t_survival((values.mean() + 1) / error, values.size - 1)
     below = _t_survival((1 - values.mean()) / error, values.size - 1)
     assert equivalence_test(values, 1.0).p_value == pytest.approx(max(above, below), rel=1e-4)
+
+
+@pytest.mark.parametrize("shift", [-0.8, 0.0, 0.6])
+def test_noninferiority_is_the_lower_one_of_the_two(shift):
+    values = DIFFERENCES - DIFFERENCES.mean() + shift
+    error = values.std(ddof=1) / math.sqrt(values.size)
+    above = _t_survival((values.mean() + 1) / error, values.size - 1)
+    assert noninferiority_test(values, 1.0) == pytest.approx(above, rel=1e-4)
+    # What is far better is at least as good, and not equal.
+    assert noninferiority_test(values + 10, 1.0) < 1e-6 < equivalence_test(values + 10, 1.0).p_value
+
+
+def test_noninferiority_needs_spread_and_a_margin():
+    assert noninferiority_test([0.1, 0.1], 1.0) is None
+    with pytest.raises(ValueError, match=r"margin is 0\.0; a number above 0"):
+        noninferiority_test([1.0, 2.0], 0.0)
 
 
 @pytest.mark.parametrize("margin", [0.2, 0.5, 0.61, 0.62, 1.0, 2.0])

@@ -1,6 +1,9 @@
 """Prepared data as training sees them, on disk or read into memory."""
 
+import pickle
+
 import chex
+import jax
 import numpy as np
 import pytest
 
@@ -78,3 +81,14 @@ def test_in_memory_they_are_the_same_rows(prepared, name, options):
     for fact in ("name", "num_classes", "multi_label", "metric", "modalities", "modality_specs"):
         assert getattr(memory, fact) == getattr(data, fact)
     chex.assert_trees_all_equal(memory.split(seed=1), data.split(seed=1))
+
+
+def test_another_process_opens_its_own(prepared, monkeypatch):
+    monkeypatch.chdir(prepared.data_dir)
+    opened = prepared.open("av_digits")
+    data = opened.select(opened.modalities[:1])
+    sent = pickle.loads(pickle.dumps(data))
+    monkeypatch.chdir("/")
+    assert (sent.modalities, sent.digest()) == (data.modalities, data.digest())
+    rows = np.arange(3)
+    jax.tree.map(np.testing.assert_array_equal, sent.reader(rows), data.reader(rows))

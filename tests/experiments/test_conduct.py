@@ -8,7 +8,7 @@ from rich.console import Console
 import masam_jax
 from experiments import catalog, conduct, data_at_hand
 from experiments.conduct import Asked
-from experiments.paper import Findings, PaperExperiment, PlannedRun, Scale
+from experiments.paper import Findings, PaperExperiment, PlannedRun, PlannedSearch, Scale
 from experiments.radii import ROWS, ablation
 from masam_jax.analysis.result_table import score_table
 from masam_jax.cli import command_line as cli
@@ -72,6 +72,41 @@ def test_a_run_that_was_killed_goes_on(place, monkeypatch):
     assert (run / "results.json").read_bytes() == (run / "results.json.kept").read_bytes()
 
 
+def _plan_with_search(dataset, scale):
+    options = {**scale.options(dataset), **OPTIONS}
+    search = PlannedSearch({"tuned": "masam:alpha=0.8,beta=0.91,weight=1"}, trials=2, seeds=1)
+    return [PlannedRun(dataset, "searched", {"late fusion": "late_fusion"}, options, search)]
+
+
+def test_options_are_searched_once_before_they_are_compared(tmp_path, monkeypatch):
+    concluded = []
+    searched = PaperExperiment(
+        "searched", "?", _plan_with_search, lambda runs, scale: concluded.extend(runs) or Findings()
+    )
+    conduct.conduct(searched, _asked(tmp_path), QUIET)
+    (best,) = tmp_path.glob("runs/*/searched-search/best.json")
+    (found,) = json.loads(best.read_text())["tuned"]
+    (run,) = concluded
+    assert run.planned.methods == {"late fusion": "late_fusion", "tuned": found["best"]}
+    assert found["trials"] == 2
+    assert len(run.scores("tuned")) == 2
+    splits = json.loads(best.with_name("splits.json").read_text())
+    assert list(splits["seeds"]) == ["10000"]
+    assert "validation" in best.with_name("config.json").read_text()
+
+    monkeypatch.setattr(conduct, "execute", None)
+    conduct.conduct(searched, _asked(tmp_path), QUIET)
+    assert concluded[1].planned == run.planned
+
+
+def test_a_search_that_finds_the_defaults_is_no_second_run():
+    (planned,) = _plan_with_search("mfeat", Scale())
+    same = planned.with_found(["late_fusion"])
+    assert same.specifications == ("late_fusion",)
+    assert same.methods == {"late fusion": "late_fusion", "tuned": "late_fusion"}
+    assert planned.content["search"]["trials"] == 2
+
+
 def test_runs_of_other_settings_are_not_taken_for_these(place):
     with pytest.raises(RunError, match=r"other settings \(options.seeds: 2 -> 3\); give another"):
         conduct.conduct(SMALL, _asked(place, seeds=3), QUIET)
@@ -79,10 +114,10 @@ def test_runs_of_other_settings_are_not_taken_for_these(place):
 
 def test_experiments_have_names_questions_and_plans():
     asked = catalog.questions()
-    assert list(asked) == list(catalog.NAMES)
+    assert list(asked) == [*catalog.NAMES, *catalog.FURTHER]
     assert len(set(asked.values())) == len(asked)
     assert all(len(question) <= 80 and question.endswith("?") for question in asked.values())
-    for name in catalog.NAMES:
+    for name in asked:
         for dataset in ("mfeat", "synthetic:case=competition", "crema_d"):
             for scale in (Scale(), Scale(quick=True)):
                 runs = catalog.find(name).plan(dataset, scale)
@@ -127,7 +162,7 @@ def test_the_rows_of_the_ablation_are_methods(dataset):
 def test_the_command_lists_them(capsys):
     assert cli.main(["experiment"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == list(catalog.NAMES)
+    assert [line.split()[0] for line in lines] == [*catalog.NAMES, *catalog.FURTHER]
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from masam_jax.training.interrupt import InterruptedRun, InterruptRequest
 from masam_jax.training.plan import plan_comparison
 from masam_jax.training.problem import Problem
 from masam_jax.training.storage.atomic_files import read_json
-from masam_jax.tuning import tune
+from masam_jax.tuning import trials
 from masam_jax.tuning.study import PrunedRun
 from masam_jax.tuning.tune import execute_tuning, plan_tuning
 
@@ -78,7 +78,7 @@ def tuned(tmp_path_factory):
 @pytest.fixture
 def undisturbed(tmp_path, monkeypatch):
     """``best.json`` and the lines of a tuning with fake training, which stays in place."""
-    monkeypatch.setattr(tune, "train_method", _fake_training)
+    monkeypatch.setattr(trials, "train_method", _fake_training)
     lines = []
     _, best = _tune(tmp_path / "undisturbed", lines.append)
     return best, lines
@@ -137,7 +137,7 @@ def test_interrupted_in_a_trial(undisturbed, tmp_path, monkeypatch):
     path = tmp_path / "parts"
     lines = []
     with monkeypatch.context() as patch:
-        patch.setattr(tune, "train_method", interrupted)
+        patch.setattr(trials, "train_method", interrupted)
         with pytest.raises(InterruptedRun) as raised:
             _tune(path, lines.append)
     assert raised.value.step is None
@@ -194,7 +194,7 @@ def test_a_pruned_trial_ends_there_and_leaves_nothing(tmp_path):
         assert 0 <= score <= 1
         raise PrunedRun
 
-    trials = tune._Trials(_plan().problem, tmp_path / "trial", InterruptRequest())
+    one = trials.Trials(_plan().problem, tmp_path / "trial", InterruptRequest())
     with jax.numpy_dtype_promotion("standard"), pytest.raises(PrunedRun):
-        trials.train(parse_method("fusion_only"), prune)
+        one.train(parse_method("fusion_only"), prune)
     assert not list(tmp_path.iterdir())

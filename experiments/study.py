@@ -1,0 +1,143 @@
+"""When does it help, and which setting needs no tuning? The protocol is docs/study.md.
+
+    masam experiment study
+    masam experiment study --datasets mfeat
+
+Every case trains the rows of `experiments.study_methods`: baselines, one setting that nobody tunes,
+and what differs from it in one thing; and, with options searched by validation samples of other
+seeds, the same number of trials each, SAM, ASAM, MASAM and late fusion's λ. Hours on two CPU cores;
+a run that is stopped goes on where it was.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from experiments.alone import run_alone
+from experiments.paper import (
+    Findings,
+    FinishedRun,
+    PaperExperiment,
+    PlannedRun,
+    PlannedSearch,
+    Scale,
+    by_dataset,
+)
+from experiments.study_cases import CONSTRUCTED, OPEN_SETS, Case, cases_of
+from experiments.study_evidence import Difference, Place, claim, differences, place_of
+from experiments.study_methods import (
+    FACTORS,
+    LATE_FUSION,
+    RECOMMENDED,
+    TUNED_FACTORS,
+    tuned,
+    untuned,
+)
+from masam_jax.analysis import paired_test
+from masam_jax.analysis.formatting import p_value
+from masam_jax.analysis.result_table import (
+    Cell,
+    ResultTable,
+    interval_cell,
+    number_cell,
+    summary_cell,
+    text_cell,
+    with_best,
+)
+
+SEEDS, TRIALS, TRIAL_SEEDS = 16, 8, 4
+_QUICK_TRIALS, _QUICK_TRIAL_SEEDS = 2, 1
+
+_CAPTION = (
+    "Test score in percent, mean ± standard deviation over seeds; difference to late fusion with"
+    " unimodal losses in points with Student's 95 % interval, seed by seed; p of the paired t-test"
+    " after Holm's correction for all differences of the study; Hedges' g; p of the one-sided test"
+    " that it is worse by .3 points or more."
+)
+
+
+def plan(dataset: str, scale: Scale) -> list[PlannedRun]:
+    """A comparison for each case, its radii searched first."""
+    return [_planned(case, scale) for case in cases_of(dataset)[: 1 if scale.quick else None]]
+
+
+def _planned(case: Case, scale: Scale) -> PlannedRun:
+    options = {**case.options, **scale.options(case.dataset)}
+    if scale.seeds is None and not scale.quick:
+        options["seeds"] = SEEDS
+    trials, seeds = (_QUICK_TRIALS, _QUICK_TRIAL_SEEDS) if scale.quick else (TRIALS, TRIAL_SEEDS)
+    label = f"study-{case.label.replace(' ', '-').replace('%', 'percent')}"
+    return PlannedRun(
+        case.dataset,
+        label,
+        untuned(case.factors),
+        options,
+        PlannedSearch(tuned(case.factors), trials, seeds),
+    )
+
+
+def conclude(runs: Sequence[FinishedRun], scale: Scale) -> Findings:
+    """A table for each case, one of the factors, and what comes of the claim."""
+    found = differences(runs)
+    tables = [_case_table(run, found) for run in runs]
+    factors = [run for run in runs if set(FACTORS) <= set(run.planned.methods)]
+    if factors:
+        tables.append(_factor_table(factors))
+    remarks = []
+    if set(by_dataset(runs)) & set(OPEN_SETS):
+        remarks.append(claim(found, OPEN_SETS).sentence)
+    return Findings(tuple(remarks), tuple(tables))
+
+
+def _case_table(run: FinishedRun, found: Mapping[Place, Difference]) -> ResultTable:
+    rows = []
+    for name, spec in run.planned.methods.items():
+        each = found.get(place_of(run, name))
+        cells = (Cell("baseline"), *[Cell("—")] * 3)
+        if each is not None:
+            cells = (
+                interval_cell(each.mean, each.interval, scale=100, signed=True),
+                Cell(p_value(each.corrected), {"": each.corrected}),
+                number_cell(each.hedges, signed=True),
+                Cell(p_value(each.not_worse), {"": each.not_worse}),
+            )
+        score = summary_cell(run.summary(name), scale=100)
+        rows.append((text_cell(name), text_cell(spec), score, *cells))
+    label = run.planned.label.removeprefix("study-")
+    return ResultTable(
+        f"study-{run.planned.slug}-{label}",
+        f"{run.planned.dataset}, {label.replace('-', ' ')}",
+        ("Method", "Specification", "Score, %", "Difference", "p (Holm)", "g", "p (worse)"),
+        with_best(rows, 2),
+        _CAPTION,
+    )
+
+
+def _factor_table(runs: Sequence[FinishedRun]) -> ResultTable:
+    """What each change costs, against what is recommended."""
+    columns = {f"{r.planned.dataset}, {r.planned.label.removeprefix('study-')}": r for r in runs}
+    rows = []
+    for name in (*FACTORS, *TUNED_FACTORS, LATE_FUSION):
+        cells = []
+        for run in columns.values():
+            test = paired_test(run.scores(name), run.scores(RECOMMENDED))
+            mean, interval = test.mean_difference, test.interval()
+            cells.append(interval_cell(mean, interval, scale=100, signed=True))
+        rows.append((text_cell(name), *cells))
+    return ResultTable(
+        "study-factors",
+        f"What differs from {RECOMMENDED!r} in one thing",
+        ("Changed", *columns),
+        tuple(rows),
+        f"Points against {RECOMMENDED!r}, with Student's 95 % interval, seed by seed.",
+    )
+
+
+EXPERIMENT = PaperExperiment(
+    "study",
+    "When does it help, and which setting needs no tuning?",
+    plan,
+    conclude,
+    (*OPEN_SETS, *CONSTRUCTED),
+)
+
+if __name__ == "__main__":
+    run_alone(EXPERIMENT)

@@ -1,0 +1,120 @@
+"""The study: what is planned, that nothing final is tuned on, and when its claim holds."""
+
+import dataclasses
+
+import pytest
+
+from experiments.paper import Scale
+from experiments.study import EXPERIMENT
+from experiments.study_cases import CASES, CONSTRUCTED, OPEN_SETS
+from experiments.study_evidence import Difference, claim, differences
+from experiments.study_methods import FACTORS, LATE_FUSION, RECOMMENDED, TUNED, UNTUNED, tuned
+from masam_jax.analysis import holm, paired_test
+from masam_jax.api.keywords import run_settings
+from masam_jax.methods import parse_method
+from tests.experiments.fake_runs import fake_run
+
+
+def test_every_data_set_of_the_study_has_cases():
+    assert {case.dataset for case in CASES} == {*OPEN_SETS, *CONSTRUCTED}
+    names = [(case.dataset, case.label) for case in CASES]
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("dataset", [*OPEN_SETS, *CONSTRUCTED])
+def test_what_is_planned_is_accepted_and_tuned_apart(dataset):
+    for run in EXPERIMENT.plan(dataset, Scale()):
+        assert next(iter(run.methods)) == LATE_FUSION
+        settings = run_settings("compare", run.dataset, run.options).experiment
+        final = settings.seeds.values
+        assert len(final) == 16
+        search = run.search
+        trial = range(search.first_seed, search.first_seed + search.seeds)
+        assert not set(final) & set(trial)
+        assert settings.evaluation.report == "last"
+        for name, spec in search.methods.items():
+            method = parse_method(spec)
+            searched = set(method.search) - method.named
+            assert searched == ({"weight"} if name == "late fusion, λ tuned" else {"rho"}), name
+
+
+def test_a_factor_changes_one_thing_of_what_is_recommended():
+    base = dataclasses.asdict(parse_method(UNTUNED[RECOMMENDED]).options)
+    # To choose, an option of the score is nothing by itself.
+    choosing = {"select"}
+    for name, spec in FACTORS.items():
+        options = dataclasses.asdict(parse_method(spec).options)
+        changed = {option for option, value in options.items() if value != base[option]}
+        if name.startswith("score:"):
+            changed -= choosing
+        if name == "every other step":
+            assert changed == {"perturb_every", "reuse"}
+        else:
+            assert len(changed) == 1, (name, changed)
+
+
+def _runs(tmp_path):
+    case = EXPERIMENT.plan("mfeat", Scale(seeds=3))[1]
+    found = case.with_found([f"sam:rho=0.{i}" for i in range(1, 1 + len(tuned(False)))])
+    return [fake_run(tmp_path / "run", found)]
+
+
+def test_differences_are_corrected_over_the_whole_study(tmp_path):
+    runs = _runs(tmp_path)
+    found = differences(runs)
+    names = [name for name in runs[0].planned.methods if name != LATE_FUSION]
+    assert [name for _, _, name in found] == names
+    raw = [paired_test(runs[0].scores(n), runs[0].scores(LATE_FUSION)).p_value for n in names]
+    known = [p for p in raw if p is not None]
+    corrected = [d.corrected for d in found.values() if d.p_value is not None]
+    assert corrected == holm(known)
+
+
+def test_the_tables_name_what_was_found(tmp_path):
+    runs = _runs(tmp_path)
+    found = EXPERIMENT.conclude(runs, Scale())
+    (table,) = found.tables
+    rows = {row[0].text: row for row in table.rows}
+    assert set(rows) == {*UNTUNED, *TUNED}
+    assert rows["SAM, tuned"][1].text == runs[0].planned.methods["SAM, tuned"]
+    assert rows[LATE_FUSION][3].text == "baseline"
+    assert rows[RECOMMENDED][3].numbers["mean"] == pytest.approx(-0.03, abs=0.02)
+    assert "in 0 of 1 cases of open data" in found.remarks[0]
+    assert found.remarks[0].endswith("The claim does not hold.")
+
+
+def _difference(mean, not_worse, corrected):
+    return Difference(mean, (mean - 0.01, mean + 0.01), corrected, corrected, 1.0, not_worse)
+
+
+def _found(**changes):
+    good = _difference(0.02, 1e-4, 1e-4)
+    found = {(dataset, "few", RECOMMENDED): good for dataset in OPEN_SETS}
+    found |= {(dataset, "few", "SAM, tuned"): _difference(-0.1, 1.0, 1e-9) for dataset in OPEN_SETS}
+    found[(CONSTRUCTED[0], "few", RECOMMENDED)] = _difference(-0.5, 1.0, 1e-9)
+    return found | {(dataset, "few", RECOMMENDED): each for dataset, each in changes.items()}
+
+
+def test_the_claim_is_of_open_data_and_of_one_method():
+    found = claim(_found(), OPEN_SETS)
+    assert found.holds
+    assert len(found.cases) == len(OPEN_SETS)
+    assert found.sentence.endswith("The claim holds.")
+
+
+@pytest.mark.parametrize(
+    "changes, holds",
+    [
+        ({"mfeat": _difference(0.0, 0.01, 0.9)}, True),  # Better on three is enough.
+        ({"mfeat": _difference(-0.002, 0.2, 0.9)}, False),  # Not shown to be as good.
+        ({"mfeat": _difference(-0.02, 1.0, 1e-5)}, False),
+        ({"mfeat": _difference(0.0, None, None)}, False),  # A seed diverged.
+        (
+            {d: _difference(0.001, 0.001, 0.02) for d in ("mfeat", "leaves100")},
+            False,
+        ),  # On two alone.
+    ],
+)
+def test_when_the_claim_holds(changes, holds):
+    found = claim(_found(**changes), OPEN_SETS)
+    assert found.holds is holds
