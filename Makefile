@@ -93,6 +93,7 @@ experiments: $(run_stamp)
 
 experiments-quick: $(run_stamp)
 	$(python) -m masam_jax experiment all --quick
+	$(python) -m masam_jax experiment study --quick
 
 # The input pipeline is measured too, which the extra `data` is for.
 bench: $(dev_stamp)
