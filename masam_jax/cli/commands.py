@@ -116,6 +116,7 @@ class TuneOutput(OutputConfig):
     fall_back: tyro.conf.Suppress[bool] = False
     no_plots: tyro.conf.Suppress[bool] = False
     loggers: tyro.conf.Suppress[tuple[str, ...]] = ()
+    profile: tyro.conf.Suppress[bool] = False
 
 
 @dataclasses.dataclass(frozen=True)

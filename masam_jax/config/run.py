@@ -25,6 +25,9 @@ class OutputConfig:
     loggers: tuple[str, ...] = ("tensorboard",)
     """Where metrics go beside metrics.jsonl: tensorboard, csv, wandb, mlflow, or
     package.module:function; not a part of what the numbers depend on."""
+    profile: bool = False
+    """Trace a few steps after warm-up into the run's profile/, for Perfetto and XProf; the numbers
+    stay as they are."""
 
     def __post_init__(self) -> None:
         if self.resume and self.overwrite:

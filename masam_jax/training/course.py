@@ -23,6 +23,7 @@ from masam_jax.training.progress_report import ProgressReport
 from masam_jax.training.schedule_probe import TrainingProbe
 from masam_jax.training.seed_step import SeedStep
 from masam_jax.training.state import TrainState, keep_stopped, record_evaluation
+from masam_jax.training.step_trace import StepTrace
 from masam_jax.training.storage.checkpoints import Checkpoints, RunProgress
 from masam_jax.training.storage.metrics_log import MetricsLog
 from masam_jax.training.stretches import MOST, lengths, repeats
@@ -56,6 +57,7 @@ class Course:
         on_evaluation: OnEvaluation | None,
         measuring: Measuring,
         copies: ParameterCopies,
+        trace: StepTrace,
     ) -> None:
         self._task = task
         self._problem = problem = task.problem
@@ -86,6 +88,7 @@ class Course:
             self._probe = TrainingProbe(task, self._seed_step, self._size)
         self._measuring = measuring
         self._copies = copies
+        self._trace = trace
 
     def run(self, state: TrainState, done: RunProgress) -> tuple[TrainState, RunProgress]:
         """Trains until the last step, or until every seed has stopped."""
@@ -95,11 +98,12 @@ class Course:
         finished = step >= self._steps or self._all_stopped(state)
         if not step:
             clock.paused(self._copies(step, reported_point(state, best=False).params, finished))
-        with closing(self._stretches(step)) as stretches:
+        with closing(self._stretches(step)) as stretches, self._trace as trace:
             upcoming = None if finished else next(stretches)
             while upcoming is not None and not finished:
                 state = self._revise(state, step)
-                state, losses = self._seed_step.stretch(state, upcoming)
+                with trace.call(step, state):
+                    state, losses = self._seed_step.stretch(state, upcoming)
                 self._interrupt.unsaved = True
                 step += upcoming.length
                 # Placed while the devices are at work.
@@ -123,6 +127,7 @@ class Course:
                 if stopping and not finished:
                     self._checkpoints.wait()
                     raise InterruptedRun(step, self._interrupt.signal_number or 0)
+            trace.end(step, state)
         self._progress.end(
             step,
             f"done at step {step}, validation {phrase(self._problem.metric)}"

@@ -14,6 +14,7 @@ from masam_jax.training.parameter_copies import ParameterCopies
 from masam_jax.training.predictions import Predict
 from masam_jax.training.progress_report import ProgressReport
 from masam_jax.training.state import abstract_state, init_state
+from masam_jax.training.step_trace import StepTrace
 from masam_jax.training.storage.atomic_files import plain
 from masam_jax.training.storage.checkpoints import Checkpoints, RunProgress
 from masam_jax.training.storage.loggers import OpenLogger
@@ -36,6 +37,7 @@ def train_method(
     fall_back: bool = False,
     loggers: Sequence[OpenLogger] = (),
     make_measurement: MakeMeasurement | None = None,
+    profile: bool = False,
 ) -> dict[str, Any]:
     """Trains all seeds with one method, from the last checkpoint in ``directory`` if there is one.
 
@@ -56,13 +58,14 @@ def train_method(
       loggers: what opens the loggers that are told of every metric.
       make_measurement: what measures along training, where the configuration asks for that; None
         to leave it out.
+      profile: whether a few steps of this session are traced, into ``profile/``.
 
     Returns:
       The content of ``result.json``.
 
     Raises:
       InterruptedRun: ``interrupt`` asked; the state is saved, if a step was taken.
-      RunError: the checkpoint found is damaged or foreign.
+      RunError: the checkpoint found is damaged or foreign, or the profiler does not start.
       OSError: something could not be written.
     """
     method = task.method
@@ -86,6 +89,7 @@ def train_method(
                 f"{method.title}: metrics.jsonl was damaged in line"
                 f" {', '.join(map(str, log.damaged))}; what was there is in {DAMAGED_FILE} now"
             )
+        traced = directory / "profile" if profile and is_primary() else None
         course = Course(
             task,
             predict,
@@ -97,6 +101,7 @@ def train_method(
             on_evaluation,
             Measuring(task, make_measurement, log),
             ParameterCopies(task, directory),
+            StepTrace(traced, method.title, progress),
         )
         interrupt.unsaved, interrupt.last_saved = False, lambda: checkpoints.saved_step
         state, done = course.run(state, done)

@@ -15,6 +15,7 @@ from masam_jax.training.plan import Plan, method_config
 from masam_jax.training.predictions import Predictors
 from masam_jax.training.problem import Problem
 from masam_jax.training.progress_report import ProgressReport
+from masam_jax.training.step_trace import check_profiler
 from masam_jax.training.storage import surroundings
 from masam_jax.training.storage.atomic_files import write_json
 from masam_jax.training.storage.context_file import write_context
@@ -53,6 +54,8 @@ def execute(
       OSError: something could not be written.
     """
     loggers = find_loggers(output.loggers)
+    if output.profile:
+        check_profiler()
     with (
         open_run(output, plan.config, functools.partial(_check_longer, plan)) as directory,
         interrupt or InterruptRequest() as interrupt,
@@ -93,6 +96,7 @@ def execute(
                     fall_back=output.fall_back,
                     loggers=loggers,
                     make_measurement=plan.make_measurement,
+                    profile=output.profile,
                 )
             results.append(found)
         if is_primary() and plan.baseline is not None:
