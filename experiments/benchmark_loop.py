@@ -6,6 +6,9 @@ logged, evaluated or saved. The training loop is ``masam_jax.training.loop.train
 command line runs it, which logs as often as it does there; what it evaluates and compiles does not
 count. Both take the same network, batches, optimizer and number of seeds, and turns alternate.
 
+Seeds together are compared with as many runs of one seed: by their steps alone, and by all of a
+training, to which compilation belongs; starting Python does not.
+
     .venv/bin/python -m experiments.benchmark_loop
 
 Takes about five minutes on two CPU cores; with ``--quick``, half a minute.
@@ -14,6 +17,7 @@ Takes about five minutes on two CPU cores; with ``--quick``, half a minute.
 import dataclasses
 import functools
 import io
+import math
 import statistics
 import tempfile
 import time
@@ -85,7 +89,7 @@ class LoopRow(NamedTuple):
       what: what is compared.
       ratio: the median over turns of a turn's ratio.
       target: the least that it should be.
-      seconds: medians of both, of a step.
+      seconds: medians of both.
     """
 
     method: str
@@ -95,34 +99,69 @@ class LoopRow(NamedTuple):
     seconds: tuple[float, float]
 
 
+class Turn(NamedTuple):
+    """One training.
+
+    Attributes:
+      step: seconds of a step of all seeds, without what is compiled and evaluated.
+      whole: seconds of the training with those; of the bare loop not measured.
+    """
+
+    step: float
+    whole: float = math.nan
+
+
 def measure_loop(settings: LoopSettings, console: Console) -> list[LoopRow]:
-    """Both comparisons of each method."""
+    """The comparisons of each method."""
     many, one = (_problem(n, settings.steps) for n in (settings.seeds, 1))
     several = _problem(settings.together, settings.steps)
     rows = []
     for name, spec in METHODS.items():
         console.print(f"training loop, {name} ...")
         bare = bare_loop(Task(many, parse_method(spec)), settings.steps)
-        loops: dict[str, Callable[[], float]] = {
-            "bare": lambda bare=bare: bare()[1],  # type: ignore[misc]
-            "loop": functools.partial(seconds_of_a_step, many, spec),
-            "together": functools.partial(seconds_of_a_step, several, spec),
-            "alone": functools.partial(seconds_of_a_step, one, spec),
+        loops: dict[str, Callable[[], Turn]] = {
+            "bare": lambda bare=bare: Turn(bare()[1]),  # type: ignore[misc]
+            "loop": functools.partial(train_once, many, spec),
+            "together": functools.partial(train_once, several, spec),
+            "alone": functools.partial(train_once, one, spec),
         }
-        turns: list[dict[str, float]] = [
-            {each: loop() for each, loop in loops.items()} for _ in range(settings.rounds)
-        ]
-        medians = {each: statistics.median(turn[each] for turn in turns) for each in loops}
-        ratio = statistics.median(turn["bare"] / turn["loop"] for turn in turns)
-        what = f"{settings.seeds} seeds, steps/s of the training loop over those of a bare loop"
-        rows.append(LoopRow(name, what, ratio, LEAST, (medians["loop"], medians["bare"])))
-        faster = statistics.median(
-            settings.together * turn["alone"] / turn["together"] for turn in turns
-        )
-        what = f"{settings.together} seeds one after the other over all together"
-        several_alone = settings.together * medians["alone"]
-        rows.append(LoopRow(name, what, faster, LEAST_FASTER, (several_alone, medians["together"])))
+        turns = [{each: loop() for each, loop in loops.items()} for _ in range(settings.rounds)]
+        rows += _rows(name, turns, settings)
     return rows
+
+
+def _rows(name: str, turns: list[dict[str, Turn]], settings: LoopSettings) -> list[LoopRow]:
+    def row(what: str, least: float, above: list[float], below: list[float]) -> LoopRow:
+        ratio = statistics.median(a / b for a, b in zip(above, below, strict=True))
+        return LoopRow(
+            name, what, ratio, least, (statistics.median(above), statistics.median(below))
+        )
+
+    def steps(which: str) -> list[float]:
+        return [turn[which].step for turn in turns]
+
+    several = settings.together
+    one_by_one = f"{several} seeds one after the other over all together"
+    return [
+        row(
+            f"{settings.seeds} seeds: a step of a bare loop over one of the training loop",
+            LEAST,
+            steps("bare"),
+            steps("loop"),
+        ),
+        row(
+            f"{one_by_one}: steps",
+            LEAST_FASTER,
+            [several * seconds for seconds in steps("alone")],
+            steps("together"),
+        ),
+        row(
+            f"{one_by_one}: {settings.steps} steps, compiled and evaluated",
+            LEAST_FASTER,
+            [several * turn["alone"].whole for turn in turns],
+            [turn["together"].whole for turn in turns],
+        ),
+    ]
 
 
 def _problem(seeds: int, steps: int) -> Problem:
@@ -136,8 +175,8 @@ def _problem(seeds: int, steps: int) -> Problem:
     return build_problem(experiment, make_placement)
 
 
-def seconds_of_a_step(problem: Problem, spec: str) -> float:
-    """Seconds of a step of all seeds in the training loop, compilation and evaluation left out."""
+def train_once(problem: Problem, spec: str) -> Turn:
+    """A method trained by the training loop; nothing compiled is kept from one call to the next."""
     task = Task(problem, parse_method(spec))
     with tempfile.TemporaryDirectory() as place:
         result = train_method(
@@ -148,7 +187,7 @@ def seconds_of_a_step(problem: Problem, spec: str) -> float:
             progress=ProgressReport(Console(file=io.StringIO(), quiet=True)),
             interrupt=InterruptRequest(),
         )
-    return 1 / float(result["steps_per_second"])
+    return Turn(1 / float(result["steps_per_second"]), float(result["seconds"]))
 
 
 def bare_loop(task: Task, steps: int) -> Callable[[], tuple[Any, float]]:
@@ -195,7 +234,7 @@ def bare_loop(task: Task, steps: int) -> Callable[[], tuple[Any, float]]:
 def print_loop(rows: list[LoopRow], settings: LoopSettings, console: Console) -> None:
     """A table, and each ratio beside what it should be."""
     table = Table(title=f"training loop, mfeat, {settings.steps} steps, {settings.rounds} turns")
-    for column in ("Method", "What", "ms, first", "ms, second", "Ratio", "At least"):
+    for column in ("Method", "What", "ms, one", "ms, other", "Ratio", "At least"):
         table.add_column(column)
     for row in rows:
         times = [f"{1e3 * seconds:.2f}" for seconds in row.seconds]

@@ -47,6 +47,17 @@ def import_ray() -> Any:
     return ray
 
 
+def check_address(ray: Any) -> None:
+    """Checks that something answers at ``$RAY_ADDRESS``, where there is one to connect to.
+
+    Raises:
+      RunError: the address is none, or nothing answers there.
+    """
+    address = os.environ.get(_VARIABLE)
+    if address and address not in _WORDS and not ray.is_initialized():
+        _probe(address)
+
+
 @contextmanager
 def open_cluster(ray: Any, engine: RayEngine) -> Iterator[None]:
     """Connects to ``$RAY_ADDRESS``, or starts a cluster of this machine; unless the session has.
@@ -62,8 +73,7 @@ def open_cluster(ray: Any, engine: RayEngine) -> Iterator[None]:
     if not address:
         cpus = max(engine.cpus * (engine.workers or 1), os.cpu_count() or 1)
         sizes = {"address": "local", "num_cpus": cpus, "include_dashboard": False}
-    elif address not in _WORDS:
-        _probe(address)
+    check_address(ray)
     try:
         try:
             with warnings.catch_warnings():

@@ -14,7 +14,13 @@ from masam_jax.config.engine import RayEngine
 from masam_jax.config.errors import RunError
 from masam_jax.training.interrupt import InterruptedRun, InterruptRequest
 from masam_jax.training.problem import Problem
-from masam_jax.tuning.ray_cluster import find_room, first_line, import_ray, open_cluster
+from masam_jax.tuning.ray_cluster import (
+    check_address,
+    find_room,
+    first_line,
+    import_ray,
+    open_cluster,
+)
 from masam_jax.tuning.ray_worker import RayWorker, SentMethod, SentProblem
 from masam_jax.tuning.study import MethodStudy, PrunedRun, Trial
 
@@ -63,9 +69,10 @@ class RayTrials:
           engine: how many workers, and what each is given.
 
         Raises:
-          RunError: Ray is missing.
+          RunError: Ray is missing, or nothing answers at ``$RAY_ADDRESS``.
         """
         self._ray = import_ray()
+        check_address(self._ray)
         self._problem = problem
         self._engine = engine
         self._idle: list[Any] = []
