@@ -33,6 +33,8 @@ CASES: list[dict[str, Any]] = [
     {"select": "all"},
     {"perturb_every": 3, "reuse": "orthogonal"},
     {"perturb_every": 3, "reuse": "lazy", "correct_other": True},
+    {"radius": "filter", "eta": 0.02},
+    {"select": "soft", "temperature": 0.3},
 ]
 
 
