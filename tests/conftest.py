@@ -72,6 +72,17 @@ def prepared(tmp_path_factory):
     return PreparedCopies(tmp_path_factory.mktemp("prepared"))
 
 
+@pytest.fixture
+def memory_buckets(monkeypatch, tmp_path):
+    """``gs://`` in memory; see ``tests.memory_bucket.MemoryBuckets``, whose class this is."""
+    from tests.memory_bucket import MemoryBuckets, use_memory
+
+    use_memory(monkeypatch)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("EPATH_USE_TF", "false")
+    return MemoryBuckets
+
+
 @pytest.fixture(scope="session")
 def browser():
     """A headless browser; see ``experiments.browser.Browser``.

@@ -20,6 +20,7 @@ from typing import IO, Any, cast
 
 from rich.console import Console
 
+from masam_jax.cli.bucket_paths import local_output, local_run
 from masam_jax.cli.commands import (
     Command,
     Compare,
@@ -118,6 +119,9 @@ def _run(words: list[str], output: Outlet, logs: ExitStack) -> int:
             return f"{reason.partition(';')[0]}: nothing was written."
         return f"{reason}. Resume with\n  {again}"
 
+    def note(text: str) -> None:
+        print_plain(errors, text)
+
     watch, log = SignalWatch(request, goes_on), ErrorLog(place)
     try:
         with ExitStack() as stack:
@@ -130,13 +134,16 @@ def _run(words: list[str], output: Outlet, logs: ExitStack) -> int:
                     if command.write_config is not None:
                         return _write_config(command, words, console)
                     command = _named(_in_cluster(command))
+                    again = typed(_resuming(words, str(command.output.output)))
+                    command = stack.enter_context(local_output(command, note))
                     place = Path(str(command.output.output))
                     log = logs.enter_context(ErrorLog(place))
-                    again = typed(_resuming(words, str(place)))
                     # Of several processes, the first one looks when it can tell the others.
                     if _processes(command) == 1:
                         check_output(command.output)
                     stack.enter_context(watch)
+                elif not isinstance(command, DatasetCommand):
+                    command = stack.enter_context(local_run(command))
             if isinstance(command, DatasetCommand):
                 return execute_datasets(command, console, errors)
             with needs("this", "train", "analysis"):

@@ -3,7 +3,6 @@
 import dataclasses
 import itertools
 import typing
-from pathlib import Path
 
 from masam_jax.cli.commands import Run, Tune, default_command
 from masam_jax.cli.options import command_options
@@ -13,13 +12,13 @@ from masam_jax.config.published import own_settings, settings_of
 from masam_jax.data.dataset_spec import is_own
 
 
-def default_of(kind: type, words: list[str], resumed: Path | None = None) -> Run | None:
+def default_of(kind: type, words: list[str], resumed: str | None = None) -> Run | None:
     """The command whose values are the defaults, where a run or a data set has its own.
 
     Args:
       kind: the command.
       words: after it; the data set among them.
-      resumed: the directory of the run whose options are the defaults.
+      resumed: the directory, or the path in a bucket, of the run whose options are the defaults.
 
     Raises:
       RunError: there is no such run, or it is damaged.

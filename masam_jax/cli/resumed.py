@@ -11,13 +11,15 @@ from masam_jax.config import InputConfig, experiment_from_json
 from masam_jax.config.errors import RunError
 from masam_jax.config.published import PublishedSettings
 from masam_jax.training.storage.atomic_files import read_json
+from masam_jax.training.storage.buckets.bucket import is_bucket
+from masam_jax.training.storage.buckets.run_copy import local_copy
 from masam_jax.training.storage.run_directory import read_config
 
 _WORD = "--resume"
 _KINDS: dict[str, type] = {"train": Train, "compare": Compare, "tune": Tune}
 
 
-def cut_resumed(words: list[str]) -> tuple[list[str], Path | None]:
+def cut_resumed(words: list[str]) -> tuple[list[str], str | None]:
     """The words with ``--output DIRECTORY --resume`` for ``--resume DIRECTORY``.
 
     Args:
@@ -38,20 +40,28 @@ def cut_resumed(words: list[str]) -> tuple[list[str], Path | None]:
         rest = words[:place] + words[place + (1 if equals else 2) :]
         if any(other.partition("=")[0] == "--output" for other in rest):
             raise RunError(f"--resume {directory} and --output exclude each other; leave one out")
-        return [*rest, "--output", directory, _WORD], Path(directory)
+        return [*rest, "--output", directory, _WORD], directory
     return words, None
 
 
-def resumed_command(kind: type, path: Path) -> Run:
+def resumed_command(kind: type, directory: str) -> Run:
     """The command whose values are those that a run was begun with.
 
     Args:
       kind: `Train`, `Compare`, `Diagnose` or `Tune`.
-      path: the run directory.
+      directory: the run directory, or its path in a bucket.
 
     Raises:
       RunError: no run, one of another kind, or a damaged one.
+      BucketError: the bucket cannot be read.
     """
+    if is_bucket(directory):
+        with local_copy(directory, only=("config.json", "environment.json")) as path:
+            return _command_of(kind, path)
+    return _command_of(kind, Path(directory))
+
+
+def _command_of(kind: type, path: Path) -> Run:
     config = read_config(path)
     found = str(config.get("kind"))
     # A diagnosis is a comparison; of which methods, is seen when the run is opened.
