@@ -14,6 +14,7 @@ SLOW_FILES = (
     "analysis/test_report_in_a_browser.py",
     "analysis/test_statistics.py",
     "chaos/test_chaos.py",
+    "cli/test_buckets.py",
     "cli/test_command_line.py",
     "cli/test_datasets.py",
     "cli/test_own_data.py",

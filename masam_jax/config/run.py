@@ -12,7 +12,8 @@ class OutputConfig:
     """Where the run is written."""
 
     output: str | None = None
-    """Run directory; a new one under runs/, named by date and time, when None."""
+    """Run directory, or its path in a bucket; a new one under runs/, named by date and time, when
+    None."""
     resume: bool = False
     """Go on with the run in that directory, from its last checkpoint; --resume DIRECTORY alone
     takes the options that it was begun with, and more --steps or --epochs make it longer."""
