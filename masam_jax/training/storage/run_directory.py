@@ -23,6 +23,7 @@ from masam_jax.training.storage.atomic_files import (
     remove_unfinished,
     write_json,
 )
+from masam_jax.training.storage.buckets.bucket import is_bucket
 from masam_jax.training.storage.processes import barrier, is_primary
 
 _KIND = "masam_jax run"
@@ -131,6 +132,11 @@ def check_output(output: OutputConfig) -> bool:
     """
     if output.output is None:
         return True
+    if is_bucket(output.output):  # Not a local directory of that name.
+        raise RunError(
+            f"{output.output} is in a bucket, where masam train and masam compare can write, and"
+            " no other call; a local directory is needed"
+        )
     path = Path(output.output)
     if path.exists() and not path.is_dir():
         raise RunError(f"{path} is a file; a directory is needed")

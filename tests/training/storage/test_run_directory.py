@@ -37,6 +37,13 @@ def test_empty_directory_is_taken(tmp_path):
         assert not run.resumed
 
 
+def test_a_bucket_is_no_directory(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RunError, match="^s3://ours/run is in a bucket, where masam train"):
+        _open("s3://ours/run")
+    assert not list(tmp_path.iterdir())
+
+
 def test_existing_run_is_kept(tmp_path):
     _open(tmp_path / "run").__exit__(None, None, None)
     with pytest.raises(RunError, match="--resume goes on with it, --overwrite deletes it"):
