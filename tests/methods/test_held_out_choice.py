@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,9 +14,12 @@ import pytest
 from masam_jax.methods import Context, Schedule, parse_method
 from masam_jax.methods.held_out_choice import HeldOutSchedule, HeldOutState
 from masam_jax.methods.objective import LATE_FUSION_OBJECTIVE
+from masam_jax.training import host_step
 from masam_jax.training.interrupt import InterruptedRun
+from masam_jax.training.seed_step import SeedStep
 from masam_jax.training.state import init_state
 from masam_jax.training.task import Task
+from masam_jax.training.train_step import make_train_step
 from tests.methods import small_runs
 
 SPEC = "masam:rho=0.5,select=held_out,held_out=0.25"
@@ -113,6 +118,29 @@ def test_the_first_measurement_is_before_the_first_step(tmp_path: Any) -> None:
         counts = np.zeros(2, np.int32)
         counts[np.argmin(expected)] = 2
         np.testing.assert_array_equal(state.opt_state.counts[seed], counts)
+
+
+def test_the_host_chooses_as_the_program_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    task = Task(small_runs.small_problem(1, steps=2), parse_method(SPEC))
+    split = functools.partial(make_train_step, dispatch="host")
+    monkeypatch.setattr(host_step, "make_train_step", split)
+    after = []
+    with jax.numpy_dtype_promotion("standard"):
+        for on_host in (True, False):
+            state, step = init_state(task), SeedStep(task, on_host=on_host)
+            for index, known in enumerate(([2.0, 1.0], [1.0, np.nan], [np.nan, np.nan])):
+                old = state.method_state.losses
+                losses = {
+                    m: jax.device_put(jnp.full_like(old[m], loss), old[m].sharding)
+                    for m, loss in zip(old, known, strict=True)
+                }
+                state = state._replace(method_state=HeldOutState(losses))
+                state, _ = step(state, task.batches.at(index), index)
+            after.append(jax.device_get((state.params, state.opt_state.counts)))
+    (params, counts), (expected, counted) = after
+    np.testing.assert_array_equal(counts, [[1, 1]])
+    np.testing.assert_array_equal(counted, counts)
+    chex.assert_trees_all_close(params, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_every_epoch_measures_anew(runs: dict[str, Any]) -> None:
