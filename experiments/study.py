@@ -46,6 +46,8 @@ from masam_jax.analysis.result_table import (
 
 SEEDS, TRIALS, TRIAL_SEEDS = 16, 8, 4
 _QUICK_TRIALS, _QUICK_TRIAL_SEEDS = 2, 1
+# A trial is pruned by its course, which needs some points.
+_SELDOM = {"log_every": 50, "evaluate_every": 100, "checkpoint_every": 10**9}
 
 _CAPTION = (
     "Test score in percent, mean ± standard deviation over seeds; difference to late fusion with"
@@ -64,7 +66,7 @@ def plan(dataset: str, scale: Scale) -> list[PlannedRun]:
 
 
 def _planned(case: Case, scale: Scale) -> PlannedRun:
-    options = {**case.options, **scale.options(case.dataset)}
+    options = {**_SELDOM, **case.options, **scale.options(case.dataset)}
     if scale.seeds is None and not scale.quick:
         options["seeds"] = SEEDS
     trials, seeds = (_QUICK_TRIALS, _QUICK_TRIAL_SEEDS) if scale.quick else (TRIALS, TRIAL_SEEDS)

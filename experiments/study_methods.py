@@ -21,6 +21,7 @@ FACTORS = {
     "choice: lowest score": f"masam:rho=0.1,select=weakest,{_FIXED}",
     "choice: lowest loss": f"masam:rho=0.1,select=lowest_loss,{_FIXED}",
     "choice: highest loss": f"masam:rho=0.1,select=highest_loss,{_FIXED}",
+    "choice: held-out loss": f"masam:rho=0.1,select=held_out,{_FIXED}",
     "choice: soft": f"masam:rho=0.1,select=soft,{_FIXED}",
     "score: relative Decay": f"masam:rho=0.1,decay=relative,{_FIXED}",
     "score: standardized": f"masam:rho=0.1,decay=standardized,{_FIXED}",

@@ -27,6 +27,9 @@ _OF_VALUE = {
     ("select", "highest_loss"): (
         "the encoder with the highest unimodal loss on the batch is perturbed"
     ),
+    ("select", "held_out"): (
+        "the encoder with the lowest unimodal loss on held-out training samples is perturbed"
+    ),
     ("decay", "relative"): "the learning speed in the score is a share of the loss, Decay / MA",
     ("decay", "standardized"): (
         "both terms of the score are over their own running root mean square"
@@ -50,6 +53,7 @@ _SELECTED = {
     "weakest": "perturbs the encoder of the lowest score",
     "lowest_loss": "perturbs the encoder with the lowest unimodal loss",
     "highest_loss": "perturbs the encoder with the highest unimodal loss",
+    "held_out": "perturbs the encoder with the lowest loss on held-out training samples",
 }
 
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from masam_jax.core.random_keys import split_raw
 from masam_jax.core.route import CLEAN
 
-BY_VALUE = ("dominant", "weakest", "lowest_loss", "highest_loss")
+BY_VALUE = ("dominant", "weakest", "lowest_loss", "highest_loss", "held_out")
 """Selections of the one modality whose value is the largest."""
 
 CHOOSING = (*BY_VALUE, "random")
@@ -60,11 +60,13 @@ class Basis(NamedTuple):
       scores: APS, smoothed or not.
       losses: the unimodal losses of the batch.
       present: which modalities take part in the step.
+      held_out_losses: the unimodal losses of held-out samples, which ``"held_out"`` goes by.
     """
 
     scores: Mapping[str, jax.Array]
     losses: Mapping[str, Any]
     present: Mapping[str, jax.Array]
+    held_out_losses: Mapping[str, Any] | None = None
 
 
 def choose(
@@ -100,6 +102,8 @@ def choose(
     there = jnp.stack([basis.present[m] for m in modalities])
     if select not in SELECTIONS:
         there = there & (values > 0)
+    if select == "held_out":
+        there = there & jnp.isfinite(values)
     if chosen is not None and select in CHOOSING:
         return jnp.asarray(chosen, jnp.int32), key
     best = jnp.argmax(jnp.where(there, values, -jnp.inf)).astype(jnp.int32)
@@ -124,7 +128,11 @@ def soft_weights(modalities: Sequence[str], basis: Basis, temperature: Any) -> d
 
 
 def _values(select: str, modalities: Sequence[str], basis: Basis) -> jax.Array:
-    given: Any = basis.losses if select in ("lowest_loss", "highest_loss") else basis.scores
+    given: Any = basis.scores
+    if select in ("lowest_loss", "highest_loss"):
+        given = basis.losses
+    elif select == "held_out":
+        given = basis.held_out_losses
     dtype = basis.scores[modalities[0]].dtype
     values = jnp.stack([jnp.asarray(given[m]).astype(dtype) for m in modalities])
     return values if select in ("dominant", "highest_loss") else -values

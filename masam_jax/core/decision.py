@@ -175,7 +175,7 @@ def decide(
       key: the key of this step.
       params: the parameters.
       inputs: the signals that are trees, "present" and "per_modality_grads" (or None) among them,
-        and "total_grads" where ε goes along it.
+        "total_grads" where ε goes along it, and "held_out_losses" where the choice goes by them.
       fusion_gradient: our own gradient function, to be checked against the partition.
       hyperparameters: those of this step.
     """
@@ -195,7 +195,7 @@ def decide(
     scores = advance(
         scores, losses, alignments, present, alpha=alpha, beta=beta, relative=is_relative
     )
-    basis = Basis(scores.score, losses, present)
+    basis = Basis(scores.score, losses, present, inputs.get("held_out_losses"))
     if memory is not None:
         scores, basis, memory = _remember(step, scores, basis, memory, observed, hyperparameters)
     index, key = choose(

@@ -88,7 +88,9 @@ def masam(
     - ``select="soft"``: every modality at once as with "all", but its radius times
       $w_m = \exp((S_m - \max_j S_j) / \tau)$: for τ → 0 "dominant", for τ → ∞ "all";
     - ``select="weakest"``: $\arg\min_m S_m$; ``"lowest_loss"``, ``"highest_loss"``: the least or
-      largest $L_m$ of the batch.
+      largest $L_m$ of the batch;
+    - ``select="held_out"``: $\arg\min_m L^V_m$, the modality that generalises best by the signal
+      ``held_out_losses``; see below.
 
     Two more approximate it, so that a step costs less. With ``perturb_every=k`` the perturbed
     gradient is taken at the steps t = 0, k, 2k, …, and those between reuse a component of that
@@ -121,6 +123,10 @@ def masam(
       `masam_jax.refresh_cycle(perturb_every, score_every)`, whose entry ``t % len(cycle)`` is step
       t's. Left out, the state's own count decides, in a branch that has the second pullback's cost
       on every step, and under ``vmap`` all of it.
+    - ``held_out_losses={modality: scalar}``, which ``select="held_out"`` needs: $L^V_m$, each
+      modality's own loss on samples that are not trained on, as the caller measured it last. One
+      that is not finite is not known: its modality is not chosen. With none finite, among those
+      present, the step is clean.
     - ``per_modality_grads``: see ``shared_parameters`` of `multimodal_value_and_grad`.
 
     Gradients are accumulated with ``multimodal_value_and_grad(..., microbatches=k)``:
@@ -135,7 +141,7 @@ def masam(
       beta: the smoothing β in [0, 1] of the unimodal losses' moving average.
       select: "dominant" by score; "all": every modality at once, each along its own gradient; a
         modality's name; "random". The last three are the paper's ablation "w/o APS". "soft",
-        "weakest", "lowest_loss", "highest_loss": see above.
+        "weakest", "lowest_loss", "highest_loss", "held_out": see above.
       scale_by_alignment: whether γ scales the radius; False is the ablation "w/o MDPS".
       alignment: γ over the "partition" as one vector, or the mean of "per_tensor" cosines as in
         the authors' release. "features" approximates it: the cosine of the gradients at the
@@ -292,7 +298,7 @@ def masam(
         if params is None:
             raise ValueError("masam needs params: tx.update(grads, opt_state, params, **signals)")
         partition = resolve(params)
-        check_signals(signals, partition, updates, params, alignment)
+        check_signals(signals, partition, updates, params, alignment=alignment, select=select)
         check_refresh(signals.get("refresh"))
         chosen = check_dominant(signals.get("dominant"), partition)
         hyperparameters = Hyperparameters(

@@ -1,6 +1,6 @@
 """One update of `masam`, once all that is static in it is known."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import chex
@@ -116,6 +116,8 @@ def _inputs(step: StaticUpdate, updates: optax.Updates, signals: dict[str, Any])
     inputs["alignment_grads"] = signals.get("alignment_grads")
     if step.settings.at_features:
         inputs["feature_products"] = signals["feature_products"]
+    if step.settings.select == "held_out":
+        inputs["held_out_losses"] = signals["held_out_losses"]
     if step.settings.along_total or step.settings.reuses:
         total_grads = signals.get("total_grads")
         inputs["total_grads"] = updates if total_grads is None else total_grads
@@ -178,13 +180,17 @@ def check_signals(
     partition: Partition,
     updates: optax.Updates,
     params: optax.Params,
+    *,
     alignment: str,
+    select: str,
 ) -> None:
     """Raises ``ValueError`` where a signal is missing, or does not fit the parameters."""
     require_signals("masam", signals, _SIGNALS)
     require_callable("fusion_grad_fn", signals["fusion_grad_fn"])
     require_entries("unimodal_losses", signals["unimodal_losses"], partition.modalities)
     check_present(signals.get("present"), signals["unimodal_losses"])
+    if select == "held_out":
+        _check_held_out(signals.get("held_out_losses"), partition)
     if alignment == "features":
         if signals.get("feature_products") is None:
             raise ValueError(
@@ -203,6 +209,21 @@ def check_signals(
     for name, tree in (signals.get("alignment_grads") or {}).items():
         trees[f"alignment_grads[{name!r}]"] = tree
     require_structure({"updates": updates, **trees}, params)
+
+
+def _check_held_out(losses: Any, partition: Partition) -> None:
+    if not isinstance(losses, Mapping):
+        raise ValueError(
+            'masam(select="held_out") misses the signal held_out_losses: pass'
+            " held_out_losses={modality: scalar}, each modality's own loss on samples that are not"
+            f" trained on, for {list(partition.modalities)}; got {losses!r}"
+        )
+    require_entries("held_out_losses", losses, partition.modalities)
+    shapes = {m: jnp.shape(losses[m]) for m in partition.modalities if jnp.ndim(losses[m])}
+    if shapes:
+        raise ValueError(
+            f"held_out_losses must have a scalar for each modality, got shapes {shapes}"
+        )
 
 
 def check_dominant(dominant: Any, partition: Partition) -> int | None:

@@ -125,6 +125,6 @@ ASAM = register(
         build=built_by(asam),
         title=titled("ASAM"),
         loss_weight=lambda options: options.weight,
-        search={"rho": LogUniform(0.05, 5.0)},
+        search={"rho": LogUniform(0.05, 50.0)},
     )
 )

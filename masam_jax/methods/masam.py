@@ -8,8 +8,11 @@ from masam_jax.core.masam import masam
 from masam_jax.core.refresh import Refresh, refresh_cycle
 from masam_jax.core.specs import Options, option
 from masam_jax.methods.from_options import built_by, titled
-from masam_jax.methods.method import GradientKind, Method
+from masam_jax.methods.held_out_choice import HeldOutObjective, HeldOutSchedule
+from masam_jax.methods.method import Context, GradientKind, Method
+from masam_jax.methods.objective import LATE_FUSION_OBJECTIVE, Objective
 from masam_jax.methods.registry import register
+from masam_jax.methods.schedule import Schedule
 from masam_jax.methods.search import LogUniform, Search, Uniform
 
 RELATIVE = "masam:rho=0.1,select=all,scale_by_alignment=false,radius=relative,correct_other=true"
@@ -36,8 +39,9 @@ class MasamOptions(Options):
       alpha: weight α of learning speed against alignment in the score.
       beta: moving-average coefficient β of the unimodal losses.
       select: which encoders are perturbed: ``dominant``, ``weakest`` (the lowest score),
-        ``lowest_loss`` or ``highest_loss`` (of the batch), ``random`` or a modality's name; ``all``
-        of them, or all by ``soft`` weights.
+        ``lowest_loss`` or ``highest_loss`` (of the batch), ``held_out`` (the lowest loss of
+        training samples kept for it, before the epoch), ``random`` or a modality's name; ``all`` of
+        them, or all by ``soft`` weights.
       scale_by_alignment: scale the perturbation by γ; ``false`` is the ablation without MDPS.
       alignment: γ over the whole ``partition``, as a mean of ``per_tensor`` cosines, or of the
         gradients at the ``features``, which need no pullback through the encoders.
@@ -48,6 +52,8 @@ class MasamOptions(Options):
       score_smoothing: κ, how much of the last smoothed score stays in the one that is chosen by.
       hysteresis: by how much another encoder must lead to be chosen instead of the last one.
       temperature: τ of the weights of ``select=soft``, in units of the score.
+      held_out: the share of the training samples that ``select=held_out`` keeps, and does not
+        train on.
       radius: whether ρ is ``absolute``, or ``relative`` to the norm of the encoder's parameters, or
         to those of each ``filter``.
       eta: η, added to the norm of a filter with ``radius=filter``.
@@ -75,6 +81,7 @@ class MasamOptions(Options):
     score_smoothing: float | None = option(None, "[0, 1)", "κ={}")
     hysteresis: float | None = option(None, "[0, inf)", "hysteresis {}")
     temperature: float = option(0.1, "(0, inf)", "τ={}")
+    held_out: float = option(0.2, "(0, 1)", "{} held out")
     radius: Literal["absolute", "relative", "filter"] = option("absolute", title=_RADII.__getitem__)
     eta: float = option(0.01, "[0, inf)", "η={}")
     correct_other: bool = option(False, title="head corrected")
@@ -110,6 +117,15 @@ def _search(options: MasamOptions) -> dict[str, Search]:
     return search
 
 
+def _objective(options: MasamOptions, context: Context) -> Objective:
+    del context
+    return HeldOutObjective() if options.select == "held_out" else LATE_FUSION_OBJECTIVE
+
+
+def _schedule(options: MasamOptions) -> Schedule:
+    return HeldOutSchedule(share=options.held_out) if options.select == "held_out" else Schedule()
+
+
 def _cycle(options: MasamOptions) -> tuple[Refresh | None, ...]:
     cycle = refresh_cycle(options.perturb_every, options.score_every)
     return cycle if len(cycle) > 1 else (None,)
@@ -128,6 +144,8 @@ MASAM = register(
         summary="modality-aware SAM: perturbs the dominant encoder alone",
         options=MasamOptions,
         build=built_by(masam),
+        objective=_objective,
+        schedule=_schedule,
         title=titled("MASAM"),
         loss_weight=lambda options: options.weight,
         alignment_part=lambda options: options.alignment_part,

@@ -139,6 +139,15 @@ class Objective:
         del observed
         return state
 
+    def signals(self, state: Any) -> dict[str, Any]:
+        """What of the state the transformation is handed, ``tx.update(…, **signals)``; nothing.
+
+        Args:
+          state: as it was before the step.
+        """
+        del state
+        return {}
+
     def predict(
         self, network: Network, params: optax.Params, features: Features, state: Any
     ) -> Logits:

@@ -222,8 +222,8 @@ class Task:
     ) -> StepGradient:
         """``(params, StepInputs) -> (losses, grads, signals)``, of one seed.
 
-        ``losses.aux`` is an `Observed`; its signals are among ``signals`` as well, and so is
-        ``present`` where samples may lack a modality.
+        ``losses.aux`` is an `Observed`; its signals are among ``signals`` as well, and so are those
+        of the objective's state, and ``present`` where samples may lack a modality.
 
         Args:
           phase: the only modality that takes part; None for all.
@@ -249,7 +249,8 @@ class Task:
             observed = losses.aux._replace(accuracy=accuracy, gradient_norms=norms)
             losses = losses._replace(aux=observed)
             present = {m: any_of(each, axis_name) for m, each in step.batch.present.items()}
-            further = {"present": present} if present else {}
+            further: dict[str, Any] = {"present": present} if present else {}
+            further |= self.objective.signals(step.state)
             return losses, grads, signals | losses.aux.signals | further
 
         return value_and_grad

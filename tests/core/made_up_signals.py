@@ -78,6 +78,7 @@ class World:
         )
         self.losses = {m: np.asarray(generator.uniform(0.1, 3.0)) for m in names}
         self.present = {m: np.asarray(True) for m in names}
+        self.held_out: dict[str, Any] | None = None
 
     @property
     def signals(self) -> dict[str, Any]:
@@ -87,6 +88,7 @@ class World:
             "unimodal_grads": self.unimodal,
             "unimodal_losses": self.losses,
             "present": self.present,
+            "held_out_losses": self.held_out,
         }
 
     def step(self, state: Any = None, **options: Any) -> tuple[Any, Any]:

@@ -6,7 +6,7 @@ compared with.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -117,6 +117,7 @@ class MasamReference:
     score_smoothing: float | None = None
     hysteresis: float | None = None
     temperature: float = 0.1
+    held_out: Sequence[Mapping[str, float]] = ()
     t: int = 0
     average: dict[str, float] = field(default_factory=dict)
     previous: dict[str, float] = field(default_factory=dict)
@@ -240,11 +241,14 @@ class MasamReference:
     ) -> list[str]:
         if self.select in ("all", "soft"):
             return here
+        if self.select == "held_out":
+            here = [m for m in here if np.isfinite(self.held_out[self.t][m])]
         values = {
             "dominant": self.smoothed,
             "weakest": {m: -self.smoothed[m] for m in here},
             "lowest_loss": {m: -losses[m] for m in here},
             "highest_loss": losses,
+            "held_out": {m: -self.held_out[self.t][m] for m in here if self.held_out},
         }.get(self.select)
         if values is None:
             return [m for m in here if m == self.select]

@@ -32,6 +32,10 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("dense", {"select": "weakest", "hysteresis": 0.02}),
     ("switch", {"select": "lowest_loss"}),
     ("host", {"select": "highest_loss", "hysteresis": 0.2}),
+    ("switch", {"select": "held_out"}),
+    ("dense", {"select": "held_out", "hysteresis": 0.6}),
+    ("host", {"select": "held_out", "hysteresis": 0.3}),
+    ("auto", {"select": "held_out"}),
     ("auto", {"select": "soft", "temperature": 0.2, "score_smoothing": 0.5}),
 ]
 
@@ -51,28 +55,38 @@ def presence() -> list[dict[str, bool]]:
     return [dict(zip(NAMES, map(bool, row), strict=True)) for row in draws]
 
 
+def held_out() -> list[dict[str, float]]:
+    draws = np.random.default_rng(2).uniform(0.5, 2.0, (STEPS, len(NAMES)))
+    draws[3, :2], draws[6, 1], draws[8] = np.inf, np.nan, np.nan
+    return [dict(zip(NAMES, map(float, row), strict=True)) for row in draws]
+
+
 @pytest.mark.parametrize("dispatch, options", CASES, ids=ids)
 def test_steps_are_those_of_the_reference(dispatch: Any, options: dict[str, Any]) -> None:
     expected = initialise(11, DIMENSIONS)
     of_reference = dict(options)
     speed = of_reference.pop("decay", "absolute")
-    reference = MasamReference(Momentum(0.03, 0.9), **RULE, speed=speed, **of_reference)
+    losses = held_out()
+    reference = MasamReference(
+        Momentum(0.03, 0.9), **RULE, speed=speed, held_out=losses, **of_reference
+    )
     base = optax.with_extra_args_support(optax.sgd(0.03, momentum=0.9))
     tx = optax.chain(masam(labels_of, **RULE, dispatch=dispatch, **options), base)
     value_and_grad = jax.jit(multimodal_value_and_grad(late_fusion(NAMES)))
 
-    def step(params: Any, state: Any, batch: Any, present: Any) -> tuple[Any, Any]:
+    def step(params: Any, state: Any, batch: Any, further: Any) -> tuple[Any, Any]:
         _, grads, signals = value_and_grad(params, batch.inputs, batch.labels)
-        updates, state = tx.update(grads, state, params, **signals, present=present)
+        updates, state = tx.update(grads, state, params, **signals, **further)
         return optax.apply_updates(params, updates), state
 
     step = step if dispatch == "host" else jax.jit(step)
     params = jax.tree.map(jnp.asarray, nested(expected))
     state = tx.init(params)
     batches = draw_batches(21, DIMENSIONS, steps=STEPS)
-    for batch, present in zip(batches, presence(), strict=True):
+    for batch, present, known in zip(batches, presence(), losses, strict=True):
         expected, record = reference.step(expected, batch, present)
-        params, state = step(params, state, jax.tree.map(jnp.asarray, batch), present)
+        further = {"present": present, "held_out_losses": known}
+        params, state = step(params, state, jax.tree.map(jnp.asarray, batch), further)
         chex.assert_trees_all_close(params, nested(expected), rtol=1e-10, atol=1e-10)
         metrics = masam_metrics(state)
         for m in record.present:
@@ -131,6 +145,48 @@ def test_the_last_choice_stays_until_another_one_leads_or_it_is_absent() -> None
         _, state = batch.step(state, **options)
         chosen.append(masam_metrics(state)["dominant"])
     assert chosen == ["audio", "audio", "text", "text", "audio", "audio"]
+
+
+@pytest.mark.parametrize("dispatch", ["switch", "dense"])
+def test_a_held_out_loss_that_is_not_known_is_of_nobody_s_choice(dispatch: Any) -> None:
+    batch, unknown = world({"audio": 0.2, "text": 0.6, "video": 0.5}), np.nan
+    options = {"select": "held_out", "dispatch": dispatch}
+    for losses, chosen in (
+        ({"audio": 3.0, "text": 1.0, "video": 2.0}, "text"),
+        ({"audio": 3.0, "text": unknown, "video": 2.0}, "video"),
+        ({"audio": 3.0, "text": -np.inf, "video": np.inf}, "audio"),
+        ({"audio": unknown, "text": unknown, "video": np.inf}, None),
+    ):
+        batch.held_out = {m: np.asarray(loss) for m, loss in losses.items()}
+        updates, state = batch.step(**options)
+        assert masam_metrics(state)["dominant"] == chosen
+        for m in NAMES:
+            moved = np.any(batch.perturbation(updates, m))
+            assert moved == (m == chosen)
+    batch.held_out = {
+        m: np.asarray(loss) for m, loss in zip(NAMES, (3.0, 1.0, np.nan), strict=True)
+    }
+    batch.present["text"] = np.asarray(False)
+    assert masam_metrics(batch.step(**options)[1])["dominant"] == "audio"
+    batch.present["audio"] = np.asarray(False)
+    updates, state = batch.step(**options)
+    assert masam_metrics(state)["dominant"] is None
+    chex.assert_trees_all_equal(updates, batch.grads)
+
+
+@pytest.mark.parametrize(
+    "losses, words",
+    [
+        (None, r"misses the signal held_out_losses: pass .*'audio', 'text', 'video'.*got None"),
+        ({"audio": 1.0, "text": 2.0}, r"held_out_losses has no entry .*\['video'\]"),
+        (dict.fromkeys(NAMES, np.ones(2)), r"held_out_losses must have a scalar .*\(2,\)"),
+    ],
+)
+def test_held_out_losses_are_asked_for(losses: Any, words: str) -> None:
+    batch = World(1)
+    batch.held_out = losses
+    with pytest.raises(ValueError, match=words):
+        batch.step(select="held_out")
 
 
 @pytest.mark.parametrize("damage", [0.0, np.nan, np.inf, 1e-300, 1e300])

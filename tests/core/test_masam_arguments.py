@@ -135,6 +135,10 @@ def test_the_caller_s_choice_is_taken(chosen):
     tx = masam(LABELS, rho=0.4)
     grads, signals = signals_of()
     updates, state = tx.update(grads, tx.init(PARAMS), PARAMS, **signals, dominant=chosen)
+    by_loss = masam(LABELS, rho=0.4, select="held_out")
+    known = {"held_out_losses": {"a": 1.0, "v": np.nan}, "dominant": chosen}
+    other, _ = by_loss.update(grads, by_loss.init(PARAMS), PARAMS, **signals, **known)
+    chex.assert_trees_all_close(other, updates, rtol=1e-6)
     changed = [not np.array_equal(updates[m], grads[m]) for m in ("a", "v")]
     assert changed == [chosen == 0, chosen == 1]
     assert int(state.dominant) == chosen

@@ -128,6 +128,11 @@ MUTANTS = (
             "best = jnp.where(stays, best, best)",
         ),
         (
+            "a held-out loss that is infinite is chosen",
+            "there = there & jnp.isfinite(values)",
+            "there = there & ~jnp.isnan(values)",
+        ),
+        (
             "an absent modality stays chosen",
             "stays = (last != CLEAN) & there[place] &",
             "stays = (last != CLEAN) &",

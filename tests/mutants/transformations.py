@@ -101,6 +101,20 @@ MUTANTS = (
         ),
     ),
     *in_file(
+        "methods/held_out_choice.py",
+        ("tests/methods/test_held_out_choice.py",),
+        (
+            "samples that are trained on choose",
+            'probe.losses(params, "held_out")',
+            'probe.losses(params, "fit")',
+        ),
+        (
+            "a mean over no sample is the lowest loss",
+            "jnp.where(loss == 0, jnp.inf, loss)",
+            "loss",
+        ),
+    ),
+    *in_file(
         "methods/modulation.py",
         MODULATION,
         (
