@@ -39,7 +39,7 @@ def test_empty_directory_is_taken(tmp_path):
 
 def test_a_bucket_is_no_directory(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(RunError, match="^s3://ours/run is in a bucket, where masam train"):
+    with pytest.raises(RunError, match=r"^s3://ours/run is in a bucket, where masam train"):
         _open("s3://ours/run")
     assert not list(tmp_path.iterdir())
 
