@@ -183,7 +183,7 @@ def _ratios(run: FinishedRun, which: str, found: Mapping[str, OfMethod]) -> Resu
         (
             text_cell(m),
             text_cell(name),
-            *(_ratio_cell(of[q][m], reference[q][m]) for q in _COLUMNS),
+            *(ratio_cell(of[q][m], reference[q][m]) for q in _COLUMNS),
         )
         for m in run.record.results["modalities"]
         for name, of in found.items()
@@ -205,7 +205,8 @@ def _words(quantity: str) -> str:
     return QUANTITIES.get(quantity, quantity).capitalize()
 
 
-def _ratio_cell(above: Sequence[float], below: Sequence[float]) -> Cell:
+def ratio_cell(above: Sequence[float], below: Sequence[float]) -> Cell:
+    """What `ratio` finds, in a table; a dash for None."""
     found = ratio(above, below)
     if found is None:
         return Cell("—", {"ratio": None, "low": None, "high": None})

@@ -23,6 +23,7 @@ from experiments.paper import (
     by_dataset,
 )
 from experiments.study_cases import CONSTRUCTED, OPEN_SETS, Case, cases_of
+from experiments.study_encoders import encoder_table
 from experiments.study_evidence import Difference, Place, claim, differences, place_of
 from experiments.study_methods import (
     FACTORS,
@@ -32,6 +33,7 @@ from experiments.study_methods import (
     tuned,
     untuned,
 )
+from experiments.study_predictors import predictor_table
 from masam_jax.analysis import paired_test
 from masam_jax.analysis.formatting import p_value
 from masam_jax.analysis.result_table import (
@@ -81,12 +83,15 @@ def _planned(case: Case, scale: Scale) -> PlannedRun:
 
 
 def conclude(runs: Sequence[FinishedRun], scale: Scale) -> Findings:
-    """A table for each case, one of the factors, and what comes of the claim."""
+    """A table for each case, those of factors, encoders and predictors, and what the claim is."""
     found = differences(runs)
     tables = [_case_table(run, found) for run in runs]
     factors = [run for run in runs if set(FACTORS) <= set(run.planned.methods)]
     if factors:
         tables.append(_factor_table(factors))
+        tables += map(encoder_table, factors)
+    if (predictors := predictor_table(runs, found)) is not None:
+        tables.append(predictors)
     remarks = []
     if set(by_dataset(runs)) & set(OPEN_SETS):
         remarks.append(claim(found, OPEN_SETS).sentence)

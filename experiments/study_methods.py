@@ -1,6 +1,7 @@
 """The rows of the study: baselines, what is recommended, and what differs from it in one thing."""
 
 LATE_FUSION = "late fusion"
+FUSION_ALONE, ALONE = "fusion loss alone", "modalities alone, averaged"
 RECOMMENDED = "relative"
 """Every encoder perturbed by a tenth of its norm along the fusion gradient, the head corrected."""
 
@@ -9,8 +10,8 @@ _ALL = f"masam:rho=0.1,select=all,{_FIXED}"
 
 UNTUNED = {
     LATE_FUSION: "late_fusion",
-    "fusion loss alone": "fusion_only",
-    "modalities alone, averaged": "unimodal",
+    FUSION_ALONE: "fusion_only",
+    ALONE: "unimodal",
     RECOMMENDED: _ALL,
 }
 """Name -> specification, in every case; the baseline first."""

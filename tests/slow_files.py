@@ -48,6 +48,7 @@ SLOW_FILES = (
     "experiments/test_late_conflict.py",
     "experiments/test_launch.py",
     "experiments/test_saved.py",
+    "experiments/test_study_encoders.py",
     "models/test_attention_fusion.py",
     "models/test_contributions.py",
     "models/test_conv_encoder.py",

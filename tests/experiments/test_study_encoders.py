@@ -1,0 +1,62 @@
+"""What became of the encoders of a case: of trained networks, small ones."""
+
+import jax
+import numpy as np
+import pytest
+from rich.console import Console
+
+from experiments import conduct, study_encoders
+from experiments.conduct import Asked
+from experiments.paper import Findings, FinishedRun, PaperExperiment, PlannedRun, Scale
+from experiments.study_methods import ALONE, LATE_FUSION, RECOMMENDED
+from masam_jax.analysis import paired_test
+from masam_jax.analysis.records import read_directory
+from masam_jax.geometry.of_runs import open_losses
+
+DATA = "synthetic:samples=200"
+OPTIONS = {"train_size": 60, "validation_size": 20, "test_size": 60, "batch_size": 30, "width": 2}
+METHODS = {LATE_FUSION: "late_fusion", RECOMMENDED: "masam:rho=1", ALONE: "unimodal"}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    output = tmp_path_factory.mktemp("encoders")
+    scale = Scale(seeds=2, steps=20)
+    planned = PlannedRun(DATA, "study-both", METHODS, {**scale.options(DATA), **OPTIONS})
+    experiment = PaperExperiment("small", "?", lambda *_: [planned], lambda *_: Findings())
+    conduct.conduct(experiment, Asked((DATA,), scale, output, ""), Console(quiet=True))
+    return FinishedRun(planned, read_directory(output / "runs" / planned.slug / "study-both"))
+
+
+def test_scores_probes_and_heads_are_compared_seed_by_seed(run):
+    table = study_encoders.encoder_table(run)
+    assert table.title == "Encoders, synthetic:samples=200, both"
+    rows = {row[0].text: row[1:] for row in table.rows}
+    assert set(rows) == {RECOMMENDED, ALONE}
+    for name, cells in rows.items():
+        ours, late = (run.method(n).result["test"] for n in (name, LATE_FUSION))
+        for cell, key in zip(cells[1:], ("probe_accuracy", "unimodal_accuracy"), strict=False):
+            means = [np.mean(list(of[key].values()), axis=0) for of in (ours, late)]
+            expected = paired_test(*map(list, means)).mean_difference
+            assert cell.numbers["mean"] == pytest.approx(expected)
+    # Modalities alone share no fusion loss.
+    assert rows[ALONE][3].text == "—"
+    assert rows[RECOMMENDED][3].numbers["ratio"] > 0
+
+
+def test_sharpness_is_the_rise_along_each_encoders_gradient(run):
+    found = study_encoders._sharpness_of(run, RECOMMENDED)
+    losses = open_losses(run.record.path, METHODS[RECOMMENDED], split="train")
+    loss = losses.loss("fusion")
+    for seed, value in zip(losses.seeds, found, strict=True):
+        params, batches = losses.of_seed(seed)
+        (batch,) = batches
+        clean, gradient = jax.value_and_grad(loss)(params, batch)
+        rises = []
+        for m in losses.modalities:
+            own = [jax.tree.leaves(tree["encoders"][m]) for tree in (params, gradient)]
+            theta, grad = (np.sqrt(sum(np.sum(np.square(x)) for x in leaves)) for leaves in own)
+            moved = jax.tree.map(lambda x, g, k=0.05 * theta / grad: x + k * g, params, gradient)
+            encoders = {**params["encoders"], m: moved["encoders"][m]}
+            rises.append(loss({**params, "encoders": encoders}, batch) - clean)
+        assert value == pytest.approx(np.exp(np.mean(np.log(rises))), rel=1e-3)
