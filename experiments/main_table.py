@@ -4,7 +4,7 @@
     masam experiment main_table --datasets crema_d food101
 
 Methods have the options that were published for the data, as ``masam compare`` takes them; of MASAM
-there is a row at the radius of `experiments.radii` too, and one relative to the encoders' norms.
+there is a row at the radius of `experiments.radii` too.
 """
 
 import dataclasses
@@ -28,7 +28,6 @@ from masam_jax.analysis.result_table import (
 from masam_jax.analysis.style import Plot
 from masam_jax.api.method_list import bind_method
 from masam_jax.methods import method_names
-from masam_jax.methods.masam import RELATIVE
 
 OWN_RADIUS = "MASAM, own radius"
 # Late fusion with its fusion head named, which is late fusion where the head is the default one.
@@ -48,7 +47,6 @@ def plan(dataset: str, scale: Scale) -> list[PlannedRun]:
     methods = {name: name for name in chosen}
     own = masam_of(dataset)
     methods |= {OWN_RADIUS: own} if own not in methods.values() else {}
-    methods |= {} if scale.quick else {RELATIVE: RELATIVE}
     return [PlannedRun(dataset, "all-methods", methods, scale.options(dataset))]
 
 

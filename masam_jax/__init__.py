@@ -22,6 +22,7 @@ from masam_jax.methods.info_reg import info_reg
 from masam_jax.methods.m_sam import m_sam
 from masam_jax.methods.mmpareto import mmpareto
 from masam_jax.methods.ogm_ge import ogm_ge
+from masam_jax.methods.recommended import recommended
 from masam_jax.methods.report import method_report
 from masam_jax.methods.sam import SamState, sam
 
@@ -56,6 +57,7 @@ __all__ = [
     "mmpareto",
     "multimodal_value_and_grad",
     "ogm_ge",
+    "recommended",
     "refresh_cycle",
     "sam",
     "schedules",

@@ -115,8 +115,9 @@ def _known(spec: str) -> BoundMethod | None:
 
 
 def _descriptions(options: type[Any]) -> dict[str, str]:
-    """Field -> what the docstring of a dataclass of options says of it."""
-    text = inspect.cleandoc(options.__doc__ or "").partition("Attributes:\n")[2]
+    """Field -> what the docstring of a dataclass of options, or of the one it extends, says."""
+    documented = (inspect.cleandoc(each.__doc__ or "") for each in options.__mro__)
+    text = next((t for t in documented if "Attributes:\n" in t), "").partition("Attributes:\n")[2]
     names = "|".join(field.name for field in dataclasses.fields(options))
     entry = re.compile(rf"^  ({names}): (.*?)(?=^  \S|^\S|\Z)", flags=re.DOTALL | re.MULTILINE)
     return {

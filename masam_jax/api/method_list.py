@@ -7,7 +7,6 @@ from typing import Any
 from masam_jax.config import OutputConfig
 from masam_jax.config.errors import RunError, user_errors
 from masam_jax.methods import BoundMethod, method_names, parse_method
-from masam_jax.methods.masam import RELATIVE
 from masam_jax.training.storage.run_directory import read_config
 from masam_jax.tuning.best_file import best_file, read_best
 
@@ -17,7 +16,6 @@ ABLATIONS = {
         "masam:select=all",
         "masam:select=random",
         "masam:scale_by_alignment=false",
-        RELATIVE,
     ),
 }
 

@@ -21,7 +21,6 @@ from masam_jax.config import (
 )
 from masam_jax.config.engine import parse_engine
 from masam_jax.config.published import PublishedSettings
-from masam_jax.methods.masam import RELATIVE
 
 # The published radius, and those that `make radii` chose on validation samples and other seeds.
 DEMO_METHODS = (
@@ -33,7 +32,7 @@ DEMO_METHODS = (
     "masam:rho=6,select=all",
     "masam:rho=24,select=random",
     "masam:rho=24,scale_by_alignment=false",
-    RELATIVE,
+    "recommended",
 )
 
 

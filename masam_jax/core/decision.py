@@ -11,12 +11,12 @@ import optax
 
 from masam_jax.core.choice import TOGETHER, Basis, ChoiceMemory, choose, soft_weights
 from masam_jax.core.feature_alignment import align_features
-from masam_jax.core.normalization import by_filters
-from masam_jax.core.numerics import inverse_norm, norm
+from masam_jax.core.numerics import inverse_norm
 from masam_jax.core.partition import Partition
-from masam_jax.core.point_dtype import PointDtype
 from masam_jax.core.refresh import Refresh
 from masam_jax.core.route import Route
+from masam_jax.core.rule_options import Hyperparameters, RuleOptions
+from masam_jax.core.scaling import scale_perturbations
 from masam_jax.core.scores import (
     Alignment,
     ModalityScores,
@@ -26,71 +26,6 @@ from masam_jax.core.scores import (
     standardize_scores,
 )
 from masam_jax.core.signals import FusionGradient
-
-
-@dataclasses.dataclass(frozen=True)
-class RuleOptions:
-    """The options of a `masam` that are known while tracing; hashable, for ``jit``.
-
-    Attributes:
-      select: one of `masam_jax.core.choice.SELECTIONS`, or a modality.
-      decay: the learning speed in the score: "absolute", "relative" or "standardized".
-      scale_by_alignment: whether γ scales the radius.
-      alignment: of what γ is: "partition", "per_tensor" or "features".
-      clip_negative: whether a negative γ counts as 0.
-      radius: in what ρ counts: "absolute", "relative" or "filter".
-      correct_other: whether leaves of no modality are corrected too.
-      along_total: whether ε goes along the total gradient.
-      point_dtype: the dtype of perturbed parameters of fewer than 32 bits.
-      dispatch: "auto", "switch", "dense" or "host".
-      reuse: what of a correction later steps take: "orthogonal", "whole" or "none".
-      times: how many times a correction counts at the step that measures it.
-    """
-
-    select: str
-    decay: str
-    scale_by_alignment: bool
-    alignment: str
-    clip_negative: bool
-    radius: str
-    correct_other: bool
-    along_total: bool
-    point_dtype: PointDtype
-    dispatch: str
-    reuse: str
-    times: int = 1
-
-    @property
-    def reuses(self) -> bool:
-        """Whether steps reuse a correction."""
-        return self.reuse != "none"
-
-    @property
-    def at_features(self) -> bool:
-        """Whether γ is that of the gradients at the features."""
-        return self.alignment == "features"
-
-
-class Hyperparameters(NamedTuple):
-    """The numbers of a `masam`, which may be traced; None for those that its options do not read.
-
-    Attributes:
-      radius: ρ at this step.
-      alpha: α.
-      beta: β.
-      eta: η of ``radius="filter"``.
-      temperature: τ of ``select="soft"``.
-      smoothing: κ, how much of the last smoothed score stays.
-      hysteresis: h, by how much another modality must lead to be chosen.
-    """
-
-    radius: Any
-    alpha: Any
-    beta: Any
-    eta: Any = None
-    temperature: Any = None
-    smoothing: Any = None
-    hysteresis: Any = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,7 +76,8 @@ class Decision(NamedTuple):
       key: the key of the next step.
       scales: ``ρ γ_m / ‖∇_{θ_m} L_fuse‖₂`` of each modality, what its fusion gradient is multiplied
         with to perturb it; 0 where it is not present. With the options, times ``‖θ_m‖₂``, or over
-        the norm of the total gradient, or over that of ``T g``, and then for ``T² g``.
+        the norm of the total gradient, or over that of ``T g``, and then for ``T² g``; and
+        times ``exp(−κ L_m)``.
       present: whether the modality takes part in this step.
       radii: the same as ``scales``, but not over the norm of the fusion gradient.
       memory: what options of the choice keep; None where there are none.
@@ -180,7 +116,7 @@ def decide(
       hyperparameters: those of this step.
     """
     partition, settings = step.partition, step.settings
-    radius, alpha, beta = hyperparameters.radius, hyperparameters.alpha, hyperparameters.beta
+    alpha, beta = hyperparameters.alpha, hyperparameters.beta
     if fusion_gradient is not None:
         fusion_gradient.check_partition(params, partition)
     alignments = {m: _alignment(step, scores, inputs, m) for m in partition.modalities}
@@ -212,32 +148,10 @@ def decide(
     weights = None
     if settings.select == "soft":
         weights = soft_weights(partition.modalities, basis, hyperparameters.temperature)
-    scales, radii = {}, {}
-    for m in partition.modalities:
-        dtype = scores.score[m].dtype
-        factor = alignments[m].cosine if settings.scale_by_alignment else jnp.ones((), dtype)
-        over_norm = alignments[m].inverse_norm
-        along = inputs["total_grads" if settings.along_total else "fusion_grads"]
-        if settings.radius == "filter":
-            here = partition.leaves(params, m)
-            normalized, _ = by_filters(here, partition.leaves(along, m), hyperparameters.eta, dtype)
-            over_norm = inverse_norm(normalized, dtype)
-        elif settings.along_total:
-            over_norm = inverse_norm(partition.leaves(along, m), dtype)
-        length = jnp.asarray(radius, dtype) * factor
-        scale = length * over_norm
-        if settings.radius == "relative":
-            of_params = norm(partition.leaves(params, m), dtype)
-            scale, length = scale * of_params, length * of_params
-        if weights is not None:
-            scale, length = scale * weights[m], length * weights[m]
-        scales[m] = _usable(scale, present[m])
-        radii[m] = _usable(length, present[m])
+    scales, radii = scale_perturbations(
+        partition, settings, hyperparameters, params, inputs, alignments, present, weights
+    )
     return Decision(scores, index, key, scales, present, radii, memory)
-
-
-def _usable(scale: jax.Array, present: jax.Array) -> jax.Array:
-    return jnp.where(present & jnp.isfinite(scale), scale, jnp.zeros_like(scale))
 
 
 def _remember(

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from masam_jax.core.choice import BY_VALUE, SELECTIONS, initial_memory
-from masam_jax.core.decision import Hyperparameters, RuleOptions, StaticUpdate
+from masam_jax.core.decision import StaticUpdate
 from masam_jax.core.masam_step import MasamState as MasamState
 from masam_jax.core.masam_step import check_dominant, check_signals, take_step
 from masam_jax.core.numerics import accumulation_dtype, is_traced
@@ -20,6 +20,7 @@ from masam_jax.core.random_keys import raw_key
 from masam_jax.core.refresh import Refresh, check_refresh, refresh_cycle
 from masam_jax.core.reuse import Reuse, nothing_to_reuse
 from masam_jax.core.route import CLEAN
+from masam_jax.core.rule_options import Hyperparameters, RuleOptions
 from masam_jax.core.scores import initial_scores
 from masam_jax.core.specs import check_choice, check_flag, check_number, check_radius
 
@@ -42,6 +43,7 @@ def masam(
     temperature: chex.Numeric = 0.1,
     radius: Literal["absolute", "relative", "filter"] = "absolute",
     eta: chex.Numeric = 0.01,
+    fit_exponent: chex.Numeric | None = None,
     correct_other: bool = False,
     direction: Literal["fusion", "total"] = "fusion",
     perturbed_dtype: PointDtype = "auto",
@@ -69,6 +71,10 @@ def masam(
     - ``radius="filter"``: $\epsilon = \rho_t \gamma_m T^2 g_m / \|T g_m\|_2$ with ASAM's diagonal
       operator within the modality: T is $\|f\|_2 + \eta$ for every weight of a filter f (all axes
       of a leaf but the last) and $|w| + \eta$ in leaves of fewer than two axes;
+    - ``fit_exponent=κ``: every ρ above times $e^{-\kappa L_m}$, a power of the mean probability
+      (geometric, for cross-entropies) that the modality's own head gives what is right. So nothing
+      is perturbed that fits next to nothing: at initialisation a perturbation delays how soon
+      training leaves its plateau;
     - ``correct_other=True``: the leaves of no modality, such as the fusion head, take
       $u + \nabla L_{fuse}(\theta + \epsilon) - \nabla L_{fuse}(\theta)$ too, on steps that
       perturb something;
@@ -158,6 +164,7 @@ def masam(
         to those of each "filter", accumulated in float32 or wider; with a norm of 0 the modality is
         not perturbed.
       eta: η ≥ 0 of ``radius="filter"``, so that weights near zero move too.
+      fit_exponent: κ ≥ 0; None, and the fit of the batch does not scale the radius.
       correct_other: whether leaves labelled ``other`` take the fusion gradient at the perturbed
         point as well, which the pass computes anyway (encoders of a `LateFusion` that read such
         leaves all run again for it).
@@ -235,6 +242,8 @@ def masam(
     check_flag("correct_other", correct_other)
     check_choice("radius", radius, ("absolute", "relative", "filter"))
     check_number("eta", eta, "[0, inf)")
+    if fit_exponent is not None:
+        check_number("fit_exponent", fit_exponent, "[0, inf)")
     check_choice("direction", direction, ("fusion", "total"))
     check_point_dtype(perturbed_dtype)
     check_choice("dispatch", dispatch, ("auto", "switch", "dense", "host"))
@@ -306,6 +315,7 @@ def masam(
             alpha,
             beta,
             eta=eta if radius == "filter" else None,
+            fit_exponent=fit_exponent,
             temperature=temperature if select == "soft" else None,
             smoothing=score_smoothing,
             hysteresis=hysteresis,

@@ -10,13 +10,14 @@ import numpy as np
 import optax
 
 from masam_jax.core.choice import ChoiceMemory
-from masam_jax.core.decision import Decision, Hyperparameters, StaticUpdate, decide
+from masam_jax.core.decision import Decision, StaticUpdate, decide
 from masam_jax.core.normalization import by_filters
 from masam_jax.core.numerics import accumulation_dtype, is_traced
 from masam_jax.core.partition import Partition
 from masam_jax.core.perturbation import Corrected, Correction
 from masam_jax.core.reuse import keep_component, reuse_component
 from masam_jax.core.route import CLEAN, Route
+from masam_jax.core.rule_options import Hyperparameters
 from masam_jax.core.scores import ModalityScores
 from masam_jax.core.signal_checks import (
     check_present,

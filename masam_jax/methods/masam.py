@@ -15,9 +15,6 @@ from masam_jax.methods.registry import register
 from masam_jax.methods.schedule import Schedule
 from masam_jax.methods.search import LogUniform, Search, Uniform
 
-RELATIVE = "masam:rho=0.1,select=all,scale_by_alignment=false,radius=relative,correct_other=true"
-"""Every encoder perturbed by a tenth of its norm, whatever γ, and the fusion head corrected too."""
-
 _ALIGNMENT_TITLES = {"per_tensor": "γ per tensor", "features": "γ of features"}
 
 _RADII = {"relative": "relative", "filter": "by filters"}
@@ -57,6 +54,8 @@ class MasamOptions(Options):
       radius: whether ρ is ``absolute``, or ``relative`` to the norm of the encoder's parameters, or
         to those of each ``filter``.
       eta: η, added to the norm of a filter with ``radius=filter``.
+      fit_exponent: κ of the factor exp(-κ L_m) of the radius, which is small while the modality
+        does not fit the batch.
       correct_other: take the fusion gradient of the fusion head at the perturbed point as well.
       direction: perturb along the gradient of the ``fusion`` loss or of the ``total`` loss.
       perturb_every: steps from one gradient at the perturbed point to the next.
@@ -84,6 +83,7 @@ class MasamOptions(Options):
     held_out: float = option(0.2, "(0, 1)", "{} held out")
     radius: Literal["absolute", "relative", "filter"] = option("absolute", title=_RADII.__getitem__)
     eta: float = option(0.01, "[0, inf)", "η={}")
+    fit_exponent: float | None = option(None, "[0, inf)", "e^(-{} L)")
     correct_other: bool = option(False, title="head corrected")
     direction: Literal["fusion", "total"] = option("fusion", title="along total")
     perturb_every: int = option(1, "[1, inf)", "perturbed every {}")
@@ -112,6 +112,8 @@ def _search(options: MasamOptions) -> dict[str, Search]:
         search["temperature"] = LogUniform(0.001, 10)
     if options.score_smoothing is not None:
         search["score_smoothing"] = Uniform(0, 0.99)
+    if options.fit_exponent is not None:
+        search["fit_exponent"] = Uniform(0, 4)
     if options.hysteresis is not None:
         search["hysteresis"] = LogUniform(0.001, 1)
     return search

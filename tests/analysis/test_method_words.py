@@ -4,7 +4,8 @@ import pytest
 
 from masam_jax.analysis.method_words import method_summary, option_words
 from masam_jax.methods import method_names, parse_method
-from masam_jax.methods.masam import RELATIVE
+
+RELATIVE = "masam:rho=0.1,select=all,scale_by_alignment=false,radius=relative,correct_other=true"
 
 
 @pytest.mark.parametrize("name", method_names())

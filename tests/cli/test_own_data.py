@@ -11,7 +11,6 @@ from masam_jax.cli.words import parse
 from masam_jax.config.errors import RunError
 from masam_jax.config.published import own_settings
 from masam_jax.methods import parse_method
-from masam_jax.methods.masam import RELATIVE
 from masam_jax.predict import load_predictor
 from tests.data.own.media_files import write_media
 from tests.data.own.small_files import WORDS, small_arrays, small_columns, write_csv
@@ -167,7 +166,7 @@ def test_the_command_line_starts_from_all_rows():
     data = parse(["train", "--dataset", "mine.csv:label=y"]).experiment.data
     assert data.train_size is data.validation_size is data.test_size is None
     compared = parse(["compare", "--dataset", "mine.csv"]).methods
-    assert RELATIVE in compared
+    assert "recommended" in compared
     assert [parse_method(each) for each in compared]
     assert compared == own_settings("mine.csv").compared
 

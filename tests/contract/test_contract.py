@@ -60,14 +60,7 @@ FACTORIES: dict[str, Factory] = {
     ),
     "masam-relative": lambda labels: masam(labels, **RELATIVE),
     "masam-relative-switch": lambda labels: masam(labels, dispatch="switch", **RELATIVE),
-    "masam-all-relative": lambda labels: masam(
-        labels,
-        rho=0.1,
-        select="all",
-        scale_by_alignment=False,
-        radius="relative",
-        correct_other=True,
-    ),
+    "masam-fit": lambda labels: masam(labels, rho=RHO, fit_exponent=0.5),
     "masam-filter": lambda labels: masam(labels, rho=RHO, radius="filter"),
     "masam-choice": lambda labels: masam(
         labels, rho=RHO, decay="standardized", score_smoothing=0.5, hysteresis=0.05

@@ -110,6 +110,7 @@ class MasamReference:
     clip_negative: bool = False
     radius: str = "absolute"
     eta: float = 0.01
+    fit_exponent: float = 0.0
     correct_other: bool = False
     direction: str = "fusion"
     alignment_part: int = 1
@@ -147,7 +148,7 @@ class MasamReference:
             along = _total_gradient(fusion, unimodal, weights)
         perturbation: Parameters = {}
         for m in perturbed:
-            factor = self._weight(m, here)
+            factor = self._weight(m, here) * np.exp(-self.fit_exponent * losses[m])
             moved = self._perturbation(m, parameters, along, gamma[m])
             perturbation |= {key: factor * epsilon for key, epsilon in moved.items()}
 

@@ -16,6 +16,7 @@ import optax
 import pytest
 
 from masam_jax import masam, masam_metrics, multimodal_value_and_grad, sam
+from masam_jax.methods.recommended import RECOMMENDED
 from tests.core.networks import labels_of, late_fusion, loss_fn
 from tests.core.optimizers import lenient
 from tests.core.reference import Adam, Base, MasamReference, Momentum, Record, SamReference
@@ -259,16 +260,11 @@ OPTIONS: list[dict[str, Any]] = [
     {"radius": "relative", "rho": 0.2},
     {"radius": "filter", "rho": 0.4},
     {"radius": "filter", "eta": 0.3, "select": "all", "direction": "total"},
+    {"fit_exponent": 1.5},
+    {"fit_exponent": 0.7, "radius": "filter", "select": "all", "direction": "total"},
     {"correct_other": True},
     {"direction": "total"},
-    # What exploration recommends.
-    {
-        "select": "all",
-        "scale_by_alignment": False,
-        "radius": "relative",
-        "rho": 0.1,
-        "correct_other": True,
-    },
+    RECOMMENDED,
     {"select": "audio", "radius": "relative", "correct_other": True, "direction": "total"},
 ]
 

@@ -144,7 +144,7 @@ MUTANTS = (
         ),
     ),
     *in_file(
-        "core/decision.py",
+        "core/scaling.py",
         TESTS,
         (
             "an absent modality is perturbed",
@@ -170,6 +170,11 @@ MUTANTS = (
             "γ does not scale the radius",
             "factor = alignments[m].cosine if settings.scale_by_alignment else jnp.ones((), dtype)",
             "factor = jnp.ones((), dtype)",
+        ),
+        (
+            "the better the fit, the smaller the radius",
+            "fit = jnp.exp(-jnp.asarray(hyperparameters.fit_exponent, dtype) * loss)",
+            "fit = jnp.exp(jnp.asarray(hyperparameters.fit_exponent, dtype) * loss)",
         ),
     ),
     *in_file(

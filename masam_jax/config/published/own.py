@@ -14,7 +14,7 @@ COMPARED = (
     "late_fusion",
     "sam",
     "masam:rho=12",
-    "masam:rho=0.1,select=all,scale_by_alignment=false,radius=relative,correct_other=true",
+    "recommended",
 )
 
 
