@@ -46,7 +46,7 @@ from masam_jax.analysis.result_table import (
     with_best,
 )
 
-SEEDS, TRIALS, TRIAL_SEEDS = 16, 8, 4
+SEEDS, TRIALS, TRIAL_SEEDS = 16, 8, 2
 _QUICK_TRIALS, _QUICK_TRIAL_SEEDS = 2, 1
 # A trial is pruned by its course, which needs some points.
 _SELDOM = {"log_every": 50, "evaluate_every": 100, "checkpoint_every": 10**9}

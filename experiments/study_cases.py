@@ -20,10 +20,9 @@ CONSTRUCTED = (
 _FEW: dict[str, Any] = {"batch_size": 100, "steps": 600}
 _SMALL_BATCHES: dict[str, Any] = {"batch_size": 50, "steps": 600}
 _SGD: dict[str, Any] = {"optimizer": "sgd", "learning_rate": 0.05}
-# Half the usual width, and as few steps as fit the training samples: sixteen seeds take a while.
-_CONV: dict[str, Any] = {"batch_size": 50, "steps": 200, "width": 16, "learning_rate": 2e-3}
-# At .05 late fusion itself is at the edge of what converges there.
-_CONV_SGD: dict[str, Any] = {"optimizer": "sgd", "learning_rate": 0.01}
+# Half the usual width: sixteen seeds of convolutions take a while.
+_CONV: dict[str, Any] = {"batch_size": 25, "steps": 400, "width": 16, "learning_rate": 2e-3}
+_CONV_MANY: dict[str, Any] = {"batch_size": 50}
 _PARTS = {"validation_size": 500, "test_size": 1000}
 
 
@@ -63,7 +62,9 @@ _NOISY: dict[str, Any] = {
     "input_noise_of": ("fac",),
 }
 _HELD_OUT = "av_mnist:speakers=held_out"
-_TRANSFORMERS: dict[str, Any] = {"encoders": ("audio=transformer", "image=transformer")}
+_TRANSFORMERS: dict[str, Any] = {
+    "encoders": ("audio=vision_transformer", "image=vision_transformer")
+}
 
 CASES = (
     _mfeat("few labels", 100, factors=True),
@@ -83,12 +84,12 @@ CASES = (
         for name in CONSTRUCTED
     ),
     _digits(_HELD_OUT, "few labels", 300, factors=True),
-    _digits(_HELD_OUT, "momentum SGD", 300, **_CONV_SGD),
+    _digits(_HELD_OUT, "momentum SGD", 300, **_SGD),
     _digits(_HELD_OUT, "transformers", 300, **_TRANSFORMERS),
     _digits("av_mnist", "few labels", 300),
     _digits("av_mnist", "20 % wrong labels", 600, label_noise=0.2),
-    _digits(_HELD_OUT, "many labels", 1500, steps=400),
-    _digits("av_mnist", "many labels", 1500, steps=400),
+    _digits(_HELD_OUT, "many labels", 1500, **_CONV_MANY),
+    _digits("av_mnist", "many labels", 1500, **_CONV_MANY),
 )
 """All of them, in the order in which they are trained."""
 

@@ -17,8 +17,8 @@ class ModelConfig(Options):
     """Layers of those encoders that may have any number of them."""
     encoders: tuple[str, ...] = ()
     """Encoders, each as MODALITY=NAME[:OPTION=VALUE,...]; by the kind of the samples when left out.
-    Names: mlp, ffn, conv, resnet18, resnet34, resnet50, transformer, conv_transformer,
-    text_transformer."""
+    Names: mlp, ffn, conv, resnet18, resnet34, resnet50, vision_transformer, transformer,
+    conv_transformer, text_transformer."""
     weights: tuple[str, ...] = ()
     """Files of pretrained encoders, each as MODALITY=PATH.safetensors, with the names of timm or
     Hugging Face."""

@@ -31,6 +31,7 @@ with needs("masam_jax.models", "train"):
     from masam_jax.models.tokenizers import PatchTokenizer, SequenceTokenizer
     from masam_jax.models.transformer import TransformerBlock, TransformerStack
     from masam_jax.models.video_resnet import VideoResNet
+    from masam_jax.models.vision_transformer import VisionTransformer
 
 __all__ = [
     "FUSIONS",
@@ -60,6 +61,7 @@ __all__ = [
     "TransformerStack",
     "UnimodalHead",
     "VideoResNet",
+    "VisionTransformer",
     "batch_signals",
     "blank_features",
     "conv",

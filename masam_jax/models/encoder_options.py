@@ -55,6 +55,19 @@ class TransformerOptions:
 
 
 @dataclasses.dataclass(frozen=True)
+class VisionTransformerOptions:
+    """Options of ``vision_transformer``.
+
+    Attributes:
+      heads: attention heads, which divide the width.
+      patch: height and width of a patch, in pixels; None for 16, of small images a quarter of each.
+    """
+
+    heads: int = 4
+    patch: int | None = None
+
+
+@dataclasses.dataclass(frozen=True)
 class TextTransformerOptions:
     """Options of ``text_transformer``; of BERT's base model 12 heads and 12 layers.
 

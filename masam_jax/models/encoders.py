@@ -18,6 +18,7 @@ from masam_jax.models.encoder_options import (
     ResNetOptions,
     TextTransformerOptions,
     TransformerOptions,
+    VisionTransformerOptions,
 )
 from masam_jax.models.ffn import FeedForwardEncoder
 from masam_jax.models.mlp import MLPEncoder
@@ -27,6 +28,7 @@ from masam_jax.models.sequence_transformer import SequenceTransformer
 from masam_jax.models.text_transformer import TextTransformer
 from masam_jax.models.tokenizers import PatchTokenizer, SequenceTokenizer
 from masam_jax.models.video_resnet import VideoResNet
+from masam_jax.models.vision_transformer import VisionTransformer
 
 
 class SampleShape(NamedTuple):
@@ -159,6 +161,32 @@ def _text_transformer(
     )
 
 
+def _vision_transformer(
+    sample: SampleShape, size: EncoderSize, options: VisionTransformerOptions
+) -> Any:
+    height, columns, channels = sample.shape
+    patch = (options.patch, options.patch) if options.patch else _patch_of(height, columns)
+    return (
+        partial(
+            VisionTransformer,
+            channels,
+            (height, columns),
+            size.width,
+            size.depth,
+            options.heads,
+            patch,
+            size.dropout,
+            dtype=size.dtype,
+        ),
+        size.width,
+    )
+
+
+def _patch_of(height: int, columns: int) -> tuple[int, int]:
+    """16 x 16 pixels, of small images fewer, so that there are 4 x 4 patches at least."""
+    return max(1, min(16, height // 4)), max(1, min(16, columns // 4))
+
+
 _FORMS = {
     **dict.fromkeys(("image", "spectrogram"), "[H, W, C]"),
     "vector": "[D]",
@@ -177,6 +205,7 @@ _ENCODERS: dict[str, _Encoder] = {
     },
     "transformer": _Encoder(("sequence",), TransformerOptions, _transformer(SequenceTransformer)),
     "conv_transformer": _Encoder(("sequence",), TransformerOptions, _transformer(ConvTransformer)),
+    "vision_transformer": _Encoder(_PICTURES, VisionTransformerOptions, _vision_transformer),
     "text_transformer": _Encoder(("tokens",), TextTransformerOptions, _text_transformer),
 }
 
@@ -258,7 +287,7 @@ def make_tokenizer(
         return partial(SequenceTokenizer, features, width, length, dtype=dtype)
     if sample.kind in ("image", "spectrogram"):
         height, columns, channels = sample.shape
-        patch = (max(1, min(16, height // 4)), max(1, min(16, columns // 4)))
+        patch = _patch_of(height, columns)
         return partial(PatchTokenizer, channels, (height, columns), width, patch, dtype=dtype)
     raise ValueError(
         f"modality {modality!r} is of kind {sample.kind!r}, for which there is no tokenizer;"

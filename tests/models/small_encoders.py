@@ -17,6 +17,7 @@ from masam_jax.models import (
     SequenceTransformer,
     TextTransformer,
     VideoResNet,
+    VisionTransformer,
 )
 
 BATCH = 4
@@ -61,6 +62,9 @@ ENCODERS = {
         partial(ConvTransformer, 3, 6, 1, 2, 7, dropout=0.5), VALUES, 4
     ),
     "text": SmallEncoder(partial(TextTransformer, 11, 6, 1, 2, 7, dropout=0.5), TOKENS, 4),
+    "vision_transformer": SmallEncoder(
+        partial(VisionTransformer, 2, (8, 8), 6, 1, 2, (4, 4), dropout=0.5), IMAGES, 4
+    ),
     "patches": SmallEncoder(partial(PatchTokenizer, 2, (8, 8), 6, (4, 4)), IMAGES),
     "steps": SmallEncoder(partial(SequenceTokenizer, 3, 6, 7), VALUES),
 }

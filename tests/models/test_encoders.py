@@ -103,6 +103,8 @@ def test_every_encoder_by_its_name(name, kind):
         ("transformer:heads=2,pool=cls", "sequence", 8),
         ("conv_transformer:heads=2,pool=last", "sequence", 8),
         ("text_transformer:max_length=9", "tokens", 8),
+        ("vision_transformer:heads=2,patch=2", "image", 8),
+        ("vision_transformer", "spectrogram", 8),
     ],
 )
 def test_options_and_the_size_of_features(spec, kind, size):
