@@ -33,6 +33,7 @@ from experiments.study_methods import (
     tuned,
     untuned,
 )
+from experiments.study_plot import gain_plot
 from experiments.study_predictors import predictor_table
 from masam_jax.analysis import paired_test
 from masam_jax.analysis.formatting import p_value
@@ -95,7 +96,7 @@ def conclude(runs: Sequence[FinishedRun], scale: Scale) -> Findings:
     remarks = []
     if set(by_dataset(runs)) & set(OPEN_SETS):
         remarks.append(claim(found, OPEN_SETS).sentence)
-    return Findings(tuple(remarks), tuple(tables))
+    return Findings(tuple(remarks), tuple(tables), (gain_plot(runs, found),))
 
 
 def _case_table(run: FinishedRun, found: Mapping[Place, Difference]) -> ResultTable:

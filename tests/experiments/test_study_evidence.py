@@ -7,8 +7,9 @@ import pytest
 from experiments.paper import Scale
 from experiments.study import EXPERIMENT
 from experiments.study_cases import CASES, CONSTRUCTED, OPEN_SETS
-from experiments.study_evidence import Difference, claim, differences
+from experiments.study_evidence import Difference, claim, differences, place_of
 from experiments.study_methods import FACTORS, LATE_FUSION, RECOMMENDED, TUNED, UNTUNED, tuned
+from experiments.study_predictors import GAINS
 from masam_jax.analysis import holm, paired_test
 from masam_jax.api.keywords import run_settings
 from masam_jax.methods import parse_method
@@ -81,6 +82,19 @@ def test_the_tables_name_what_was_found(tmp_path):
     assert rows[RECOMMENDED][3].numbers["mean"] == pytest.approx(-0.03, abs=0.02)
     assert "in 0 of 1 cases of open data" in found.remarks[0]
     assert found.remarks[0].endswith("The claim does not hold.")
+
+
+def test_the_picture_has_a_dot_and_an_interval_for_each_gain(tmp_path):
+    runs = _runs(tmp_path)
+    (plot,) = EXPERIMENT.conclude(runs, Scale()).plots
+    (ax,) = plot.figure.axes
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["mfeat, many-labels"]
+    found = differences(runs)
+    for name in GAINS:
+        each = found[place_of(runs[0], name)]
+        assert any(list(line.get_xdata()) == [100 * each.mean] for line in ax.lines)
+        ends = [100 * end for end in each.interval]
+        assert any(list(line.get_xdata()) == ends for line in ax.lines)
 
 
 def _difference(mean, not_worse, corrected):
