@@ -1,10 +1,10 @@
-"""Puts what experiments found into ``docs/experiments.md``: findings, tables and pictures.
+"""Puts what experiments found into the pages of ``docs/``: findings, tables and pictures.
 
     make experiments
     python -m experiments.docs_tables
 
-The page has blocks, each between ``<!-- found by NAME -->`` and ``<!-- end -->``; what is between
-is replaced by what the experiment wrote, and its pictures are copied beside the page. An experiment
+The pages have blocks, each between ``<!-- found by NAME -->`` and ``<!-- end -->``; what is between
+is replaced by what the experiment wrote, and its pictures are copied beside the pages. An experiment
 that was not run leaves its block as it is.
 """
 
@@ -21,6 +21,7 @@ _DOCS = Path(__file__).resolve().parent.parent / "docs"
 _BLOCK = re.compile(r"(<!-- found by (\w+)(?:: ([^>]*?))? -->\n).*?(<!-- end -->)", re.DOTALL)
 _PICTURE = re.compile(r"!\[([^\]]*)\]\(plots/([^)]+)\)")
 _PICTURES = "experiments"
+_PAGES = ("experiments.md", "evidence.md")
 
 
 def fill(page: str, output: Path, docs: Path) -> str:
@@ -80,12 +81,12 @@ def _copied(match: re.Match[str], place: Path, docs: Path, name: str) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Rewrites the page."""
+    """Rewrites the pages."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--output", type=Path, default=Path("runs/experiments"))
     asked = parser.parse_args(arguments)
-    path = _DOCS / "experiments.md"
-    write_text(path, fill(path.read_text(encoding="utf-8"), asked.output, _DOCS))
+    for path in (_DOCS / page for page in _PAGES):
+        write_text(path, fill(path.read_text(encoding="utf-8"), asked.output, _DOCS))
 
 
 if __name__ == "__main__":
