@@ -111,7 +111,11 @@ def test_a_builder_gives_the_labels_and_the_options():
 # The training loop reads them: γ of a part of the batch, λ where unimodal heads are trained.
 OF_THE_LOOP = {"alignment_part", "weight"}
 # What a method's objective is made of, and not its transformation.
-OF_THE_OBJECTIVE = {"info_reg": {"parts_weight"}}
+OF_THE_OBJECTIVE = {
+    "info_reg": {"parts_weight"},
+    "masam": {"held_out"},
+    "recommended": {"held_out"},
+}
 
 
 def test_no_option_is_without_effect():

@@ -12,7 +12,7 @@ from masam_jax.methods import get_method, method_names
 PACKAGE = Path(masam_jax.__file__).parent
 PAGE = (PACKAGE.parent / "docs" / "methods.md").read_text(encoding="utf-8")
 # Of no paper of their own.
-WITHOUT_PAPER = {"concat", "fusion_only", "late_fusion", "sum", "unimodal"}
+WITHOUT_PAPER = {"concat", "fusion_only", "late_fusion", "recommended", "sum", "unimodal"}
 # What a method is made of, where that is not in its own file.
 ELSEWHERE = {
     "film": "models/film_fusion.py",

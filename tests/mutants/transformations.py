@@ -7,6 +7,15 @@ MODULATION = ("tests/methods/test_agm.py", "tests/methods/test_ogm_ge.py")
 
 MUTANTS = (
     *in_file(
+        "methods/recommended.py",
+        ("tests/methods/test_recommended.py",),
+        (
+            "changes are overwritten",
+            "return masam(labels, **{**RECOMMENDED, **changes})",
+            "return masam(labels, **{**changes, **RECOMMENDED})",
+        ),
+    ),
+    *in_file(
         "methods/whole_model.py",
         SHARPNESS,
         ("the perturbation points downhill", "(param + step)", "(param - step)"),
