@@ -3,9 +3,9 @@
     make experiments
     python -m experiments.docs_tables
 
-The pages have blocks, each between ``<!-- found by NAME -->`` and ``<!-- end -->``; what is there is
-replaced by what the experiment wrote, and its pictures are copied beside the pages. An experiment
-that was not run leaves its block as it is.
+The pages have blocks, each between ``<!-- found by NAME -->`` and ``<!-- end -->``; what is there
+is replaced by what the experiment wrote, and its pictures are copied beside the pages. An
+experiment that was not run leaves its block as it is.
 """
 
 import argparse
