@@ -1,6 +1,8 @@
 """The same against a server that speaks the protocol of S3."""
 
+import fsspec
 import pytest
+from etils.epath import backend
 
 from masam_jax.training.storage.buckets.bucket import Bucket, BucketError
 from masam_jax.training.storage.buckets.lease import LEASE, Lease
@@ -27,8 +29,16 @@ def s3(monkeypatch):
     }.items():
         monkeypatch.setenv(name, value)
     boto3.client("s3").create_bucket(Bucket="ours")
+    _forget_clients()
     yield
+    _forget_clients()
     running.stop()
+
+
+def _forget_clients():
+    """Those that were made for another server."""
+    fsspec.get_filesystem_class("s3").clear_instance_cache()
+    type(backend.fsspec_backend)._get_filesystem.cache_clear()
 
 
 def test_a_run(s3, tmp_path):
