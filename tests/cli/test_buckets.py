@@ -10,7 +10,8 @@ from masam_jax.training.storage.buckets.bucket import Bucket, BucketError
 from masam_jax.training.storage.buckets.lease import Lease
 
 SMALL = [
-    *("--seeds", "1", "--steps", "4", "--train-size", "20", "--batch-size", "10", "--width", "4"),
+    *("--dataset", "synthetic:samples=90", "--seeds", "1", "--steps", "4", "--train-size", "20"),
+    *("--validation-size", "20", "--test-size", "20", "--batch-size", "10", "--width", "4"),
     *("--log-every", "2", "--evaluate-every", "2", "--checkpoint-every", "2", "--no-plots"),
     *("--loggers", "csv"),
 ]
