@@ -43,6 +43,17 @@ def _registered(name: str) -> Factory:
     return lambda labels: parse_method(name).transformation(labels, Context(steps_per_epoch=2))
 
 
+def _by_held_out_losses(labels: Any) -> optax.GradientTransformationExtraArgs:
+    """`masam` with losses that a caller measured once."""
+    tx = masam(labels, rho=RHO, select="held_out", hysteresis=0.1)
+
+    def update(updates: Any, state: Any, params: Any = None, **signals: Any) -> Any:
+        known = {"audio": 0.75, "text": 0.5}
+        return tx.update(updates, state, params, held_out_losses=known, **signals)
+
+    return optax.GradientTransformationExtraArgs(tx.init, update)
+
+
 FACTORIES: dict[str, Factory] = {
     "masam": lambda labels: masam(labels, rho=RHO),
     "masam-switch": lambda labels: masam(labels, rho=RHO, dispatch="switch"),
@@ -65,6 +76,9 @@ FACTORIES: dict[str, Factory] = {
     "masam-choice": lambda labels: masam(
         labels, rho=RHO, decay="standardized", score_smoothing=0.5, hysteresis=0.05
     ),
+    "masam-decay": lambda labels: masam(labels, rho=RHO, decay="relative", select="weakest"),
+    "masam-losses": lambda labels: masam(labels, rho=RHO, select="lowest_loss"),
+    "masam-held-out": _by_held_out_losses,
     "masam-soft": lambda labels: masam(labels, rho=RHO, select="soft"),
     "masam-lazy": lambda labels: masam(labels, rho=RHO, perturb_every=2, reuse="lazy"),
     "sam": lambda labels: sam(rho=RHO),
