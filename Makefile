@@ -87,7 +87,7 @@ notebooks: $(dev_stamp)
 	$(python) -m experiments.notebooks
 
 # What was trained before is not trained again; each alone is `masam experiment NAME`, and
-# `python -m experiments.docs_tables` puts what was found into docs/experiments.md.
+# `python -m experiments.docs_tables` puts what was found into docs/.
 experiments: $(run_stamp)
 	$(python) -m masam_jax experiment all
 
