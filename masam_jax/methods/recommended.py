@@ -1,6 +1,7 @@
 """The setting of `masam` to start from, untuned; what it gains, and where, is in docs/study.md."""
 
 import dataclasses
+import inspect
 from typing import Any, Literal
 
 import optax
@@ -50,6 +51,15 @@ def recommended(labels: Labels, **changes: Any) -> optax.GradientTransformationE
       >>> sharper = recommended({"audio": "audio", "head": "other"}, rho=0.02)
     """
     return masam(labels, **{**RECOMMENDED, **changes})
+
+
+# What editors show, and optax.inject_hyperparams reads: each argument, with its default.
+recommended.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+    [
+        each.replace(default=RECOMMENDED.get(each.name, each.default))
+        for each in inspect.signature(masam).parameters.values()
+    ]
+)
 
 
 @dataclasses.dataclass(frozen=True)

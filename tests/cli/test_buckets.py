@@ -66,6 +66,10 @@ def test_refusals(memory_buckets, capsys):
     refused(["export", RUN], "is in a bucket; --output")
     refused(["tune", "--output", RUN], "masam tune needs a local directory for --output")
     refused([*TRAIN, "--output", "gs://ours"], "gs://ours is no path of a run in a bucket")
+    for words in (["measure", RUN], ["report", "runs/a", RUN], ["runs", RUN]):
+        refused(words, f"{RUN} is in a bucket; a local path is needed here")
+    refused(["evaluate", "a", "--predictions", f"{RUN}.csv"], f"{RUN}.csv is in a bucket; a local")
+    refused([*TRAIN, "--output", "az://ours/a"], "az://ours/a is no directory, and no path gs://")
     Lease(Bucket(f"{RUN}3"))
     refused([*TRAIN, "--output", f"{RUN}3"], f"{RUN}3 is in use by process")
     refused([*TRAIN, "--output", "gs://ours/runs"], f"has another run below it, {RUN}3;")
