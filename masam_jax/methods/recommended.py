@@ -10,8 +10,9 @@ from masam_jax.core.masam import masam
 from masam_jax.core.partition import Labels
 from masam_jax.core.specs import option
 from masam_jax.methods.from_options import built_by, titled
-from masam_jax.methods.masam import MASAM, MasamOptions
+from masam_jax.methods.masam import MASAM, MasamOptions, fit_title, search_of
 from masam_jax.methods.registry import register
+from masam_jax.methods.search import Search
 
 RECOMMENDED: dict[str, Any] = {
     "rho": 0.05,
@@ -72,8 +73,15 @@ class RecommendedOptions(MasamOptions):
     radius: Literal["absolute", "relative", "filter"] = option(
         RECOMMENDED["radius"], title={"absolute": "absolute", "filter": "by filters"}.__getitem__
     )
-    fit_exponent: float | None = option(RECOMMENDED["fit_exponent"], "[0, inf)", "e^(-{} L)")
+    fit_exponent: float | None = option(RECOMMENDED["fit_exponent"], "[0, inf)", fit_title)
     correct_other: bool = option(RECOMMENDED["correct_other"], title="head not corrected")
+
+
+def _search(options: RecommendedOptions) -> dict[str, Search]:
+    searched = search_of(options)
+    if options.select == "all":  # No score is read, and so neither of these.
+        del searched["alpha"], searched["beta"]
+    return searched
 
 
 register(
@@ -84,5 +92,6 @@ register(
         options=RecommendedOptions,
         build=built_by(masam),
         title=titled("Recommended"),
+        search=_search,
     )
 )

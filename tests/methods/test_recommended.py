@@ -93,6 +93,14 @@ def test_titles_say_what_was_changed():
     spec = "recommended:rho=0.1,scale_by_alignment=true,radius=filter,correct_other=false"
     title = parse_method(spec).title
     assert title == "Recommended ρ=0.1, scaled by γ, by filters, head not corrected"
+    for off in ("none", "0"):
+        title = parse_method(f"recommended:fit_exponent={off}").title
+        assert title == "Recommended ρ=0.05, whatever the fit"
+
+
+def test_a_search_is_of_what_is_read():
+    assert set(parse_method("recommended").search) == {"rho", "fit_exponent", "weight"}
+    assert {"alpha", "beta"} < set(parse_method("recommended:select=dominant").search)
 
 
 def test_an_unknown_argument_is_refused():
