@@ -47,6 +47,7 @@ _OF_VALUE = {
 }
 
 _SELECTED = {
+    "dominant": "perturbs the dominant encoder alone",
     "all": "perturbs every encoder in every step",
     "random": "perturbs an encoder that is drawn at random",
     "soft": "perturbs every encoder in every step, the more the higher its score",
@@ -69,7 +70,7 @@ def method_summary(spec: str) -> str:
         return ""
     summary = method.method.summary
     select = dict(changed_options(method.options)).get("select")
-    if method.name == "masam" and select is not None:
+    if method.name in ("masam", "recommended") and select is not None:
         perturbed = _SELECTED.get(select, f"perturbs the encoder of {select} alone")
         summary = f"{summary.partition(':')[0]}: {perturbed}"
     return summary[:1].upper() + summary[1:]

@@ -1,6 +1,7 @@
 """Paths of runs in buckets, ``gs://`` and ``s3://``, as local ones for the time of a command."""
 
 import dataclasses
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -24,6 +25,8 @@ def local_output(command: Run, note: Callable[[str], None]) -> Iterator[Run]:
     """
     place = command.output.output or ""
     if not is_bucket(place):
+        if re.match(r"\w+://", place):
+            raise RunError(f"--output {place} is no directory, and no path gs://… or s3://…")
         yield command
         return
     if not isinstance(command, Train | Compare):
@@ -47,9 +50,15 @@ def local_run(command: Command) -> Iterator[Command]:
       command: as asked for; taken as it is where it reads no run in a bucket.
 
     Raises:
-      RunError: there is no run; or what is made of it has no place.
+      RunError: there is no run; what is made of it has no place; or another path is in a bucket.
       BucketError: the bucket cannot be read.
     """
+    reads = isinstance(command, Evaluate | PredictFiles | ExportRun)
+    for field in dataclasses.fields(command):
+        value = getattr(command, field.name)
+        for place in value if isinstance(value, tuple) else (value,):
+            if isinstance(place, str) and is_bucket(place) and not (reads and field.name == "run"):
+                raise RunError(f"{place} is in a bucket; a local path is needed here")
     if not isinstance(command, Evaluate | PredictFiles | ExportRun) or not is_bucket(command.run):
         yield command
         return

@@ -134,8 +134,9 @@ def _run(words: list[str], output: Outlet, logs: ExitStack) -> int:
                     if command.write_config is not None:
                         return _write_config(command, words, console)
                     command = _named(_in_cluster(command))
-                    again = typed(_resuming(words, str(command.output.output)))
+                    resuming = typed(_resuming(words, str(command.output.output)))
                     command = stack.enter_context(local_output(command, note))
+                    again = resuming  # Nothing is written before.
                     place = Path(str(command.output.output))
                     log = logs.enter_context(ErrorLog(place))
                     # Of several processes, the first one looks when it can tell the others.

@@ -71,10 +71,10 @@ def masam(
     - ``radius="filter"``: $\epsilon = \rho_t \gamma_m T^2 g_m / \|T g_m\|_2$ with ASAM's diagonal
       operator within the modality: T is $\|f\|_2 + \eta$ for every weight of a filter f (all axes
       of a leaf but the last) and $|w| + \eta$ in leaves of fewer than two axes;
-    - ``fit_exponent=κ``: every ρ above times $e^{-\kappa L_m}$, a power of the mean probability
-      (geometric, for cross-entropies) that the modality's own head gives what is right. So nothing
-      is perturbed that fits next to nothing: at initialisation a perturbation delays how soon
-      training leaves its plateau;
+    - ``fit_exponent=κ``: every ρ above times $e^{-\kappa \max(L_m, 0)}$, a power of the mean
+      probability (geometric, for cross-entropies) that the modality's own head gives what is right.
+      So nothing is perturbed that fits next to nothing: at initialisation a perturbation delays how
+      soon training leaves its plateau;
     - ``correct_other=True``: the leaves of no modality, such as the fusion head, take
       $u + \nabla L_{fuse}(\theta + \epsilon) - \nabla L_{fuse}(\theta)$ too, on steps that
       perturb something;

@@ -55,6 +55,8 @@ def scale_perturbations(
             scale, length = scale * of_params, length * of_params
         if hyperparameters.fit_exponent is not None:
             loss = jnp.asarray(inputs["unimodal_losses"][m]).astype(dtype)
+            # Losses such as negative log densities fall without end; the radius ends at ρ.
+            loss = jnp.maximum(loss, jnp.zeros_like(loss))
             fit = jnp.exp(-jnp.asarray(hyperparameters.fit_exponent, dtype) * loss)
             scale, length = scale * fit, length * fit
         if weights is not None:

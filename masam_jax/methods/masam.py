@@ -6,7 +6,7 @@ from typing import Literal
 from masam_jax.core.choice import CHOOSING
 from masam_jax.core.masam import masam
 from masam_jax.core.refresh import Refresh, refresh_cycle
-from masam_jax.core.specs import Options, option
+from masam_jax.core.specs import Options, format_number, option
 from masam_jax.methods.from_options import built_by, titled
 from masam_jax.methods.held_out_choice import HeldOutObjective, HeldOutSchedule
 from masam_jax.methods.method import Context, GradientKind, Method
@@ -25,6 +25,11 @@ _RHO = {
     "relative": LogUniform(0.003, 1),
     "filter": LogUniform(0.03, 30),
 }
+
+
+def fit_title(exponent: float | None) -> str:
+    """How a title says ``fit_exponent``."""
+    return f"e^(-{format_number(exponent)} L)" if exponent else "whatever the fit"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,7 +88,7 @@ class MasamOptions(Options):
     held_out: float = option(0.2, "(0, 1)", "{} held out")
     radius: Literal["absolute", "relative", "filter"] = option("absolute", title=_RADII.__getitem__)
     eta: float = option(0.01, "[0, inf)", "η={}")
-    fit_exponent: float | None = option(None, "[0, inf)", "e^(-{} L)")
+    fit_exponent: float | None = option(None, "[0, inf)", fit_title)
     correct_other: bool = option(False, title="head corrected")
     direction: Literal["fusion", "total"] = option("fusion", title="along total")
     perturb_every: int = option(1, "[1, inf)", "perturbed every {}")
@@ -101,7 +106,8 @@ class MasamOptions(Options):
             )
 
 
-def _search(options: MasamOptions) -> dict[str, Search]:
+def search_of(options: MasamOptions) -> dict[str, Search]:
+    """Where ``masam tune`` looks for the options that are not named."""
     search: dict[str, Search] = {
         "rho": _RHO[options.radius],
         "alpha": Uniform(0, 1),
@@ -152,7 +158,7 @@ MASAM = register(
         loss_weight=lambda options: options.weight,
         alignment_part=lambda options: options.alignment_part,
         gradients=_gradients,
-        search=_search,
+        search=search_of,
         # A modality fixed beforehand, or all of them, leave nothing to decide on the host.
         host_dispatch=lambda options: options.select in CHOOSING,
         cycle=_cycle,

@@ -1,6 +1,7 @@
 """The setting of `masam` to start from, untuned; what it gains, and where, is in docs/study.md."""
 
 import dataclasses
+import inspect
 from typing import Any, Literal
 
 import optax
@@ -9,8 +10,9 @@ from masam_jax.core.masam import masam
 from masam_jax.core.partition import Labels
 from masam_jax.core.specs import option
 from masam_jax.methods.from_options import built_by, titled
-from masam_jax.methods.masam import MASAM, MasamOptions
+from masam_jax.methods.masam import MASAM, MasamOptions, fit_title, search_of
 from masam_jax.methods.registry import register
+from masam_jax.methods.search import Search
 
 RECOMMENDED: dict[str, Any] = {
     "rho": 0.05,
@@ -52,6 +54,15 @@ def recommended(labels: Labels, **changes: Any) -> optax.GradientTransformationE
     return masam(labels, **{**RECOMMENDED, **changes})
 
 
+# What editors show, and optax.inject_hyperparams reads: each argument, with its default.
+recommended.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+    [
+        each.replace(default=RECOMMENDED.get(each.name, each.default))
+        for each in inspect.signature(masam).parameters.values()
+    ]
+)
+
+
 @dataclasses.dataclass(frozen=True)
 class RecommendedOptions(MasamOptions):
     """Options of ``recommended``: those of ``masam`` with other defaults."""
@@ -62,8 +73,15 @@ class RecommendedOptions(MasamOptions):
     radius: Literal["absolute", "relative", "filter"] = option(
         RECOMMENDED["radius"], title={"absolute": "absolute", "filter": "by filters"}.__getitem__
     )
-    fit_exponent: float | None = option(RECOMMENDED["fit_exponent"], "[0, inf)", "e^(-{} L)")
+    fit_exponent: float | None = option(RECOMMENDED["fit_exponent"], "[0, inf)", fit_title)
     correct_other: bool = option(RECOMMENDED["correct_other"], title="head not corrected")
+
+
+def _search(options: RecommendedOptions) -> dict[str, Search]:
+    searched = search_of(options)
+    if options.select == "all":  # No score is read, and so neither of these.
+        del searched["alpha"], searched["beta"]
+    return searched
 
 
 register(
@@ -74,5 +92,6 @@ register(
         options=RecommendedOptions,
         build=built_by(masam),
         title=titled("Recommended"),
+        search=_search,
     )
 )

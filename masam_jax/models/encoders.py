@@ -75,7 +75,7 @@ def _mlp(sample: SampleShape, size: EncoderSize, options: Any) -> Any:
 
 
 def _ffn(sample: SampleShape, size: EncoderSize, options: FeedForwardOptions) -> Any:
-    hidden = (options.hidden or size.width,) * (size.depth - 1)
+    hidden = (size.width if options.hidden is None else options.hidden,) * (size.depth - 1)
     return (
         partial(
             FeedForwardEncoder,
@@ -153,7 +153,7 @@ def _text_transformer(
             size.width,
             size.depth,
             options.heads,
-            options.max_length or sample.shape[0],
+            sample.shape[0] if options.max_length is None else options.max_length,
             size.dropout,
             dtype=size.dtype,
         ),
@@ -165,7 +165,8 @@ def _vision_transformer(
     sample: SampleShape, size: EncoderSize, options: VisionTransformerOptions
 ) -> Any:
     height, columns, channels = sample.shape
-    patch = (options.patch, options.patch) if options.patch else _patch_of(height, columns)
+    side = options.patch
+    patch = _patch_of(height, columns) if side is None else (side, side)
     return (
         partial(
             VisionTransformer,

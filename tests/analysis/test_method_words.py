@@ -45,6 +45,7 @@ def test_the_summary_says_which_encoders_are_perturbed():
     assert "dominant" in method_summary("masam:rho=3")
     assert "every encoder" in method_summary(RELATIVE)
     assert "drawn at random" in method_summary("masam:select=random")
+    assert method_summary("recommended:select=dominant").endswith("the dominant encoder alone")
     assert method_summary("masam:select=audio").endswith("the encoder of audio alone")
 
 

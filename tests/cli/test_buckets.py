@@ -66,8 +66,14 @@ def test_refusals(memory_buckets, capsys):
     refused(["evaluate", f"{RUN}2"], f"{RUN}2 holds no run")
     refused(["export", RUN], "is in a bucket; --output")
     refused(["tune", "--output", RUN], "masam tune needs a local directory for --output")
+    refused([*TRAIN, "--output", "gs://ours"], "gs://ours is no path of a run in a bucket")
+    for words in (["measure", RUN], ["report", "runs/a", RUN], ["runs", RUN]):
+        refused(words, f"{RUN} is in a bucket; a local path is needed here")
+    refused(["evaluate", "a", "--predictions", f"{RUN}.csv"], f"{RUN}.csv is in a bucket; a local")
+    refused([*TRAIN, "--output", "az://ours/a"], "az://ours/a is no directory, and no path gs://")
     Lease(Bucket(f"{RUN}3"))
     refused([*TRAIN, "--output", f"{RUN}3"], f"{RUN}3 is in use by process")
+    refused([*TRAIN, "--output", "gs://ours/runs"], f"has another run below it, {RUN}3;")
 
 
 @pytest.mark.parametrize("missing", ["--resume", "--overwrite"])
@@ -82,6 +88,24 @@ def test_a_run_that_is_there(memory_buckets, capsys, missing):
     assert cli.main([*TRAIN, "--output", RUN, missing]) == 0
     assert "checkpoints/1/left" not in bucket.names()
     assert bucket.read("result.json") is not None
+
+
+def test_a_mistake_removes_nothing(memory_buckets, capsys):
+    # Called as the file beside it on this machine.
+    run = "gs://ours/runs/session"
+    assert cli.main([*TRAIN, "--output", run]) == 0
+    before = Bucket(run).names()
+    for mistake in (["--method", "nosuch"], ["--batch-size", "1000"]):
+        assert cli.main([*TRAIN, *mistake, "--output", run, "--overwrite"]) == 2
+    assert Bucket(run).names() == before
+
+
+def test_a_bucket_that_is_not_there(memory_buckets, capsys):
+    memory_buckets.failure = FileNotFoundError("The specified bucket does not exist")
+    assert cli.main([*TRAIN, "--output", RUN]) == 1
+    said = capsys.readouterr().err
+    assert "The specified bucket does not exist" in said
+    assert "--resume" not in said  # Nothing is there.
 
 
 def test_a_bucket_that_is_lost(memory_buckets, capsys, monkeypatch):

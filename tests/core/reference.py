@@ -148,7 +148,7 @@ class MasamReference:
             along = _total_gradient(fusion, unimodal, weights)
         perturbation: Parameters = {}
         for m in perturbed:
-            factor = self._weight(m, here) * np.exp(-self.fit_exponent * losses[m])
+            factor = self._weight(m, here) * np.exp(-self.fit_exponent * max(losses[m], 0))
             moved = self._perturbation(m, parameters, along, gamma[m])
             perturbation |= {key: factor * epsilon for key, epsilon in moved.items()}
 

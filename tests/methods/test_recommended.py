@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import optax
 import pytest
 
 import masam_jax
@@ -44,6 +45,32 @@ def test_one_step_is_that_of_masam_with_these_options():
     assert _same(changed, same)
 
 
+def test_a_loss_below_zero_moves_no_further_than_rho():
+    params = {"a": jnp.ones(3), "head": jnp.ones(3)}
+
+    def loss_fn(params):
+        value = jnp.sum(params["a"] * params["head"])
+        return jnp.square(value), {"a": jnp.square(value) - 100}
+
+    _, grads, signals = multimodal_value_and_grad(loss_fn)(params)
+    labels = {"a": "a", "head": "other"}
+    fitted, constant = (
+        tx.update(grads, tx.init(params), params, **signals)[0]
+        for tx in (masam_jax.recommended(labels, fit_exponent=k) for k in (2.0, 0.0))
+    )
+    assert _same(fitted, constant)
+    assert not _same(fitted, grads)
+
+
+def test_hyperparameters_in_the_state():
+    make = optax.inject_hyperparams(masam_jax.recommended, static_args=("labels",))
+    tx = make(labels_of, fit_exponent=1.0)
+    params = jax.tree.map(jnp.float32, nested(initialise(3, DIMENSIONS)))
+    held = tx.init(params).hyperparams
+    assert (float(held["fit_exponent"]), round(float(held["rho"]), 3)) == (1.0, 0.05)
+    assert _same(*_updates(tx, masam_jax.recommended(labels_of, fit_exponent=1.0)))
+
+
 def test_the_method_is_the_same():
     method = parse_method("recommended")
     assert method.title == "Recommended ρ=0.05"
@@ -66,6 +93,14 @@ def test_titles_say_what_was_changed():
     spec = "recommended:rho=0.1,scale_by_alignment=true,radius=filter,correct_other=false"
     title = parse_method(spec).title
     assert title == "Recommended ρ=0.1, scaled by γ, by filters, head not corrected"
+    for off in ("none", "0"):
+        title = parse_method(f"recommended:fit_exponent={off}").title
+        assert title == "Recommended ρ=0.05, whatever the fit"
+
+
+def test_a_search_is_of_what_is_read():
+    assert set(parse_method("recommended").search) == {"rho", "fit_exponent", "weight"}
+    assert {"alpha", "beta"} < set(parse_method("recommended:select=dominant").search)
 
 
 def test_an_unknown_argument_is_refused():

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
 from masam_jax.data.modality import KINDS, Modality
 from masam_jax.models import EarlyFusionNetwork, LateFusionNetwork
@@ -176,6 +177,20 @@ def test_sizes_that_do_not_fit_are_told_before_anything_is_computed(spec, messag
     factory, width = make_encoder("m", SAMPLES["sequence"], SIZE, spec)
     with pytest.raises(ValueError, match=message):
         LateFusionNetwork({"m": factory}, {"m": width}, 3)
+
+
+@pytest.mark.parametrize(
+    "kind, spec, message",
+    [
+        ("image", "vision_transformer:patch=0", "patch must be an integer >= 1, got 0"),
+        ("vector", "ffn:hidden=0", "hidden is .0,.; positive"),
+        ("tokens", "text_transformer:max_length=0", "max_length must be an integer >= 1, got 0"),
+    ],
+)
+def test_zero_is_not_left_to_the_default(kind, spec, message):
+    factory, _ = make_encoder("m", SAMPLES[kind], EncoderSize(width=8, depth=2), spec)
+    with pytest.raises(ValueError, match=message):
+        factory(rngs=nnx.Rngs(0))
 
 
 def test_tokens_longer_than_the_positions_are_refused():

@@ -176,6 +176,11 @@ MUTANTS = (
             "fit = jnp.exp(-jnp.asarray(hyperparameters.fit_exponent, dtype) * loss)",
             "fit = jnp.exp(jnp.asarray(hyperparameters.fit_exponent, dtype) * loss)",
         ),
+        (
+            "the radius grows with a loss below zero",
+            "loss = jnp.maximum(loss, jnp.zeros_like(loss))",
+            "loss = loss + 0",
+        ),
     ),
     *in_file(
         "core/normalization.py",

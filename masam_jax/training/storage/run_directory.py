@@ -31,7 +31,7 @@ FORMAT = f"{_KIND} 2"
 _CONFIG = "config.json"
 _LOCK = ".lock"
 # The kind of a run that is being overwritten.
-_REMOVED = "removed"
+REMOVED = "removed"
 
 
 class RunDirectory:
@@ -174,7 +174,7 @@ def read_config(path: Path) -> dict[str, Any]:
             f"{path} is not a run directory of masam_jax: its {_CONFIG} has format"
             f" {config.get('format')!r:.60}, expected {FORMAT!r}"
         )
-    if config.get("kind") == _REMOVED:
+    if config.get("kind") == REMOVED:
         raise RunError(
             f"{path} was being overwritten when that was stopped: start the run there again"
         )
@@ -202,7 +202,7 @@ def _prepare(
 ) -> dict[str, Any] | None:
     """The configuration of the run to go on with; what stands in the way is refused or removed."""
     found = _judge(path, output)
-    if found is None or output.overwrite or _is_removed(path):
+    if found is None or output.overwrite or is_removed(path):
         _empty(path)
         return None
     found = completed(found)
@@ -231,7 +231,7 @@ def _judge(path: Path, output: OutputConfig) -> dict[str, Any] | None:
     """
     present = [e for e in path.iterdir() if e.name != _LOCK and not is_unfinished(e)]
     # What a session leaves that was killed before it wrote its configuration.
-    if not present or _is_removed(path):
+    if not present or is_removed(path):
         return None
     if output.overwrite and _is_ours(path):
         return None
@@ -244,12 +244,13 @@ def _judge(path: Path, output: OutputConfig) -> dict[str, Any] | None:
     return found
 
 
-def _is_removed(path: Path) -> bool:
+def is_removed(path: Path) -> bool:
+    """Whether a directory is what is left of a run that was being overwritten."""
     try:
         config = read_json(path / _CONFIG)
     except (RunError, OSError):
         return False
-    return config.get("format") == FORMAT and config.get("kind") == _REMOVED
+    return config.get("format") == FORMAT and config.get("kind") == REMOVED
 
 
 def _is_ours(path: Path) -> bool:
@@ -265,7 +266,7 @@ def _is_ours(path: Path) -> bool:
 def _empty(path: Path) -> None:
     """Deletes a run, such that being killed meanwhile leaves a directory that can be taken."""
     if (path / _CONFIG).exists():
-        write_json(path / _CONFIG, {"format": FORMAT, "kind": _REMOVED})
+        write_json(path / _CONFIG, {"format": FORMAT, "kind": REMOVED})
     _remove([entry for entry in path.iterdir() if entry.name not in (_CONFIG, _LOCK)])
 
 

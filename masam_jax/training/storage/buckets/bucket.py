@@ -1,16 +1,20 @@
 """The objects below one path of a bucket, through `etils.epath`."""
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from masam_jax.config.errors import RunError
 from masam_jax.core.extras import install_extras
 
 # By what epath reads each: name of the file system in fsspec, and the package that brings it.
 _SCHEMES = {"gs://": ("gcs", "gcsfs"), "s3://": ("s3", "s3fs")}
+# What fsspec removes by: other runs would match.
+_PATTERN = re.compile(r"[*?\[\]]")
 _PIECE = 8 * 2**20
 
 
@@ -34,9 +38,10 @@ class Bucket:
         """Opens a path of a bucket; nothing is asked of it yet.
 
         Raises:
+          RunError: it is no path below a bucket.
           ModuleNotFoundError: the package that reads such buckets is missing.
         """
-        self.uri = uri.rstrip("/")
+        self.uri = _checked(uri)
         # Where TensorFlow is installed, epath would take its files.
         os.environ.setdefault("EPATH_USE_TF", "false")
         system, package = _SCHEMES[uri[:5]]
@@ -128,6 +133,9 @@ class Bucket:
         if not folder.is_dir():
             return
         for entry in folder.iterdir():
+            # An object that stands for an empty folder, as consoles make it, lists itself.
+            if entry == folder:
+                continue
             if entry.is_dir():
                 yield from self._below(entry, f"{prefix}{entry.name}/")
             else:
@@ -143,3 +151,14 @@ class Bucket:
             lines = str(error).strip().splitlines()
             reason = lines[0] if lines else "no reason given"
             raise BucketError(f"{place}: {type(error).__name__}: {reason}") from error
+
+
+def _checked(uri: str) -> str:
+    """A path without slashes at its end."""
+    parts = uri[5:].rstrip("/").split("/")
+    if len(parts) < 2 or {"", ".", ".."} & set(parts) or _PATTERN.search(uri):
+        raise RunError(
+            f"{uri} is no path of a run in a bucket; expected {uri[:5]}BUCKET/PATH, without '.',"
+            " '..' and '//' in it, and without any of *?[]"
+        )
+    return uri.rstrip("/")

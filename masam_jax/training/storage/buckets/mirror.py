@@ -1,5 +1,6 @@
 """Copies what is whole of a run directory to a bucket, while the run goes on."""
 
+import json
 import os
 import threading
 from collections.abc import Callable, Iterable
@@ -9,6 +10,7 @@ from masam_jax.config.errors import RunError
 from masam_jax.training.storage.buckets.bucket import Bucket, BucketError
 from masam_jax.training.storage.buckets.lease import Lease
 from masam_jax.training.storage.digests import DIGESTS_FILE
+from masam_jax.training.storage.run_directory import FORMAT, REMOVED
 
 _CONFIG = "config.json"
 _RESULTS = ("result.json", "results.json")
@@ -24,6 +26,7 @@ class Mirror:
         bucket: Bucket,
         lease: Lease,
         there: Iterable[str] = (),
+        replaces: bool = False,
         on_lost: Callable[[str], None] = lambda reason: None,
     ) -> None:
         """Prepares to follow a run; nothing is copied yet.
@@ -33,11 +36,13 @@ class Mirror:
           bucket: where to.
           lease: on the bucket's path; renewed with every pass.
           there: names of the objects that are there.
+          replaces: whether they are of another run, which is removed once this one has begun.
           on_lost: told once, in a thread, why the path is another's now.
         """
         self._local, self._bucket, self._lease = local, bucket, lease
         self._there = set(there)
         self._began = not self._there
+        self._replaces = replaces and not self._began
         self._sent: dict[str, tuple[int, int]] = {}
         self._on_lost = on_lost
         self._lost: RunError | None = None
@@ -75,7 +80,9 @@ class Mirror:
             return
         if _CONFIG not in names and not self._began:
             return  # Never a run that was not made by this session.
-        gone = self._there - set(names)
+        if self._replaces:
+            self._empty()
+        gone = self._gone(names)
         # A result that is gone was of a shorter run.
         self._remove(name for name in gone if PurePosixPath(name).name in _RESULTS)
         complete = True
@@ -89,7 +96,23 @@ class Mirror:
             except FileNotFoundError:  # Gone since: what stands in for it comes with the next pass.
                 complete = False
         if complete:
-            self._remove(sorted(self._there - set(names), key=_removal))
+            self._remove(sorted(self._gone(names), key=_removal))
+
+    def _empty(self) -> None:
+        """Removes the other run; being killed meanwhile leaves a path that can be taken."""
+        marker = {"format": FORMAT, "kind": REMOVED}
+        self._bucket.write(_CONFIG, json.dumps(marker).encode())
+        self._there.add(_CONFIG)
+        self._remove(sorted(self._there, key=_removal))
+        self._began, self._replaces = True, False
+
+    def _gone(self, names: list[str]) -> set[str]:
+        """What the run no longer has; never what somebody else put beside it."""
+        return {
+            name
+            for name in self._there - set(names)
+            if name in self._sent or _checkpoint(name) or PurePosixPath(name).name in _RESULTS
+        }
 
     def _recognize(self, names: list[str]) -> None:
         """Takes for copied what has the same ``SHA256SUMS`` there: what an earlier session left."""

@@ -12,11 +12,11 @@ from pathlib import Path
 
 from masam_jax.config import OutputConfig
 from masam_jax.config.errors import RunError
-from masam_jax.training.storage.atomic_files import write_json, write_text
+from masam_jax.training.storage.atomic_files import write_text
 from masam_jax.training.storage.buckets.bucket import Bucket, BucketError
 from masam_jax.training.storage.buckets.lease import LEASE, Lease, read_lease
 from masam_jax.training.storage.buckets.mirror import Mirror, whole_names
-from masam_jax.training.storage.run_directory import FORMAT, check_output
+from masam_jax.training.storage.run_directory import check_output, is_removed
 
 _CONFIG = "config.json"
 # A checkpoint that is replaced while it is read; the next listing has its successor.
@@ -53,14 +53,15 @@ def run_in_bucket(output: OutputConfig, note: Callable[[str], None]) -> Iterator
 
     bucket = Bucket(str(output.output))
     home = copies_folder() / hashlib.sha256(bucket.uri.encode()).hexdigest()[:16]
-    local = home / bucket.uri.rpartition("/")[2]
+    # Below a folder of its own: a run may be called as the files beside it.
+    local = home / "run" / bucket.uri.rpartition("/")[2]
     home.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         try:
             stack.enter_context(FileLock(home / ".lock", timeout=0))
         except Timeout as error:
             raise RunError(f"{bucket.uri} is in use by another process") from error
-        names = _judge(bucket, output)
+        names, removed = _judge(bucket, output)
         last = _last_session(home)
         known = last is not None and read_lease(bucket).get("session") == last
         lease = Lease(bucket, own=last)
@@ -68,14 +69,12 @@ def run_in_bucket(output: OutputConfig, note: Callable[[str], None]) -> Iterator
             if not (output.resume and known and local.is_dir()):
                 shutil.rmtree(local, ignore_errors=True)
                 if output.resume:
-                    _bring(bucket, local)
-                else:
-                    _empty(bucket, names)
-                    names = []
+                    _bring(bucket, local, only=(_CONFIG,) if removed else ())
             # From here on the local directory is what this session knows.
             write_text(home / "session", lease.session)
             note(f"{bucket.uri} is written to {local} first")
-            mirror = Mirror(local, bucket, lease, names, lambda reason: _stop(reason, note))
+            replaces = removed or not output.resume
+            mirror = Mirror(local, bucket, lease, names, replaces, lambda why: _stop(why, note))
             try:
                 with mirror:
                     yield dataclasses.replace(output, output=str(local))
@@ -112,9 +111,18 @@ def local_copy(run: str, only: Collection[str] = ()) -> Iterator[Path]:
             raise RunError(str(error).replace(str(local), bucket.uri)) from error
 
 
-def _judge(bucket: Bucket, output: OutputConfig) -> list[str]:
-    """The names of what is there, which the options allow to go on with or to overwrite."""
+def _judge(bucket: Bucket, output: OutputConfig) -> tuple[list[str], bool]:
+    """What is there, which the options allow to go on with or to overwrite.
+
+    Returns:
+      The names, and whether it is what is left of a run that was being overwritten.
+    """
     names = [name for name in bucket.names() if name != LEASE]
+    if below := [name.rpartition("/")[0] for name in names if name.endswith(f"/{LEASE}")]:
+        raise RunError(
+            f"{bucket.uri} has another run below it, {bucket.uri}/{below[0]}; --output needs a path"
+            " that no other run is below"
+        )
     with tempfile.TemporaryDirectory() as folder:
         stand_in = Path(folder) / "run"
         for name in [_CONFIG] if _CONFIG in names else names[:1]:
@@ -123,7 +131,7 @@ def _judge(bucket: Bucket, output: OutputConfig) -> list[str]:
             check_output(dataclasses.replace(output, output=str(stand_in)))
         except RunError as error:
             raise RunError(str(error).replace(str(stand_in), bucket.uri)) from error
-    return names
+        return names, is_removed(stand_in)
 
 
 def _bring(bucket: Bucket, local: Path, only: Collection[str] = ()) -> None:
@@ -134,18 +142,6 @@ def _bring(bucket: Bucket, local: Path, only: Collection[str] = ()) -> None:
             return
         shutil.rmtree(local, ignore_errors=True)
     raise BucketError(f"{bucket.uri} changes while it is read; try again")
-
-
-def _empty(bucket: Bucket, names: list[str]) -> None:
-    """Removes a run that is overwritten; being killed meanwhile leaves a path that can be taken."""
-    if not names:
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        marker = Path(folder) / _CONFIG
-        write_json(marker, {"format": FORMAT, "kind": "removed"})
-        bucket.upload(_CONFIG, marker)
-    for name in sorted(names, key=lambda name: name == _CONFIG):
-        bucket.remove(name)
 
 
 @contextmanager

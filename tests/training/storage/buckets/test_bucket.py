@@ -3,6 +3,7 @@
 import fsspec
 import pytest
 
+from masam_jax.config.errors import RunError
 from masam_jax.training.storage.buckets.bucket import Bucket, BucketError, is_bucket
 
 
@@ -27,6 +28,13 @@ def test_objects(memory_buckets, tmp_path):
     for _ in range(2):
         bucket.remove("a")
     assert bucket.names() == ["b/c/d"]
+
+
+@pytest.mark.parametrize("path", ["", "/", "ours", "ours/", "/x", "ours//x", "ours/..", "ours/r*"])
+def test_paths_that_are_refused(path):
+    # "*" would remove what every run that matches has.
+    with pytest.raises(RunError, match=r"is no path of a run in a bucket; expected gs://BUCKET/"):
+        Bucket(f"gs://{path}")
 
 
 def test_errors_name_the_object(memory_buckets, tmp_path):

@@ -147,6 +147,31 @@ def test_a_run_that_left_nothing(bucket, tmp_path, local):
     assert _names(bucket) == ["config.json"]
 
 
+def test_what_somebody_put_beside_a_run_stays(bucket, local):
+    lease = Lease(bucket)
+    Mirror(local, bucket, lease).bring()
+    bucket.write("notes.txt", b"theirs")
+    bucket.write("checkpoints/1/left", b"by who was killed")
+    Mirror(local, bucket, lease, _names(bucket)).bring()
+    assert {"notes.txt", "checkpoints/1/left"} & set(_names(bucket)) == {"notes.txt"}
+
+
+def test_another_run_goes_once_this_one_has_begun(bucket, local, tmp_path, monkeypatch):
+    lease = Lease(bucket)
+    Mirror(local, bucket, lease).bring()
+    there, later = _names(bucket), tmp_path / "later"
+    later.mkdir()
+    mirror = Mirror(later, bucket, lease, there, replaces=True)
+    mirror.bring()
+    assert _names(bucket) == there
+    (later / "config.json").write_text("another")
+    done = _writes(monkeypatch)
+    mirror.bring()
+    assert done[0] == "-checkpoints/10/SHA256SUMS"
+    assert done[-2:] == ["-config.json", "config.json"]
+    assert _names(bucket) == ["config.json"]
+
+
 def test_in_the_background(bucket, local, monkeypatch, memory_buckets):
     monkeypatch.setattr(mirrors, "_SECONDS", 0.01)
     lost = []

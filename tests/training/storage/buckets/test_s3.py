@@ -8,7 +8,7 @@ from masam_jax.training.storage.buckets.bucket import Bucket, BucketError
 from masam_jax.training.storage.buckets.lease import LEASE, Lease
 from masam_jax.training.storage.buckets.mirror import Mirror
 
-pytest.importorskip("s3fs")
+s3fs = pytest.importorskip("s3fs")
 server = pytest.importorskip("moto.server")
 
 
@@ -16,7 +16,11 @@ server = pytest.importorskip("moto.server")
 def s3(monkeypatch):
     """An empty bucket, ``s3://ours``."""
     import boto3
+    from etils.epath import backend
 
+    # Both keep what was connected to the server of an earlier test.
+    s3fs.S3FileSystem.clear_instance_cache()
+    backend.fsspec_backend._get_filesystem.cache_clear()
     running = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     running.start()
     host, port = running.get_host_and_port()
@@ -28,9 +32,10 @@ def s3(monkeypatch):
         "EPATH_USE_TF": "false",
     }.items():
         monkeypatch.setenv(name, value)
-    boto3.client("s3").create_bucket(Bucket="ours")
+    client = boto3.client("s3")
+    client.create_bucket(Bucket="ours")
     _forget_clients()
-    yield
+    yield client
     _forget_clients()
     running.stop()
 
@@ -61,3 +66,12 @@ def test_a_run(s3, tmp_path):
     bucket.remove("gone")
     with pytest.raises(BucketError, match="s3://nowhere/run/a: FileNotFoundError"):
         Bucket("s3://nowhere/run").write("a", b"1")
+
+
+def test_folders_as_consoles_make_them(s3):
+    for name in ("one/", "one/checkpoints/"):
+        s3.put_object(Bucket="ours", Key=name, Body=b"")
+    bucket = Bucket("s3://ours/one")
+    assert bucket.names() == []
+    bucket.write("config.json", b"{}")
+    assert bucket.names() == ["config.json"]
