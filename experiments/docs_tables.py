@@ -21,7 +21,7 @@ _DOCS = Path(__file__).resolve().parent.parent / "docs"
 _BLOCK = re.compile(r"(<!-- found by (\w+)(?:: ([^>]*?))? -->\n).*?(<!-- end -->)", re.DOTALL)
 _PICTURE = re.compile(r"!\[([^\]]*)\]\(plots/([^)]+)\)")
 _PICTURES = "experiments"
-_PAGES = ("experiments.md", "evidence.md")
+_PAGES = ("experiments.md", "evidence.md", "study_tables.md")
 
 
 def fill(page: str, output: Path, docs: Path) -> str:
