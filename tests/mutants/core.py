@@ -176,6 +176,10 @@ MUTANTS = (
             "fit = jnp.exp(-jnp.asarray(hyperparameters.fit_exponent, dtype) * loss)",
             "fit = jnp.exp(jnp.asarray(hyperparameters.fit_exponent, dtype) * loss)",
         ),
+    ),
+    *in_file(
+        "core/scaling.py",
+        ("tests/methods/test_recommended.py",),
         (
             "the radius grows with a loss below zero",
             "loss = jnp.maximum(loss, jnp.zeros_like(loss))",
