@@ -111,10 +111,10 @@ def test_a_bucket_that_is_not_there(memory_buckets, capsys):
 def test_a_bucket_that_is_lost(memory_buckets, capsys, monkeypatch):
     real = Bucket.upload
 
-    def fail(self, name, path):
+    def fail(self, name, path, between):
         if name.startswith("checkpoints"):
             raise BucketError(f"{self.uri}/{name}: OSError: away")
-        real(self, name, path)
+        real(self, name, path, between)
 
     with monkeypatch.context() as patch:
         patch.setattr(Bucket, "upload", fail)

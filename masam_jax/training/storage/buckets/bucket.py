@@ -3,7 +3,7 @@
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -88,19 +88,27 @@ class Bucket:
         with self._told(name):
             self._root.joinpath(name).write_bytes(content)
 
-    def upload(self, name: str, path: Path) -> None:
+    def upload(self, name: str, path: Path, between: Callable[[], object] = lambda: None) -> None:
         """Writes an object with the content of a file, in pieces.
+
+        Args:
+          name: of the object.
+          path: of the file.
+          between: called after each piece.
 
         Raises:
           FileNotFoundError: there is no such file any more.
           BucketError: the object cannot be written.
+          RunError: what ``between`` raises.
         """
         with (
             path.open("rb") as file,
             self._told(name),
             self._root.joinpath(name).open("wb") as target,
         ):
-            shutil.copyfileobj(file, target, _PIECE)
+            while piece := file.read(_PIECE):
+                target.write(piece)
+                between()
 
     def download(self, name: str, path: Path) -> bool:
         """Writes a file with the content of an object, in pieces; folders are made.
@@ -146,6 +154,8 @@ class Bucket:
         """Clients have errors of many kinds; here they become one."""
         try:
             yield
+        except (RunError, BucketError):
+            raise
         except Exception as error:
             place = f"{self.uri}/{name}".rstrip("/")
             lines = str(error).strip().splitlines()

@@ -51,6 +51,15 @@ class Lease:
         self._write()
         self._check()
 
+    def keep(self) -> None:
+        """Renews it if that is due: for whoever is busy for long.
+
+        Raises:
+          RunError, BucketError: as `renew`.
+        """
+        if time.monotonic() - self._written > PATIENCE / 4:
+            self.renew()
+
     def renew(self) -> None:
         """Says that the session goes on.
 
@@ -87,6 +96,7 @@ class Lease:
             "released": released,
         }
         self._bucket.write(LEASE, json.dumps(content).encode())
+        self._written = time.monotonic()
 
 
 def read_lease(bucket: Bucket) -> dict[str, Any]:
@@ -97,6 +107,7 @@ def read_lease(bucket: Bucket) -> dict[str, Any]:
     """
     try:
         found = json.loads(bucket.read(LEASE) or b"{}")
-        return found if isinstance(found, dict) and "session" in found else {}
+        is_lease = isinstance(found, dict) and "session" in found
+        return found if is_lease and isinstance(found.get("time"), int | float) else {}
     except ValueError:
         return {}

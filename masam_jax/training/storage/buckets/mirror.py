@@ -137,7 +137,7 @@ class Mirror:
         if folder is not None and name != sums and sums in self._there and name in self._there:
             self._remove([sums])
             self._sent.pop(sums, None)
-        self._bucket.upload(name, path)
+        self._bucket.upload(name, path, self._lease.keep)
         self._sent[name] = stamp
         self._there.add(name)
 

@@ -42,7 +42,21 @@ def test_the_first_of_two_stops(bucket):
             attempt()
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}"])
+def test_who_is_busy_for_long_keeps_it(bucket, monkeypatch):
+    lease = Lease(bucket)
+    written = read_lease(bucket)
+    lease.keep()
+    assert read_lease(bucket) == written
+    later = time.monotonic() + PATIENCE / 2
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    lease.keep()
+    assert read_lease(bucket)["time"] > written["time"]
+
+
+NO_TIME = b'{"session": "a", "time": "now"}'
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", NO_TIME])
 def test_what_is_no_lease_is_none(bucket, content):
     bucket.write(LEASE, content)
     assert read_lease(bucket) == {}
