@@ -24,7 +24,7 @@ from experiments.paper import (
 )
 from experiments.study_cases import CONSTRUCTED, OPEN_SETS, Case, cases_of
 from experiments.study_encoders import encoder_table
-from experiments.study_evidence import Difference, Place, claim, differences, place_of
+from experiments.study_evidence import Difference, Place, case_of, claim, differences, place_of
 from experiments.study_methods import (
     FACTORS,
     LATE_FUSION,
@@ -113,10 +113,9 @@ def _case_table(run: FinishedRun, found: Mapping[Place, Difference]) -> ResultTa
             )
         score = summary_cell(run.summary(name), scale=100)
         rows.append((text_cell(name), text_cell(spec), score, *cells))
-    label = run.planned.label.removeprefix("study-")
     return ResultTable(
-        f"study-{run.planned.slug}-{label}",
-        f"{run.planned.dataset}, {label.replace('-', ' ')}",
+        f"{run.planned.label}-{run.planned.slug}",
+        f"{run.planned.dataset}, {case_of(run)}",
         ("Method", "Specification", "Score, %", "Difference", "p (Holm)", "g", "p (worse)"),
         with_best(rows, 2),
         _CAPTION,
@@ -125,7 +124,7 @@ def _case_table(run: FinishedRun, found: Mapping[Place, Difference]) -> ResultTa
 
 def _factor_table(runs: Sequence[FinishedRun]) -> ResultTable:
     """What each change costs, against what is recommended."""
-    columns = {f"{r.planned.dataset}, {r.planned.label.removeprefix('study-')}": r for r in runs}
+    columns = {f"{r.planned.dataset}, {case_of(r)}": r for r in runs}
     rows = []
     for name in (*FACTORS, *TUNED_FACTORS, LATE_FUSION):
         cells = []

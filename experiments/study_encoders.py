@@ -7,6 +7,7 @@ import numpy as np
 from experiments.flatness import ratio_cell
 from experiments.paper import FinishedRun
 from experiments.saved import measured
+from experiments.study_evidence import case_of
 from experiments.study_methods import ALONE, FUSION_ALONE, LATE_FUSION, RECOMMENDED
 from masam_jax.analysis import paired_test
 from masam_jax.analysis.result_table import Cell, ResultTable, interval_cell, text_cell
@@ -54,10 +55,9 @@ def encoder_table(run: FinishedRun) -> ResultTable:
             ratio_cell(sharp[name], sharp[LATE_FUSION]) if sharp[name] else Cell("—", _NONE)
         )
         rows.append((text_cell(name), *cells))
-    label = run.planned.label.removeprefix("study-")
     return ResultTable(
-        f"study-encoders-{run.planned.slug}-{label}",
-        f"Encoders, {run.planned.dataset}, {label.replace('-', ' ')}",
+        f"{run.planned.label}-encoders-{run.planned.slug}",
+        f"Encoders, {run.planned.dataset}, {case_of(run)}",
         ("Method", "Score", "Probes", "Own heads", "Sharpness ×"),
         tuple(rows),
         "Against late fusion, seed by seed, with Student's 95 % interval: points of the score; of"

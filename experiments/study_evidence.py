@@ -40,7 +40,12 @@ Place = tuple[str, str, str]
 
 def place_of(run: FinishedRun, method: str) -> Place:
     """Where a method's difference is found."""
-    return run.planned.dataset, run.planned.label, method
+    return run.planned.dataset, case_of(run), method
+
+
+def case_of(run: FinishedRun) -> str:
+    """What a case is called where its data set is known."""
+    return run.planned.label.removeprefix("study-").replace("-", " ")
 
 
 def differences(runs: Sequence[FinishedRun]) -> dict[Place, Difference]:

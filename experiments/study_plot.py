@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from experiments.paper import FinishedRun
-from experiments.study_evidence import Difference, Place, place_of
+from experiments.study_evidence import Difference, Place, case_of, place_of
 from experiments.study_predictors import GAINS
 from masam_jax.analysis.palette import MUTED
 from masam_jax.analysis.style import (
@@ -50,7 +50,7 @@ def gain_plot(runs: Sequence[FinishedRun], found: Mapping[Place, Difference]) ->
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:+g}" if value else "0"))
     ax.minorticks_off()
     ax.set_xlabel("points over late fusion", fontsize=9)
-    labels = [f"{r.planned.dataset}, {r.planned.label.removeprefix('study-')}" for r in runs]
+    labels = [f"{r.planned.dataset}, {case_of(r)}" for r in runs]
     ax.set_yticks(range(len(runs)), labels)
     ax.set_ylim(len(runs) - 0.5, -0.5)
     take_literally(ax.get_yticklabels())

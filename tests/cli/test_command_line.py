@@ -17,17 +17,11 @@ import pytest
 
 from masam_jax.analysis.records import read_directory
 from masam_jax.cli import command_line as cli
-from masam_jax.config.errors import RunError
 from masam_jax.predict import load_predictor
 from masam_jax.training.storage import checkpoints
 from masam_jax.training.storage.sealed_files import read_sealed_json
+from tests.cli.small_commands import SMALL, end_of, flat
 from tests.quick_compilation import child_environment
-
-SMALL = [
-    *("--dataset", "synthetic", "--train-size", "24", "--validation-size", "40"),
-    *("--test-size", "40", "--batch-size", "12", "--width", "4", "--steps", "6"),
-    *("--seeds", "2", "--log-every", "2", "--evaluate-every", "2", "--checkpoint-every", "2"),
-]
 
 
 @pytest.fixture(scope="module")
@@ -38,31 +32,6 @@ def comparison(tmp_path_factory):
     code = cli.main(["compare", "--methods", *methods, *SMALL, "--output", str(path)])
     assert code == 0
     return path
-
-
-TUNE = [
-    *("tune", "--methods", "fusion_only", "late_fusion", "--trials", "2"),
-    *("--dataset", "synthetic", "--train-size", "24", "--validation-size", "40"),
-    *("--test-size", "40", "--batch-size", "12", "--width", "4", "--steps", "4"),
-    *("--tune-seeds", "2", "--evaluate-every", "2"),
-]
-
-
-@pytest.fixture(scope="module")
-def tuning(tmp_path_factory):
-    """A finished tuning of two methods."""
-    path = tmp_path_factory.mktemp("runs") / "tuning"
-    assert cli.main([*TUNE, "--output", str(path)]) == 0
-    return path
-
-
-def _exit(capsys, *words):
-    """Exit code and standard error of a command."""
-    try:
-        code = cli.main(list(words))
-    except SystemExit as exit_:
-        code = exit_.code
-    return code, capsys.readouterr().err
 
 
 def test_comparison_directory(comparison):
@@ -162,62 +131,6 @@ def test_train_and_list(comparison, tmp_path, capsys):
     assert "18/18" in output
 
 
-def test_finished_tuning_shows_its_table_again(tuning, capsys):
-    before = (tuning / "best.json").read_text()
-    assert cli.main([*TUNE, "--output", str(tuning), "--resume"]) == 0
-    assert (tuning / "best.json").read_text() == before
-    output = capsys.readouterr().out
-    assert "2 methods, 2 trials each, 2 seeds" in output
-    assert "late_fusion 1/2" not in output
-    for heading in ("Default accuracy, %", "Best accuracy, %", "Trials", "Pruned"):
-        assert heading in output
-    best = json.loads(before)
-    assert best["seeds"] == [100, 101]
-    document = (tuning / "tuning.md").read_text()
-    for row in best["tuned"]:
-        assert f"| `{row['method']}` |" in document
-        assert f"| `{row['best']}` | {row['trials']} | 0 |" in document
-        assert row["best"].startswith(row["method"].partition(":")[0])
-
-
-def test_what_a_tuning_found_can_be_compared(tuning, capsys):
-    words = ["compare", "--methods", "sam", f"@{tuning}", *SMALL, "--baseline", "masam"]
-    code, errors = _exit(capsys, *words)
-    assert code == 2
-    best = json.loads((tuning / "best.json").read_text())["methods"]
-    assert f"'masam' is not among the methods: sam, {', '.join(best)}\n" in errors
-
-
-def test_a_tuning_is_no_run(tuning, tmp_path, capsys):
-    assert cli.main(["runs", str(tuning)]) == 0
-    assert "no runs in" in capsys.readouterr().out
-    code, errors = _exit(capsys, "evaluate", str(tuning))
-    assert code == 2
-    assert "is a tuning, which keeps no parameters" in errors
-
-
-def test_tuning_is_kept(tuning, capsys):
-    code, errors = _exit(capsys, *TUNE, "--output", str(tuning))
-    assert code == 2
-    assert "--resume goes on with it, --overwrite deletes it" in errors
-    code, errors = _exit(capsys, *TUNE, "--output", str(tuning), "--resume", "--steps", "5")
-    assert code == 2
-    assert "optimization.steps: 4 -> 5" in errors
-
-
-def test_tuning_without_optuna_says_what_to_install(tmp_path, capsys, monkeypatch):
-    for module in [name for name in sys.modules if name.partition(".")[0] == "optuna"]:
-        monkeypatch.setitem(sys.modules, module, None)
-    monkeypatch.setitem(sys.modules, "optuna", None)
-    for module in ("study", "tune"):
-        monkeypatch.delitem(sys.modules, f"masam_jax.tuning.{module}", raising=False)
-    code, errors = _exit(capsys, *TUNE, "--output", str(tmp_path / "tuning"))
-    assert code == 2
-    assert "masam tune needs optuna" in errors
-    assert "pip install '.[tune]' in a clone" in errors
-    assert not list(tmp_path.iterdir())
-
-
 def test_tuning_reports_validation(tmp_path, capsys):
     words = ["compare", "--methods", "late_fusion", "masam:rho=1", *SMALL, "--seed-offset", "50"]
     path = tmp_path / "tuning"
@@ -271,7 +184,7 @@ def test_tuning_reports_validation(tmp_path, capsys):
 )
 def test_mistakes_are_one_line(capsys, tmp_path, monkeypatch, words, message):
     monkeypatch.chdir(tmp_path)
-    code, errors = _exit(capsys, *words)
+    code, errors = end_of(capsys, *words)
     assert code == 2
     assert message in errors
     assert "Traceback" not in errors
@@ -293,13 +206,13 @@ def test_mistakes_are_one_line(capsys, tmp_path, monkeypatch, words, message):
     ],
 )
 def test_unknown_options_and_values_are_refused(capsys, words):
-    code, errors = _exit(capsys, *words)
+    code, errors = end_of(capsys, *words)
     assert code == 2
     assert words[1 if len(words) > 1 else 0].lstrip("-") in errors
 
 
 def test_existing_run_is_kept(comparison, capsys):
-    code, errors = _exit(capsys, "train", *SMALL, "--output", str(comparison))
+    code, errors = end_of(capsys, "train", *SMALL, "--output", str(comparison))
     assert code == 2
     assert "--resume goes on with it, --overwrite deletes it" in errors
     assert (comparison / "results.json").exists()
@@ -307,7 +220,7 @@ def test_existing_run_is_kept(comparison, capsys):
 
 def test_resume_with_other_options_names_them(comparison, capsys):
     words = ["compare", "--methods", "late_fusion", *SMALL, "--learning-rate", "0.1"]
-    code, errors = _exit(capsys, *words, "--output", str(comparison), "--resume")
+    code, errors = end_of(capsys, *words, "--output", str(comparison), "--resume")
     assert code == 2
     assert "optimization.learning_rate: 0.005 -> 0.1" in errors
     assert "methods:" in errors
@@ -324,7 +237,7 @@ def test_full_disk_is_named_and_can_be_resumed(tmp_path, capsys, monkeypatch):
         replace(source, target)
 
     monkeypatch.setattr(os, "replace", full)
-    code, errors = _exit(capsys, *words)
+    code, errors = end_of(capsys, *words)
     assert code == 1
     assert "no space left on device" in errors
     assert "result.json" in errors
@@ -342,7 +255,7 @@ def test_predictions_that_cannot_be_written_are_refused_first(
 ):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "there").mkdir()
-    code, errors = _exit(capsys, "evaluate", str(comparison), "--predictions", place)
+    code, errors = end_of(capsys, "evaluate", str(comparison), "--predictions", place)
     assert code == 2
     assert f"masam evaluate: {place} " in errors
     assert [path.name for path in tmp_path.iterdir()] == ["there"]
@@ -352,7 +265,7 @@ def test_weights_that_do_not_fit_leave_nothing_behind(tmp_path, capsys):
     """The corrected command is not refused."""
     path = tmp_path / "run"
     images = ["--dataset", "synthetic", "--encoders", "m0=resnet18", "--output", str(path)]
-    code, errors = _exit(capsys, "train", *images, "--weights", f"m0={tmp_path}/x.safetensors")
+    code, errors = end_of(capsys, "train", *images, "--weights", f"m0={tmp_path}/x.safetensors")
     assert code == 2
     assert errors.startswith("masam train: ")
     assert not path.exists()
@@ -401,7 +314,7 @@ def test_a_full_disk_is_the_last_that_is_said(tmp_path, capsys, monkeypatch):
         raise error
 
     monkeypatch.setattr(checkpoints, "write_digests", full)
-    code, errors = _exit(capsys, *words)
+    code, errors = end_of(capsys, *words)
     assert code == 1
     lines = errors.strip().splitlines()
     assert lines[0].startswith("masam train: no space left on device")
@@ -421,72 +334,12 @@ def _raise(error):
     raise error
 
 
-def test_damaged_checkpoint_is_named(tmp_path, capsys):
-    path = tmp_path / "run"
-    words = ["train", "--method", "late_fusion", *SMALL, "--no-plots", "--output", str(path)]
-    assert cli.main(words) == 0
-    (path / "result.json").unlink()
-    for file in (path / "checkpoints" / "6" / "state").rglob("*"):
-        if file.is_file():
-            file.write_bytes(b"")
-    code, errors = _exit(capsys, *words, "--resume")
-    assert code == 2
-    assert "checkpoints/6 is damaged" in errors
-    code, errors = _exit(capsys, "evaluate", str(path))
-    assert code == 2
-    assert "checkpoints/6 is damaged" in errors
-
-
-def _flip_last_checkpoint(path):
-    """Turns one bit over in an array of the last checkpoint; the step of the one before."""
-    steps = sorted(int(entry.name) for entry in (path / "checkpoints").iterdir())
-    files = [f for f in (path / "checkpoints" / str(steps[-1])).rglob("d/*") if f.is_file()]
-    file = max(files, key=lambda entry: entry.stat().st_size)
-    content = bytearray(file.read_bytes())
-    content[len(content) // 2] ^= 8
-    file.write_bytes(content)
-    return steps[-2]
-
-
-def test_falling_back_ends_with_the_same_numbers(tmp_path, capsys):
-    """One bit of the last checkpoint: noticed by everybody, and mended when that is asked for."""
-    path = tmp_path / "run"
-    words = ["train", "--method", "masam:rho=1", *SMALL, "--no-plots", "--output", str(path)]
-    assert cli.main(words) == 0
-    result = json.loads((path / "result.json").read_text())
-    metrics = (path / "metrics.jsonl").read_bytes()
-    (path / "result.json").unlink()
-    before = _flip_last_checkpoint(path)
-    offer = f"the one of step {before} is whole: --fall-back takes it"
-    for command in ([*words, "--resume"], ["evaluate", str(path)]):
-        code, errors = _exit(capsys, *command)
-        assert code == 2
-        assert offer in errors
-    with pytest.raises(RunError, match=offer):
-        load_predictor(path)
-    assert cli.main(["evaluate", str(path), "--fall-back"]) == 0
-    assert f" {before} " in capsys.readouterr().out
-    assert load_predictor(path, fall_back=True).seeds == (0, 1)
-    code, errors = _exit(capsys, *words, "--fall-back")
-    assert (code, "--fall-back needs --resume" in errors) == (2, True)
-    with jax.numpy_dtype_promotion("standard"):
-        assert cli.main([*words, "--resume", "--fall-back"]) == 0
-    assert f"the checkpoint of step 6 is damaged; going on from step {before}" in _flat(
-        capsys.readouterr().out
-    )
-    again = json.loads((path / "result.json").read_text())
-    assert [again[part] for part in ("steps", "test", "validation")] == [
-        result[part] for part in ("steps", "test", "validation")
-    ]
-    assert (path / "metrics.jsonl").read_bytes() == metrics
-
-
 def test_a_bit_of_a_comparisons_configuration_is_noticed(comparison, capsys):
     file = comparison / "config.json"
     content = file.read_text()
     file.write_text(content.replace('"test_size": 40', '"test_size": 44'))
     try:
-        code, errors = _exit(capsys, "evaluate", str(comparison))
+        code, errors = end_of(capsys, "evaluate", str(comparison))
     finally:
         file.write_text(content)
     assert code == 2
@@ -507,27 +360,23 @@ def test_a_digit_of_a_score_is_noticed(comparison, capsys, name):
     try:
         with pytest.raises(ValueError, match=rf"{file.name} is damaged"):
             read_directory(file.parent)
-        code, errors = _exit(capsys, *words, "--output", str(comparison), "--resume")
+        code, errors = end_of(capsys, *words, "--output", str(comparison), "--resume")
         mended = file.read_text()
     finally:
         file.write_text(content)
     if name == "results.json":  # Made of the others anew.
         assert (code, json.loads(mended)) == (0, json.loads(content))
     else:
-        assert (code, "result.json is damaged" in _flat(errors)) == (2, True)
+        assert (code, "result.json is damaged" in flat(errors)) == (2, True)
 
 
 @pytest.mark.parametrize("architecture", ["early_fusion", "shared_backbone"])
 def test_methods_on_vectors_refuse_tokens_by_name(tmp_path, capsys, architecture):
     words = ["--method", "pmr", "--architecture", architecture, "--output", str(tmp_path / "run")]
     assert cli.main(["train", *words]) == 2
-    assert f"'pmr': it needs vectors for features; architecture={architecture}" in _flat(
+    assert f"'pmr': it needs vectors for features; architecture={architecture}" in flat(
         capsys.readouterr().err
     )
-
-
-def _flat(text):
-    return " ".join(text.split())
 
 
 @pytest.mark.parametrize("words,kept", [([], True), (["--no-compilation-cache"], False)])
@@ -539,5 +388,5 @@ def test_programs_are_kept_unless_told_not_to(monkeypatch, capsys, tmp_path, wor
         return nullcontext()
 
     monkeypatch.setattr("masam_jax.training.kept_programs.kept_programs", kept_programs)
-    assert _exit(capsys, "evaluate", str(tmp_path / "none"), *words)[0] == 2
+    assert end_of(capsys, "evaluate", str(tmp_path / "none"), *words)[0] == 2
     assert asked == [kept]

@@ -1,8 +1,11 @@
-"""Finished runs of a plan, as far as tables need them, without training."""
+"""Finished runs of a plan, without training as far as tables need them; and small, trained ones."""
 
 from pathlib import Path
 
-from experiments.paper import FinishedRun, PaperExperiment, PlannedRun, Scale
+from rich.console import Console
+
+from experiments.conduct import Asked, conduct
+from experiments.paper import Findings, FinishedRun, PaperExperiment, PlannedRun, Scale
 from masam_jax.analysis.records import read_directory
 from tests.analysis.fake_directories import write_comparison
 
@@ -26,3 +29,10 @@ def fake_runs(
         for dataset in datasets
         for i, run in enumerate(experiment.plan(dataset, scale or Scale()))
     ]
+
+
+def trained_run(place: Path, planned: PlannedRun, scale: Scale) -> FinishedRun:
+    """The run of a plan, really trained."""
+    experiment = PaperExperiment("small", "?", lambda *_: [planned], lambda *_: Findings())
+    conduct(experiment, Asked((planned.dataset,), scale, place, ""), Console(quiet=True))
+    return FinishedRun(planned, read_directory(place / "runs" / planned.slug / planned.label))

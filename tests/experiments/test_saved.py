@@ -3,15 +3,13 @@
 import jax
 import numpy as np
 import pytest
-from rich.console import Console
 
-from experiments import conduct, flatness
-from experiments.conduct import Asked
-from experiments.paper import Findings, FinishedRun, PaperExperiment, PlannedRun, Scale
+from experiments import flatness
+from experiments.paper import PlannedRun, Scale
 from experiments.saved import measured, opened, point_of, scores_under
-from masam_jax.analysis.records import read_directory
 from masam_jax.training.linear_probes import LinearProbes
 from masam_jax.training.storage.atomic_files import read_json
+from tests.experiments.fake_runs import trained_run
 
 DATA = "synthetic:case=xor,samples=300"
 OPTIONS = {"train_size": 100, "validation_size": 20, "test_size": 150, "width": 2, "fusion": "film"}
@@ -20,12 +18,9 @@ METHODS = {"late fusion": "late_fusion", "own": "masam:rho=1"}
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    output = tmp_path_factory.mktemp("saved")
     scale = Scale(seeds=2, steps=30)
     planned = PlannedRun(DATA, "both", METHODS, {**scale.options(DATA), **OPTIONS})
-    experiment = PaperExperiment("small", "?", lambda *_: [planned], lambda *_: Findings())
-    conduct.conduct(experiment, Asked((DATA,), scale, output, ""), Console(quiet=True))
-    return FinishedRun(planned, read_directory(output / "runs" / planned.slug / "both"))
+    return trained_run(tmp_path_factory.mktemp("saved"), planned, scale)
 
 
 def test_without_a_change_the_scores_are_the_runs(run):

@@ -3,15 +3,13 @@
 import jax
 import numpy as np
 import pytest
-from rich.console import Console
 
-from experiments import conduct, study_encoders
-from experiments.conduct import Asked
-from experiments.paper import Findings, FinishedRun, PaperExperiment, PlannedRun, Scale
+from experiments import study_encoders
+from experiments.paper import PlannedRun, Scale
 from experiments.study_methods import ALONE, LATE_FUSION, RECOMMENDED
 from masam_jax.analysis import paired_test
-from masam_jax.analysis.records import read_directory
 from masam_jax.geometry.of_runs import open_losses
+from tests.experiments.fake_runs import trained_run
 
 DATA = "synthetic:samples=200"
 OPTIONS = {"train_size": 60, "validation_size": 20, "test_size": 60, "batch_size": 30, "width": 2}
@@ -20,12 +18,9 @@ METHODS = {LATE_FUSION: "late_fusion", RECOMMENDED: "masam:rho=1", ALONE: "unimo
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    output = tmp_path_factory.mktemp("encoders")
     scale = Scale(seeds=2, steps=20)
     planned = PlannedRun(DATA, "study-both", METHODS, {**scale.options(DATA), **OPTIONS})
-    experiment = PaperExperiment("small", "?", lambda *_: [planned], lambda *_: Findings())
-    conduct.conduct(experiment, Asked((DATA,), scale, output, ""), Console(quiet=True))
-    return FinishedRun(planned, read_directory(output / "runs" / planned.slug / "study-both"))
+    return trained_run(tmp_path_factory.mktemp("encoders"), planned, scale)
 
 
 def test_scores_probes_and_heads_are_compared_seed_by_seed(run):

@@ -88,7 +88,7 @@ def test_the_picture_has_a_dot_and_an_interval_for_each_gain(tmp_path):
     runs = _runs(tmp_path)
     (plot,) = EXPERIMENT.conclude(runs, Scale()).plots
     (ax,) = plot.figure.axes
-    assert [label.get_text() for label in ax.get_yticklabels()] == ["mfeat, many-labels"]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["mfeat, many labels"]
     found = differences(runs)
     for name in GAINS:
         each = found[place_of(runs[0], name)]

@@ -28,10 +28,12 @@ def test_one_at_a_time(bucket):
 
 def test_a_session_that_was_killed(bucket):
     lease = Lease(bucket)
-    Lease(bucket, own=lease.session)  # On its own machine, which knows.
+    on_its_machine = Lease(bucket, own=lease.session)
     content = read_lease(bucket)
+    assert content["session"] == on_its_machine.session != lease.session
     bucket.write(LEASE, json.dumps({**content, "time": time.time() - PATIENCE - 1}).encode())
-    Lease(bucket)
+    elsewhere = Lease(bucket)
+    assert read_lease(bucket)["session"] == elsewhere.session
 
 
 def test_the_first_of_two_stops(bucket):
