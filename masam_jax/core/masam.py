@@ -83,10 +83,9 @@ def masam(
     Others change the choice, which goes by $S_m = APS_m$ without them:
 
     - ``decay="relative"``: $\alpha Decay_m / |MA_m| + (1 - \alpha) \gamma_m$, the learning speed as
-      a share of the loss; ``"standardized"``:
-      $\alpha Decay_m / \sqrt{V_{Decay}} + (1 - \alpha) \gamma_m / \sqrt{V_\gamma}$, both terms over
-      their own running mean square over modalities and steps, smoothed by β, so that α weighs
-      terms of one size;
+      a share of the loss; ``"standardized"``: $Decay_m / \sqrt{V_{Decay}}$ and
+      $\gamma_m / \sqrt{V_\gamma}$ take the places of $Decay_m$ and $\gamma_m$, V a running mean
+      square over modalities and steps, smoothed by β, so that α weighs terms of one size;
     - ``score_smoothing=κ``: $S_m(t) = \kappa S_m(t-1) + (1 - \kappa) APS_m(t)$, and $APS_m$ the
       first time;
     - ``hysteresis=h``: the modality that was chosen last stays chosen while it is present and no
