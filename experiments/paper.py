@@ -27,6 +27,11 @@ from masam_jax.config.published import settings_of
 SEEDS, QUICK_SEEDS, QUICK_STEPS = 8, 2, 20
 
 
+def plain_name(dataset: str) -> str:
+    """A data set, as ``--dataset`` takes it, as a plain file name."""
+    return re.sub(r"[^\w.=-]+", "-", dataset).strip("-.")
+
+
 @dataclasses.dataclass(frozen=True)
 class Scale:
     """How much is trained.
@@ -104,7 +109,7 @@ class PlannedRun:
     @property
     def slug(self) -> str:
         """The data set as a plain file name."""
-        return re.sub(r"[^\w.=-]+", "-", self.dataset).strip("-.")
+        return plain_name(self.dataset)
 
     @property
     def content(self) -> dict[str, Any]:

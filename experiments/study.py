@@ -20,11 +20,11 @@ from experiments.paper import (
     PlannedRun,
     PlannedSearch,
     Scale,
-    by_dataset,
 )
 from experiments.study_cases import CONSTRUCTED, OPEN_SETS, Case, cases_of
 from experiments.study_encoders import encoder_table
-from experiments.study_evidence import Difference, Place, case_of, claim, differences, place_of
+from experiments.study_evidence import Compared, Difference, claim, differences, place_of
+from experiments.study_measurements import CaseMeasurements, measure_case
 from experiments.study_methods import (
     FACTORS,
     LATE_FUSION,
@@ -73,7 +73,7 @@ def _planned(case: Case, scale: Scale) -> PlannedRun:
     if scale.seeds is None and not scale.quick:
         options["seeds"] = SEEDS
     trials, seeds = (_QUICK_TRIALS, _QUICK_TRIAL_SEEDS) if scale.quick else (TRIALS, TRIAL_SEEDS)
-    label = f"study-{case.label.replace(' ', '-').replace('%', 'percent')}"
+    label = f"study-{case.words.replace(' ', '-')}"
     return PlannedRun(
         case.dataset,
         label,
@@ -85,24 +85,28 @@ def _planned(case: Case, scale: Scale) -> PlannedRun:
 
 def conclude(runs: Sequence[FinishedRun], scale: Scale) -> Findings:
     """A table for each case, those of factors, encoders and predictors, and what the claim is."""
-    found = differences(runs)
-    tables = [_case_table(run, found) for run in runs]
-    factors = [run for run in runs if set(FACTORS) <= set(run.planned.methods)]
-    if factors:
+    return findings([measure_case(run) for run in runs])
+
+
+def findings(cases: Sequence[CaseMeasurements]) -> Findings:
+    """The same, of what was measured."""
+    found = differences(cases)
+    tables = [_case_table(case, found) for case in cases]
+    if factors := [case for case in cases if case.has_factors]:
         tables.append(_factor_table(factors))
         tables += map(encoder_table, factors)
-    if (predictors := predictor_table(runs, found)) is not None:
+    if (predictors := predictor_table(cases, found)) is not None:
         tables.append(predictors)
     remarks = []
-    if set(by_dataset(runs)) & set(OPEN_SETS):
+    if {case.dataset for case in cases} & set(OPEN_SETS):
         remarks.append(claim(found, OPEN_SETS).sentence)
-    return Findings(tuple(remarks), tuple(tables), (gain_plot(runs, found),))
+    return Findings(tuple(remarks), tuple(tables), (gain_plot(cases, found),))
 
 
-def _case_table(run: FinishedRun, found: Mapping[Place, Difference]) -> ResultTable:
+def _case_table(case: CaseMeasurements, found: Mapping[Compared, Difference]) -> ResultTable:
     rows = []
-    for name, spec in run.planned.methods.items():
-        each = found.get(place_of(run, name))
+    for name, spec in case.methods.items():
+        each = found.get(place_of(case, name))
         cells = (Cell("baseline"), *[Cell("—")] * 3)
         if each is not None:
             cells = (
@@ -111,32 +115,31 @@ def _case_table(run: FinishedRun, found: Mapping[Place, Difference]) -> ResultTa
                 number_cell(each.hedges, signed=True),
                 Cell(p_value(each.not_worse), {"": each.not_worse}),
             )
-        score = summary_cell(run.summary(name), scale=100)
+        score = summary_cell(case.summary(name), scale=100)
         rows.append((text_cell(name), text_cell(spec), score, *cells))
     return ResultTable(
-        f"{run.planned.label}-{run.planned.slug}",
-        f"{run.planned.dataset}, {case_of(run)}",
+        case.slug,
+        case.title,
         ("Method", "Specification", "Score, %", "Difference", "p (Holm)", "g", "p (worse)"),
         with_best(rows, 2),
         _CAPTION,
     )
 
 
-def _factor_table(runs: Sequence[FinishedRun]) -> ResultTable:
+def _factor_table(cases: Sequence[CaseMeasurements]) -> ResultTable:
     """What each change costs, against what is recommended."""
-    columns = {f"{r.planned.dataset}, {case_of(r)}": r for r in runs}
     rows = []
     for name in (*FACTORS, *TUNED_FACTORS, LATE_FUSION):
         cells = []
-        for run in columns.values():
-            test = paired_test(run.scores(name), run.scores(RECOMMENDED))
+        for case in cases:
+            test = paired_test(case.scores(name), case.scores(RECOMMENDED))
             mean, interval = test.mean_difference, test.interval()
             cells.append(interval_cell(mean, interval, scale=100, signed=True))
         rows.append((text_cell(name), *cells))
     return ResultTable(
         "study-factors",
         f"What differs from {RECOMMENDED!r} in one thing",
-        ("Changed", *columns),
+        ("Changed", *(case.title for case in cases)),
         tuple(rows),
         f"Points against {RECOMMENDED!r}, with Student's 95 % interval, seed by seed.",
     )

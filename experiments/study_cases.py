@@ -42,6 +42,11 @@ class Case:
     options: Mapping[str, Any]
     factors: bool = False
 
+    @property
+    def words(self) -> str:
+        """The label in the letters of a file name, but for its spaces."""
+        return self.label.replace("%", "percent")
+
 
 def _mfeat(label: str, train: int, *, factors: bool = False, **options: Any) -> Case:
     return Case("mfeat", label, {"train_size": train, **_FEW, **options}, factors)

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 
-from experiments.paper import FinishedRun
+from experiments.study_measurements import CaseMeasurements
 from experiments.study_methods import LATE_FUSION, RECOMMENDED
 from masam_jax.analysis import holm, paired_test
 from masam_jax.analysis.paired_evidence import effect_size, noninferiority_test
@@ -34,28 +34,23 @@ class Difference:
     not_worse: float | None
 
 
-Place = tuple[str, str, str]
+Compared = tuple[str, str, str]
 """Data set, case, method."""
 
 
-def place_of(run: FinishedRun, method: str) -> Place:
+def place_of(case: CaseMeasurements, method: str) -> Compared:
     """Where a method's difference is found."""
-    return run.planned.dataset, case_of(run), method
+    return case.dataset, case.case, method
 
 
-def case_of(run: FinishedRun) -> str:
-    """What a case is called where its data set is known."""
-    return run.planned.label.removeprefix("study-").replace("-", " ")
-
-
-def differences(runs: Sequence[FinishedRun]) -> dict[Place, Difference]:
+def differences(cases: Sequence[CaseMeasurements]) -> dict[Compared, Difference]:
     """Every method of every case against late fusion, Holm's correction over all of them."""
-    found: dict[Place, Difference] = {}
-    for run in runs:
-        baseline = run.scores(LATE_FUSION)
-        for method in run.planned.methods:
+    found: dict[Compared, Difference] = {}
+    for case in cases:
+        baseline = case.scores(LATE_FUSION)
+        for method in case.methods:
             if method != LATE_FUSION:
-                found[place_of(run, method)] = _difference(run.scores(method), baseline)
+                found[place_of(case, method)] = _difference(case.scores(method), baseline)
     tested = {place: d.p_value for place, d in found.items() if d.p_value is not None}
     corrected = dict(zip(tested, holm(list(tested.values())), strict=True)) if tested else {}
     return {
@@ -116,7 +111,7 @@ def _listed(cases: Iterable[tuple[str, str]]) -> str:
 
 
 def claim(
-    found: Mapping[Place, Difference], open_sets: Iterable[str], method: str = RECOMMENDED
+    found: Mapping[Compared, Difference], open_sets: Iterable[str], method: str = RECOMMENDED
 ) -> Claim:
     """Of one method, over the cases of open data."""
     sets = set(open_sets)

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from experiments.paper import FinishedRun
-from experiments.study_evidence import Difference, Place, case_of, place_of
+from experiments.study_evidence import Compared, Difference, place_of
+from experiments.study_measurements import CaseMeasurements
 from experiments.study_predictors import GAINS
 from masam_jax.analysis.palette import MUTED
 from masam_jax.analysis.style import (
@@ -21,21 +21,21 @@ from masam_jax.analysis.style import (
 _TICKS = (-30, -10, -3, -1, 0, 1, 3, 10, 30)
 
 
-def gain_plot(runs: Sequence[FinishedRun], found: Mapping[Place, Difference]) -> Plot:
+def gain_plot(cases: Sequence[CaseMeasurements], found: Mapping[Compared, Difference]) -> Plot:
     """A row for each case, and a dot with its interval for each of `GAINS`.
 
     Args:
-      runs: the cases.
+      cases: all of them.
       found: of `experiments.study_evidence.differences`.
     """
     styles = line_styles(GAINS)
-    figure = Figure(figsize=(WIDTH, 1.2 + 0.42 * len(runs)), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 1.2 + 0.42 * len(cases)), layout="constrained")
     ax = figure.subplots()
     style_axes(ax, grid="x")
     ax.axvline(0, color=MUTED, linewidth=1)
-    for row, run in enumerate(runs):
+    for row, case in enumerate(cases):
         for place, name in enumerate(GAINS):
-            each = found[place_of(run, name)]
+            each = found[place_of(case, name)]
             if each.mean is None:
                 continue
             at, colour = row + 0.7 * ((place + 0.5) / len(GAINS) - 0.5), styles[name].colour
@@ -50,9 +50,9 @@ def gain_plot(runs: Sequence[FinishedRun], found: Mapping[Place, Difference]) ->
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:+g}" if value else "0"))
     ax.minorticks_off()
     ax.set_xlabel("points over late fusion", fontsize=9)
-    labels = [f"{r.planned.dataset}, {case_of(r)}" for r in runs]
-    ax.set_yticks(range(len(runs)), labels)
-    ax.set_ylim(len(runs) - 0.5, -0.5)
+    labels = [case.title for case in cases]
+    ax.set_yticks(range(len(cases)), labels)
+    ax.set_ylim(len(cases) - 0.5, -0.5)
     take_literally(ax.get_yticklabels())
     legend_above(figure, styles)
     return Plot(

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from experiments.paper import FinishedRun
-from experiments.study_evidence import Difference, Place, place_of
+from experiments.study_evidence import Compared, Difference, place_of
+from experiments.study_measurements import CaseMeasurements, Place
 from experiments.study_methods import ALONE, FUSION_ALONE, LATE_FUSION, RECOMMENDED
 from masam_jax.analysis import holm, summarize
 from masam_jax.analysis.formatting import number, p_value
@@ -16,37 +16,36 @@ GAINS = (RECOMMENDED, "SAM, tuned", "ASAM, tuned", "MASAM, tuned")
 _FEWEST = 4  # Cases; of three, ranks agree by chance every sixth time.
 
 
-def drowned(run: FinishedRun) -> float:
+def drowned(case: CaseMeasurements) -> float:
     """Of the worst encoder, the probe after joint training less the one after training alone."""
-    joint, alone = _probes(run, FUSION_ALONE), _probes(run, ALONE)
+    joint, alone = (_means(case, name, "probe_accuracy") for name in (FUSION_ALONE, ALONE))
     return min(joint[m] - alone[m] for m in joint)
 
 
-def over_best(run: FinishedRun) -> float:
+def over_best(case: CaseMeasurements) -> float:
     """Trained jointly, less the modality that is best alone by the validation samples."""
-    alone = run.method(ALONE).result
-    judged = _means(alone["validation"]["unimodal_accuracy"])
+    judged = _means(case, ALONE, "validation_unimodal_accuracy")
     best = max(judged, key=judged.__getitem__)
-    joint = _mean(run.method(FUSION_ALONE).result[run.record.split]["accuracy"])
-    return joint - _means(alone[run.record.split]["unimodal_accuracy"])[best]
+    joint = _mean(case.values[Place(FUSION_ALONE, "accuracy")])
+    return joint - _means(case, ALONE, "unimodal_accuracy")[best]
 
 
-def over_average(run: FinishedRun) -> float:
+def over_average(case: CaseMeasurements) -> float:
     """Trained jointly, less the average of the modalities trained alone."""
-    return _score(run, FUSION_ALONE) - _score(run, ALONE)
+    return _score(case, FUSION_ALONE) - _score(case, ALONE)
 
 
-def over_unsupervised(run: FinishedRun) -> float:
+def over_unsupervised(case: CaseMeasurements) -> float:
     """With unimodal losses, less without."""
-    return _score(run, LATE_FUSION) - _score(run, FUSION_ALONE)
+    return _score(case, LATE_FUSION) - _score(case, FUSION_ALONE)
 
 
-def room(run: FinishedRun) -> float:
+def room(case: CaseMeasurements) -> float:
     """What late fusion gets wrong."""
-    return 1 - _score(run, LATE_FUSION)
+    return 1 - _score(case, LATE_FUSION)
 
 
-PREDICTORS: Mapping[str, Callable[[FinishedRun], float]] = {
+PREDICTORS: Mapping[str, Callable[[CaseMeasurements], float]] = {
     "worst encoder: probe, joint less alone": drowned,
     "joint less best modality alone": over_best,
     "joint less average of modalities alone": over_average,
@@ -57,12 +56,12 @@ PREDICTORS: Mapping[str, Callable[[FinishedRun], float]] = {
 
 
 def predictor_table(
-    runs: Sequence[FinishedRun], found: Mapping[Place, Difference]
+    cases: Sequence[CaseMeasurements], found: Mapping[Compared, Difference]
 ) -> ResultTable | None:
     """Spearman's rank correlation over cases of every predictor with every gain.
 
     Args:
-      runs: the cases.
+      cases: all of them.
       found: of `differences`.
 
     Returns:
@@ -70,13 +69,13 @@ def predictor_table(
     """
     from scipy.stats import spearmanr
 
-    if len(runs) < _FEWEST:
+    if len(cases) < _FEWEST:
         return None
-    values = {name: [of(run) for run in runs] for name, of in PREDICTORS.items()}
+    values = {name: [of(case) for case in cases] for name, of in PREDICTORS.items()}
     places = [(name, method) for name in PREDICTORS for method in GAINS]
     results = {}
     for name, method in places:
-        gains = [found[place_of(run, method)].mean for run in runs]
+        gains = [found[place_of(case, method)].mean for case in cases]
         pairs = np.array(
             [(v, g) for v, g in zip(values[name], gains, strict=True) if g is not None]
         )
@@ -93,9 +92,9 @@ def predictor_table(
         "What says beforehand how much is gained",
         ("Of late fusion and modalities alone", *GAINS),
         tuple(rows),
-        f"Spearman's rank correlation, over {len(runs)} cases, with the method's mean difference to"
-        " late fusion; in brackets p after Holm's correction for the table. Cases of one data set"
-        " resemble each other, so p is too small rather than too large.",
+        f"Spearman's rank correlation, over {len(cases)} cases, with the method's mean difference"
+        " to late fusion; in brackets p after Holm's correction for the table. Cases of one data"
+        " set resemble each other, so p is too small rather than too large.",
     )
 
 
@@ -106,16 +105,12 @@ def _cell(result: tuple[float, float] | None, corrected: float | None) -> Cell:
     return Cell(text, {"": result[0], "p": corrected})
 
 
-def _probes(run: FinishedRun, name: str) -> dict[str, float]:
-    return _means(run.method(name).result[run.record.split]["probe_accuracy"])
+def _means(case: CaseMeasurements, method: str, measure: str) -> dict[str, float]:
+    return {m: _mean(values) for m, values in case.by_modality(method, measure).items()}
 
 
-def _means(by_modality: Mapping[str, Sequence[float | None]]) -> dict[str, float]:
-    return {m: _mean(values) for m, values in by_modality.items()}
-
-
-def _score(run: FinishedRun, name: str) -> float:
-    return _mean(run.scores(name))
+def _score(case: CaseMeasurements, name: str) -> float:
+    return _mean(case.scores(name))
 
 
 def _mean(values: Sequence[float | None]) -> float:

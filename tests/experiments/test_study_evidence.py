@@ -5,9 +5,10 @@ import dataclasses
 import pytest
 
 from experiments.paper import Scale
-from experiments.study import EXPERIMENT
+from experiments.study import EXPERIMENT, findings
 from experiments.study_cases import CASES, CONSTRUCTED, OPEN_SETS
 from experiments.study_evidence import Difference, claim, differences, place_of
+from experiments.study_measurements import measure_case
 from experiments.study_methods import FACTORS, LATE_FUSION, RECOMMENDED, TUNED, UNTUNED, tuned
 from experiments.study_predictors import GAINS
 from masam_jax.analysis import holm, paired_test
@@ -54,30 +55,30 @@ def test_a_factor_changes_one_thing_of_what_is_recommended():
             assert len(changed) == 1, (name, changed)
 
 
-def _runs(tmp_path):
+def _run(tmp_path):
     case = EXPERIMENT.plan("mfeat", Scale(seeds=3))[1]
     found = case.with_found([f"sam:rho=0.{i}" for i in range(1, 1 + len(tuned(False)))])
-    return [fake_run(tmp_path / "run", found)]
+    return fake_run(tmp_path / "run", found)
 
 
 def test_differences_are_corrected_over_the_whole_study(tmp_path):
-    runs = _runs(tmp_path)
-    found = differences(runs)
-    names = [name for name in runs[0].planned.methods if name != LATE_FUSION]
+    case = measure_case(_run(tmp_path))
+    found = differences([case])
+    names = [name for name in case.methods if name != LATE_FUSION]
     assert [name for _, _, name in found] == names
-    raw = [paired_test(runs[0].scores(n), runs[0].scores(LATE_FUSION)).p_value for n in names]
+    raw = [paired_test(case.scores(n), case.scores(LATE_FUSION)).p_value for n in names]
     known = [p for p in raw if p is not None]
     corrected = [d.corrected for d in found.values() if d.p_value is not None]
     assert corrected == holm(known)
 
 
 def test_the_tables_name_what_was_found(tmp_path):
-    runs = _runs(tmp_path)
-    found = EXPERIMENT.conclude(runs, Scale())
+    run = _run(tmp_path)
+    found = EXPERIMENT.conclude([run], Scale())
     (table,) = found.tables
     rows = {row[0].text: row for row in table.rows}
     assert set(rows) == {*UNTUNED, *TUNED}
-    assert rows["SAM, tuned"][1].text == runs[0].planned.methods["SAM, tuned"]
+    assert rows["SAM, tuned"][1].text == run.planned.methods["SAM, tuned"]
     assert rows[LATE_FUSION][3].text == "baseline"
     assert rows[RECOMMENDED][3].numbers["mean"] == pytest.approx(-0.03, abs=0.02)
     assert "in 0 of 1 cases of open data" in found.remarks[0]
@@ -85,13 +86,13 @@ def test_the_tables_name_what_was_found(tmp_path):
 
 
 def test_the_picture_has_a_dot_and_an_interval_for_each_gain(tmp_path):
-    runs = _runs(tmp_path)
-    (plot,) = EXPERIMENT.conclude(runs, Scale()).plots
+    case = measure_case(_run(tmp_path))
+    (plot,) = findings([case]).plots
     (ax,) = plot.figure.axes
     assert [label.get_text() for label in ax.get_yticklabels()] == ["mfeat, many labels"]
-    found = differences(runs)
+    found = differences([case])
     for name in GAINS:
-        each = found[place_of(runs[0], name)]
+        each = found[place_of(case, name)]
         assert any(list(line.get_xdata()) == [100 * each.mean] for line in ax.lines)
         ends = [100 * end for end in each.interval]
         assert any(list(line.get_xdata()) == ends for line in ax.lines)

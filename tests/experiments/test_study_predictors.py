@@ -1,56 +1,43 @@
 """What is known of a case before any perturbation, and whether ranks of it agree with gains."""
 
-from types import SimpleNamespace
-
 import pytest
 from scipy.stats import spearmanr
 
 from experiments.study_evidence import Difference
+from experiments.study_measurements import CaseMeasurements, Place
 from experiments.study_methods import ALONE, FUSION_ALONE, LATE_FUSION
 from experiments.study_predictors import GAINS, PREDICTORS, predictor_table
 from masam_jax.analysis import holm
 
 
-class _Run:
-    """A finished case of two modalities and two seeds."""
-
-    def __init__(self, case, joint, alone, late, probes_joint, probes_alone):
-        self.planned = SimpleNamespace(dataset="data", label=case)
-        self.record = SimpleNamespace(split="test")
-        heads = {"a": [0.7, 0.9], "b": [0.5, 0.5]}
-        # By the validation samples the other one is best.
-        judged = {"a": [0.1, 0.1], "b": [0.2, 0.2]}
-        self._results = {
-            FUSION_ALONE: _result(joint, heads, probes_joint),
-            ALONE: _result(alone, heads, probes_alone, judged),
-            LATE_FUSION: _result(late, heads, probes_joint),
-        }
-
-    def method(self, name):
-        return SimpleNamespace(result=self._results[name])
-
-    def scores(self, name):
-        return self._results[name]["test"]["accuracy"]
-
-
-def _result(accuracy, heads, probes, judged=None):
-    test = {"accuracy": accuracy, "unimodal_accuracy": heads, "probe_accuracy": probes}
-    return {"test": test, "validation": {"unimodal_accuracy": judged or heads}}
-
-
-def _run(case="one", shift=0.0):
-    return _Run(
-        case,
-        [0.6 + shift, 0.8 + shift],
-        [0.5, 0.7],
-        [0.75, 0.85],
-        {"a": [0.6, 0.6 + shift], "b": [0.4, 0.4]},
-        {"a": [0.6, 0.7], "b": [0.6, 0.6]},
+def _case(name="one", shift=0.0):
+    """Two modalities and two seeds."""
+    joint = [0.6 + shift, 0.8 + shift]
+    return CaseMeasurements(
+        "data",
+        name,
+        (0, 1),
+        {LATE_FUSION: "late_fusion", FUSION_ALONE: "fusion_only", ALONE: "unimodal"},
+        {
+            Place(LATE_FUSION, "score"): [0.75, 0.85],
+            Place(FUSION_ALONE, "score"): joint,
+            Place(FUSION_ALONE, "accuracy"): joint,
+            Place(FUSION_ALONE, "probe_accuracy", "a"): [0.6, 0.6 + shift],
+            Place(FUSION_ALONE, "probe_accuracy", "b"): [0.4, 0.4],
+            Place(ALONE, "score"): [0.5, 0.7],
+            Place(ALONE, "probe_accuracy", "a"): [0.6, 0.7],
+            Place(ALONE, "probe_accuracy", "b"): [0.6, 0.6],
+            Place(ALONE, "unimodal_accuracy", "a"): [0.7, 0.9],
+            Place(ALONE, "unimodal_accuracy", "b"): [0.5, 0.5],
+            # By the validation samples the other one is best.
+            Place(ALONE, "validation_unimodal_accuracy", "a"): [0.1, 0.1],
+            Place(ALONE, "validation_unimodal_accuracy", "b"): [0.2, 0.2],
+        },
     )
 
 
 def test_numbers_of_a_case():
-    found = {name: of(_run()) for name, of in PREDICTORS.items()}
+    found = {name: of(_case()) for name, of in PREDICTORS.items()}
     assert found == {
         "worst encoder: probe, joint less alone": pytest.approx(-0.2),
         "joint less best modality alone": pytest.approx(0.7 - 0.5),
@@ -67,11 +54,11 @@ def _gain(mean):
 def test_ranks_are_correlated_and_corrected():
     shifts = [0.0, 0.05, -0.05, 0.1, 0.15]
     gains = dict(zip("vwxyz", [0.01, 0.03, -0.02, 0.02, 0.05], strict=True))
-    runs = [_run(case, shift) for case, shift in zip(gains, shifts, strict=True)]
+    cases = [_case(name, shift) for name, shift in zip(gains, shifts, strict=True)]
     found = {("data", c, m): _gain(g) for c, g in gains.items() for m in GAINS}
     # One that diverged somewhere counts where it did not.
     found["data", "v", GAINS[1]] = _gain(None)
-    table = predictor_table(runs, found)
+    table = predictor_table(cases, found)
     rows = {row[0].text: row[1:] for row in table.rows}
     # What is the same in all cases has no ranks.
     assert [cell.text for cell in rows["late fusion's error"]] == ["—"] * len(GAINS)
@@ -88,4 +75,4 @@ def test_ranks_are_correlated_and_corrected():
 
 
 def test_few_cases_say_nothing():
-    assert predictor_table([_run("one"), _run("two")], {}) is None
+    assert predictor_table([_case("one"), _case("two")], {}) is None
