@@ -2,7 +2,7 @@
 
     python -m experiments.approximation --dataset mfeat
     python -m experiments.approximation --dataset leaves100.npz --train-size 600
-    python -m experiments.approximation --dataset mfeat --features --every 5
+    python -m experiments.approximation --dataset mfeat --features --part 8 --every 5
 
 First ρ is chosen for every method by itself, from the same few, by validation scores of seeds that
 nothing else uses. Then all train with fresh seeds, and the table has, of each,
@@ -49,10 +49,21 @@ class Trained(NamedTuple):
     steps_per_second: float | None
 
 
-def patterns(every: Sequence[int], reuse: str, features: bool = False) -> list[str]:
-    """Specifications with a place for ρ, the exact one first; ``features``: γ of these too."""
+def patterns(
+    every: Sequence[int], reuse: str, features: bool = False, part: int | None = None
+) -> list[str]:
+    """Specifications with a place for ρ, the exact one first.
+
+    Args:
+      every: steps between two perturbed gradients.
+      reuse: what those between take of a correction.
+      features: γ of features too.
+      part: γ of one sample in so many too; None for no such method.
+    """
     periods = ["", *(f",perturb_every={k},reuse={reuse}" for k in every)]
-    alignments = ["", ",alignment=features"] if features else [""]
+    alignments = [""]
+    alignments += [",alignment=features"] if features else []
+    alignments += [f",alignment_part={part}"] if part is not None else []
     return [f"{_EXACT}{alignment}{period}" for alignment in alignments for period in periods]
 
 
@@ -127,6 +138,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--reuse", default="lazy")
     parser.add_argument("--rho", type=float, nargs="+", default=[3, 12, 48])
     parser.add_argument("--features", action="store_true", help="γ of features as well")
+    parser.add_argument("--part", type=int, metavar="K", help="γ of one sample in K as well")
     parser.add_argument("--quick", action="store_true", help="to see that everything runs")
     asked = parser.parse_args(arguments)
     if asked.quick:
@@ -139,7 +151,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "evaluate_every": 300,
         "checkpoint_every": 10**9,
     }
-    of_methods = patterns(asked.every, asked.reuse, asked.features)
+    of_methods = patterns(asked.every, asked.reuse, asked.features, asked.part)
     trials = [pattern.format(rho=rho) for pattern in of_methods for rho in asked.rho]
     tuned = train(
         asked.dataset,

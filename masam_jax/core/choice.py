@@ -16,6 +16,9 @@ BY_VALUE = ("dominant", "weakest", "lowest_loss", "highest_loss", "held_out")
 CHOOSING = (*BY_VALUE, "random")
 """Selections of one modality, anew at every step."""
 
+BY_SCORE = ("dominant", "weakest", "soft")
+"""Selections that read the score."""
+
 TOGETHER = ("all", "soft")
 """Selections of several at once."""
 

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Literal
 
-from masam_jax.core.choice import CHOOSING
+from masam_jax.core.choice import BY_SCORE, CHOOSING
 from masam_jax.core.masam import masam
 from masam_jax.core.refresh import Refresh, refresh_cycle
 from masam_jax.core.specs import Options, format_number, option
@@ -106,14 +106,11 @@ class MasamOptions(Options):
             )
 
 
-def search_of(options: MasamOptions) -> dict[str, Search]:
+def _search(options: MasamOptions) -> dict[str, Search]:
     """Where ``masam tune`` looks for the options that are not named."""
-    search: dict[str, Search] = {
-        "rho": _RHO[options.radius],
-        "alpha": Uniform(0, 1),
-        "beta": Uniform(0.5, 0.99),
-        "weight": LogUniform(0.1, 10),
-    }
+    search: dict[str, Search] = {"rho": _RHO[options.radius], "weight": LogUniform(0.1, 10)}
+    if options.select in BY_SCORE:
+        search |= {"alpha": Uniform(0, 1), "beta": Uniform(0.5, 0.99)}
     if options.select == "soft":
         search["temperature"] = LogUniform(0.001, 10)
     if options.score_smoothing is not None:
@@ -158,7 +155,7 @@ MASAM = register(
         loss_weight=lambda options: options.weight,
         alignment_part=lambda options: options.alignment_part,
         gradients=_gradients,
-        search=search_of,
+        search=_search,
         # A modality fixed beforehand, or all of them, leave nothing to decide on the host.
         host_dispatch=lambda options: options.select in CHOOSING,
         cycle=_cycle,

@@ -10,9 +10,8 @@ from masam_jax.core.masam import masam
 from masam_jax.core.partition import Labels
 from masam_jax.core.specs import option
 from masam_jax.methods.from_options import built_by, titled
-from masam_jax.methods.masam import MASAM, MasamOptions, fit_title, search_of
+from masam_jax.methods.masam import MASAM, MasamOptions, fit_title
 from masam_jax.methods.registry import register
-from masam_jax.methods.search import Search
 
 RECOMMENDED: dict[str, Any] = {
     "rho": 0.05,
@@ -31,9 +30,9 @@ def recommended(labels: Labels, **changes: Any) -> optax.GradientTransformationE
     r"""`masam` with the setting to start from, which needs no tuning.
 
     Every encoder is perturbed along its own fusion gradient at once,
-    $\epsilon_m = \rho e^{-2 L_m} \|\theta_m\|_2 \nabla_{\theta_m} L_{fuse} / \|\cdot\|_2$ with
-    ρ = 0.05, and encoders and fusion head take the fusion gradient there. Nothing is chosen, so
-    scores are kept for the log alone. See docs/study.md for what it gains, and where it does not.
+    $\epsilon_m = r_m \nabla_{\theta_m} L_{fuse} / \|\cdot\|_2$ with
+    $r_m = \rho e^{-2 \max(L_m, 0)} \|\theta_m\|_2$ and ρ = 0.05, and encoders and fusion head take
+    the fusion gradient there. Nothing is chosen, so scores are kept for the log alone. See docs/study.md for what it gains, and where it does not.
 
     Args:
       labels: as `masam` takes them.
@@ -77,21 +76,13 @@ class RecommendedOptions(MasamOptions):
     correct_other: bool = option(RECOMMENDED["correct_other"], title="head not corrected")
 
 
-def _search(options: RecommendedOptions) -> dict[str, Search]:
-    searched = search_of(options)
-    if options.select == "all":  # No score is read, and so neither of these.
-        del searched["alpha"], searched["beta"]
-    return searched
-
-
 register(
     dataclasses.replace(
         MASAM,
         name="recommended",
-        summary="MASAM as the study recommends it, untuned: perturbs every encoder in every step",
+        summary="MASAM with the study's defaults, which perturb every encoder in every step",
         options=RecommendedOptions,
         build=built_by(masam),
         title=titled("Recommended"),
-        search=_search,
     )
 )

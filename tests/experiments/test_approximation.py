@@ -12,6 +12,7 @@ def test_each_method_takes_its_own_best_radius():
     exact, lazy = patterns([5], "lazy")
     of_features = patterns([5], "lazy", features=True)[2:]
     assert of_features[0] == f"{exact},alignment=features"
+    assert patterns([], "lazy", part=8) == [exact, f"{exact},alignment_part=8"]
     found = {
         "masam:rho=3": Trained([0.9, 0.7], None, None),
         "masam:rho=12": Trained([0.8, 0.9], None, None),
@@ -41,7 +42,8 @@ def test_equal_within_half_a_point_has_a_small_p(gap, equal):
 
 
 def test_the_command_prints_both_tables(capsys):
-    main(["--quick", "--every", "2", "--rho", "1"])
+    main(["--quick", "--every", "2", "--part", "2", "--rho", "1"])
     out = capsys.readouterr().out
     assert "validation, masam:rho=1,perturb_every=2,reuse=lazy:" in out
     assert "| `masam:rho=1,perturb_every=2,reuse=lazy` |" in out
+    assert "| `masam:rho=1,alignment_part=2` |" in out

@@ -100,7 +100,11 @@ def test_titles_say_what_was_changed():
 
 def test_a_search_is_of_what_is_read():
     assert set(parse_method("recommended").search) == {"rho", "fit_exponent", "weight"}
-    assert {"alpha", "beta"} < set(parse_method("recommended:select=dominant").search)
+    for name in ("masam", "recommended"):
+        for select in ("dominant", "weakest", "soft"):
+            assert {"alpha", "beta"} < set(parse_method(f"{name}:select={select}").search)
+        for select in ("all", "random", "lowest_loss", "audio"):
+            assert not {"alpha", "beta"} & set(parse_method(f"{name}:select={select}").search)
 
 
 def test_an_unknown_argument_is_refused():

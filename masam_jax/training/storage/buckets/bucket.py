@@ -1,5 +1,6 @@
 """The objects below one path of a bucket, through `etils.epath`."""
 
+import logging
 import os
 import re
 import shutil
@@ -54,6 +55,9 @@ class Bucket:
             raise ModuleNotFoundError(
                 f"{uri} needs the package {package}: {install_extras('buckets')}", name=package
             ) from error
+        # It logs what it raises with its traceback, and that it tries again.
+        if not os.environ.get("GCSFS_DEBUG"):
+            logging.getLogger("gcsfs").setLevel(logging.CRITICAL)
         # What another machine wrote meanwhile is to be seen.
         fsspec.config.conf.setdefault(system, {}).setdefault("use_listings_cache", False)
         self._root: Any = epath.Path(self.uri)

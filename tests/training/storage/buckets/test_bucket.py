@@ -1,5 +1,7 @@
 """Objects of a bucket, by short names, and what goes wrong with them in one line."""
 
+import logging
+
 import fsspec
 import pytest
 
@@ -45,6 +47,17 @@ def test_errors_name_the_object(memory_buckets, tmp_path):
     # That a file is gone is another matter.
     with pytest.raises(FileNotFoundError):
         bucket.upload("a", tmp_path / "gone")
+
+
+def test_the_client_logs_no_traceback_of_its_own(memory_buckets, monkeypatch):
+    log = logging.getLogger("gcsfs")
+    monkeypatch.setattr(log, "level", logging.WARNING)
+    monkeypatch.setenv("GCSFS_DEBUG", "DEBUG")
+    Bucket("gs://ours/run")
+    assert log.level == logging.WARNING
+    monkeypatch.delenv("GCSFS_DEBUG")
+    Bucket("gs://ours/run")
+    assert log.level == logging.CRITICAL
 
 
 def test_a_missing_package_is_named(monkeypatch):
