@@ -32,7 +32,8 @@ def recommended(labels: Labels, **changes: Any) -> optax.GradientTransformationE
     Every encoder is perturbed along its own fusion gradient at once,
     $\epsilon_m = r_m \nabla_{\theta_m} L_{fuse} / \|\cdot\|_2$ with
     $r_m = \rho e^{-2 \max(L_m, 0)} \|\theta_m\|_2$ and ρ = 0.05, and encoders and fusion head take
-    the fusion gradient there. Nothing is chosen, so scores are kept for the log alone. See docs/study.md for what it gains, and where it does not.
+    the fusion gradient there. Nothing is chosen, so scores are kept for the log alone. See
+    docs/study.md for what it gains, and where it does not.
 
     Args:
       labels: as `masam` takes them.
