@@ -42,7 +42,8 @@ def test_equal_within_half_a_point_has_a_small_p(gap, equal):
 
 
 def test_the_command_prints_both_tables(capsys):
-    main(["--quick", "--every", "2", "--part", "2", "--rho", "1"])
+    data = ("--dataset", "synthetic:case=competition")
+    main([*data, "--quick", "--every", "2", "--part", "2", "--rho", "1"])
     out = capsys.readouterr().out
     assert "validation, masam:rho=1,perturb_every=2,reuse=lazy:" in out
     assert "| `masam:rho=1,perturb_every=2,reuse=lazy` |" in out
