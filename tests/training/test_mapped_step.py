@@ -49,6 +49,7 @@ def _assert_close(ours, theirs):
         (1, "sam:rho=0.5", None, True),
         (1, "masam:rho=2", "dense", True),
         (1, "masam:rho=2", "switch", False),
+        (1, "recommended:rho=0.5", None, False),
         (3, "masam:rho=2,select=all", None, False),
         (DEVICES, "masam:rho=2", "switch", True),
         (2 * DEVICES, "masam:rho=2", "dense", False),
