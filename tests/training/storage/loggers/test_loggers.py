@@ -48,6 +48,15 @@ def test_events_hold_the_mean_over_seeds(tmp_path):
     assert np.float32(2.0).tobytes() in content
 
 
+def test_events_of_what_is_not_a_number_are_written_without_a_warning(tmp_path, caplog):
+    with _log(tmp_path, 0, "tensorboard") as log:
+        log.write({"step": 3, "split": "train", "switching_rate": [None, np.nan], "loss": [1, 2]})
+    (events,) = (tmp_path / "tensorboard").iterdir()
+    assert b"train/switching_rate" in events.read_bytes()
+    assert np.float32(1.5).tobytes() in events.read_bytes()
+    assert not caplog.records
+
+
 def test_a_csv_file_has_every_seed_and_each_step_once(tmp_path):
     _two_sessions(tmp_path, "csv")
     with (tmp_path / "metrics.csv").open(newline="") as file:
