@@ -23,7 +23,7 @@ from experiments.paper import (
 )
 from experiments.study_cases import CONSTRUCTED, OPEN_SETS, Case, cases_of
 from experiments.study_encoders import encoder_table
-from experiments.study_evidence import Compared, Difference, claim, differences, place_of
+from experiments.study_evidence import CLAIMED, Compared, Difference, claim, differences, place_of
 from experiments.study_measurements import CaseMeasurements, measure_case
 from experiments.study_methods import (
     FACTORS,
@@ -35,6 +35,7 @@ from experiments.study_methods import (
 )
 from experiments.study_plot import gain_plot
 from experiments.study_predictors import predictor_table
+from experiments.study_summary import summary_table
 from masam_jax.analysis import paired_test
 from masam_jax.analysis.formatting import p_value
 from masam_jax.analysis.result_table import (
@@ -84,14 +85,16 @@ def _planned(case: Case, scale: Scale) -> PlannedRun:
 
 
 def conclude(runs: Sequence[FinishedRun], scale: Scale) -> Findings:
-    """A table for each case, those of factors, encoders and predictors, and what the claim is."""
+    """What each method gains, case by case, of factors, encoders and predictors; the claim."""
     return findings([measure_case(run) for run in runs])
 
 
 def findings(cases: Sequence[CaseMeasurements]) -> Findings:
     """The same, of what was measured."""
     found = differences(cases)
-    tables = [_case_table(case, found) for case in cases]
+    overall = summary_table(cases, found, OPEN_SETS)
+    tables = [] if overall is None else [overall]
+    tables += [_case_table(case, found) for case in cases]
     if factors := [case for case in cases if case.has_factors]:
         tables.append(_factor_table(factors))
         tables += map(encoder_table, factors)
@@ -99,7 +102,7 @@ def findings(cases: Sequence[CaseMeasurements]) -> Findings:
         tables.append(predictors)
     remarks = []
     if {case.dataset for case in cases} & set(OPEN_SETS):
-        remarks.append(claim(found, OPEN_SETS).sentence)
+        remarks += [claim(found, OPEN_SETS, method).sentence for method in CLAIMED]
     return Findings(tuple(remarks), tuple(tables), (gain_plot(cases, found),))
 
 

@@ -4,13 +4,15 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 
 from experiments.study_measurements import CaseMeasurements
-from experiments.study_methods import LATE_FUSION, RECOMMENDED
+from experiments.study_methods import ALONE, LATE_FUSION, RECOMMENDED
 from masam_jax.analysis import holm, paired_test
 from masam_jax.analysis.paired_evidence import effect_size, noninferiority_test
 from masam_jax.analysis.statistics import paired_differences
 
 MARGIN, LEVEL, BETTER_LEVEL, LEAST_BETTER = 0.003, 0.05, 0.01, 3
 """Of a score, .3 points; of the test against it; of being better after Holm; on how many sets."""
+CLAIMED = (RECOMMENDED, ALONE)
+"""Methods without a tuned option that could be a default; the study was made for the first."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,11 +76,13 @@ class Claim:
     """Whether a method, untuned, does what a default should.
 
     Attributes:
+      method: its name in the study.
       not_worse: cases in which it is at least as good as late fusion, but for `MARGIN`.
       better: those in which it is better at `BETTER_LEVEL` after Holm.
       cases: all of them, as ``(data set, case)``.
     """
 
+    method: str
     not_worse: tuple[tuple[str, str], ...]
     better: tuple[tuple[str, str], ...]
     cases: tuple[tuple[str, str], ...]
@@ -94,7 +98,7 @@ class Claim:
         """What came out, in words."""
         missed = [case for case in self.cases if case not in self.not_worse]
         words = (
-            f"{RECOMMENDED!r}, untuned, is at least as good as late fusion (one-sided t-test"
+            f"{self.method!r}, untuned, is at least as good as late fusion (one-sided t-test"
             f" against -{100 * MARGIN:g} points, p < {LEVEL:g}) in {len(self.not_worse)} of"
             f" {len(self.cases)} cases of open data, and better (p < {BETTER_LEVEL:g} after Holm's"
             f" correction over the study) in {len(self.better)}, of"
@@ -113,7 +117,7 @@ def _listed(cases: Iterable[tuple[str, str]]) -> str:
 def claim(
     found: Mapping[Compared, Difference], open_sets: Iterable[str], method: str = RECOMMENDED
 ) -> Claim:
-    """Of one method, over the cases of open data."""
+    """Of one method, over its cases of open data."""
     sets = set(open_sets)
     own = {
         (dataset, label): each
@@ -131,4 +135,4 @@ def claim(
         and each.mean is not None
         and each.mean > 0
     )
-    return Claim(not_worse, better, tuple(own))
+    return Claim(method, not_worse, better, tuple(own))

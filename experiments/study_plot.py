@@ -7,6 +7,7 @@ from matplotlib.ticker import FuncFormatter
 
 from experiments.study_evidence import Compared, Difference, place_of
 from experiments.study_measurements import CaseMeasurements
+from experiments.study_methods import ALONE
 from experiments.study_predictors import GAINS
 from masam_jax.analysis.palette import MUTED
 from masam_jax.analysis.style import (
@@ -18,27 +19,29 @@ from masam_jax.analysis.style import (
     take_literally,
 )
 
+SHOWN = (*GAINS, ALONE)
+"""Methods with a dot in every row."""
 _TICKS = (-30, -10, -3, -1, 0, 1, 3, 10, 30)
 
 
 def gain_plot(cases: Sequence[CaseMeasurements], found: Mapping[Compared, Difference]) -> Plot:
-    """A row for each case, and a dot with its interval for each of `GAINS`.
+    """A row for each case, and a dot with its interval for each of `SHOWN`.
 
     Args:
       cases: all of them.
       found: of `experiments.study_evidence.differences`.
     """
-    styles = line_styles(GAINS)
-    figure = Figure(figsize=(WIDTH, 1.2 + 0.42 * len(cases)), layout="constrained")
+    styles = line_styles(SHOWN)
+    figure = Figure(figsize=(WIDTH, 1.2 + 0.5 * len(cases)), layout="constrained")
     ax = figure.subplots()
     style_axes(ax, grid="x")
     ax.axvline(0, color=MUTED, linewidth=1)
     for row, case in enumerate(cases):
-        for place, name in enumerate(GAINS):
+        for place, name in enumerate(SHOWN):
             each = found[place_of(case, name)]
             if each.mean is None:
                 continue
-            at, colour = row + 0.7 * ((place + 0.5) / len(GAINS) - 0.5), styles[name].colour
+            at, colour = row + 0.7 * ((place + 0.5) / len(SHOWN) - 0.5), styles[name].colour
             if each.interval is not None:
                 ends = [100 * end for end in each.interval]
                 ax.plot(ends, [at, at], color=colour, linewidth=1.4, alpha=0.6)

@@ -16,6 +16,7 @@ from masam_jax.diagnosis.observations import ALONE, JOINT
 # Beside late fusion: what each does for an encoder that gets too little of the gradient.
 _OF_DROWNED = {
     "late_fusion": "a loss of its own for every encoder, beside the fusion loss",
+    "recommended": "perturbs every encoder by a share of its norm; nothing to tune",
     "masam:rho=12": "perturbs the dominant encoder alone; masam tune finds the radius",
     "ogm_ge": "slows the encoder that is ahead, by how sure it is",
     "agm": "slows it by its share of the answer, of Shapley values",

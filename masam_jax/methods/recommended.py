@@ -27,13 +27,14 @@ is corrected too."""
 
 
 def recommended(labels: Labels, **changes: Any) -> optax.GradientTransformationExtraArgs:
-    r"""`masam` with the setting to start from, which needs no tuning.
+    r"""`masam` with the setting of it to start from, which needs no tuning.
 
     Every encoder is perturbed along its own fusion gradient at once,
     $\epsilon_m = r_m \nabla_{\theta_m} L_{fuse} / \|\cdot\|_2$ with
     $r_m = \rho e^{-2 \max(L_m, 0)} \|\theta_m\|_2$ and ρ = 0.05, and encoders and fusion head take
-    the fusion gradient there. Nothing is chosen, so scores are kept for the log alone. See
-    docs/study.md for what it gains, and where it does not.
+    the fusion gradient there. Nothing is chosen, so scores are kept for the log alone. In the study
+    of docs/evidence.md it gains where labels are few, is shown to be as good as late fusion in 15
+    of 17 cases, and is beaten by modalities trained alone and averaged, the method ``unimodal``.
 
     Args:
       labels: as `masam` takes them.

@@ -7,10 +7,19 @@ import pytest
 from experiments.paper import Scale
 from experiments.study import EXPERIMENT, findings
 from experiments.study_cases import CASES, CONSTRUCTED, OPEN_SETS
-from experiments.study_evidence import Difference, claim, differences, place_of
-from experiments.study_measurements import measure_case
-from experiments.study_methods import FACTORS, LATE_FUSION, RECOMMENDED, TUNED, UNTUNED, tuned
-from experiments.study_predictors import GAINS
+from experiments.study_evidence import CLAIMED, Difference, claim, differences, place_of
+from experiments.study_measurements import CaseMeasurements, measure_case
+from experiments.study_methods import (
+    ALONE,
+    FACTORS,
+    LATE_FUSION,
+    RECOMMENDED,
+    TUNED,
+    UNTUNED,
+    tuned,
+)
+from experiments.study_plot import SHOWN
+from experiments.study_summary import summary_table
 from masam_jax.analysis import holm, paired_test
 from masam_jax.api.keywords import run_settings
 from masam_jax.methods import parse_method
@@ -75,14 +84,18 @@ def test_differences_are_corrected_over_the_whole_study(tmp_path):
 def test_the_tables_name_what_was_found(tmp_path):
     run = _run(tmp_path)
     found = EXPERIMENT.conclude([run], Scale())
-    (table,) = found.tables
+    overall, table = found.tables
+    assert overall.title == "What each method gains over all cases of open data"
     rows = {row[0].text: row for row in table.rows}
     assert set(rows) == {*UNTUNED, *TUNED}
     assert rows["SAM, tuned"][1].text == run.planned.methods["SAM, tuned"]
     assert rows[LATE_FUSION][3].text == "baseline"
     assert rows[RECOMMENDED][3].numbers["mean"] == pytest.approx(-0.03, abs=0.02)
-    assert "in 0 of 1 cases of open data" in found.remarks[0]
-    assert found.remarks[0].endswith("The claim does not hold.")
+    for method, remark in zip(CLAIMED, found.remarks, strict=True):
+        assert remark.startswith(f"{method!r}, untuned, is at least as good")
+        assert " of 1 cases of open data" in remark
+        assert remark.endswith("The claim does not hold.")
+    assert "in 0 of 1 cases" in found.remarks[0]
 
 
 def test_the_picture_has_a_dot_and_an_interval_for_each_gain(tmp_path):
@@ -91,7 +104,7 @@ def test_the_picture_has_a_dot_and_an_interval_for_each_gain(tmp_path):
     (ax,) = plot.figure.axes
     assert [label.get_text() for label in ax.get_yticklabels()] == ["mfeat, many labels"]
     found = differences([case])
-    for name in GAINS:
+    for name in SHOWN:
         each = found[place_of(case, name)]
         assert any(list(line.get_xdata()) == [100 * each.mean] for line in ax.lines)
         ends = [100 * end for end in each.interval]
@@ -133,3 +146,48 @@ def test_the_claim_is_of_open_data_and_of_one_method():
 def test_when_the_claim_holds(changes, holds):
     found = claim(_found(**changes), OPEN_SETS)
     assert found.holds is holds
+
+
+def test_a_claim_of_another_method_is_of_its_own_differences():
+    found = _found() | {
+        (dataset, "few", ALONE): _difference(0.02, 1e-4, 1e-4 if dataset == "mfeat" else 0.02)
+        for dataset in OPEN_SETS
+    }
+    other = claim(found, OPEN_SETS, ALONE)
+    assert not other.holds
+    assert other.better == (("mfeat", "few"),)
+    assert other.sentence.startswith(f"{ALONE!r}, untuned")
+    assert claim(found, OPEN_SETS).holds
+
+
+def _case(dataset, label, methods):
+    return CaseMeasurements(dataset, label, (0,), dict.fromkeys(methods, "spec"), {})
+
+
+def test_the_summary_counts_what_is_shown_over_open_cases():
+    names = (LATE_FUSION, RECOMMENDED, ALONE)
+    cases = [
+        _case("mfeat", "few", (*names, "choice: soft")),  # Not in every case: no row.
+        _case("mfeat", "many", names),
+        _case("leaves100", "few", names),
+        _case(CONSTRUCTED[0], "few", names),  # Not open data: not counted.
+    ]
+    ours = [
+        _difference(0.03, 1e-6, 0.001),
+        _difference(-0.01, 0.9, 0.049),
+        _difference(0.004, 0.049, 0.05),
+        _difference(-0.5, 1.0, 1e-9),
+    ]
+    diverged = Difference(None, None, None, None, None, None)
+    found = {}
+    for case, each in zip(cases, ours, strict=True):
+        found[place_of(case, RECOMMENDED)] = each
+        found[place_of(case, ALONE)] = diverged
+        found[place_of(case, "choice: soft")] = each
+    table = summary_table(cases, found, OPEN_SETS)
+    assert [[cell.text for cell in row] for row in table.rows] == [
+        [RECOMMENDED, "+0.40", "−1.00 to +3.00", "1", "1", "2"],
+        [ALONE, "—", "—", "0", "0", "0"],
+    ]
+    assert "in 3 cases" in table.caption
+    assert summary_table(cases[3:], found, OPEN_SETS) is None

@@ -28,7 +28,7 @@ class TensorBoardLogger:
     def write(self, step: int, values: Mapping[str, np.ndarray]) -> None:
         """An event a metric."""
         for name, value in values.items():
-            # Of NaN, what no step has said yet or a seed that diverged, `scalar` would warn each time.
+            # Of NaN, as of a seed that diverged, `scalar` would warn each time.
             summary = scalar(name, 0.0)
             summary.value[0].simple_value = float(np.mean(value))
             self._events.write_event(
