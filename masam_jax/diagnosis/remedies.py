@@ -23,8 +23,10 @@ _OF_DROWNED = {
     "mmpareto": "one direction that serves the fusion loss and every modality's own",
     "mla": "one modality after the other, so that none waits for another",
 }
+_OWN_HEADS = "late_fusion:predict=mean"
 _OF_WORSE = {
-    "unimodal": "the average of the modalities trained alone, which needs no joint training",
+    ALONE: "the average of the modalities trained alone, which needs no joint training",
+    _OWN_HEADS: "the average of what each modality's head says, trained jointly",
     "late_fusion": _OF_DROWNED["late_fusion"],
     "mla": _OF_DROWNED["mla"],
 }
@@ -62,10 +64,10 @@ def remedies_of(found: Diagnosis, experiment: Experiment) -> tuple[Remedy, ...]:
 
 
 def _of_worse(found: Diagnosis) -> dict[str, str]:
-    """The average only where it is ahead; the best modality where the rest says nothing."""
+    """Averages only where one is ahead; the best modality where the rest says nothing."""
     fusion, methods = found.fusion, dict(_OF_WORSE)
     if fusion.mean_of_alone <= fusion.joint + MARGIN:
-        del methods[ALONE]
+        del methods[ALONE], methods[_OWN_HEADS]
     if fusion.best_alone > fusion.mean_of_alone:
         alone = f"{ALONE}:predict={fusion.best}"
         methods = {alone: f"{fusion.best} by itself, without the others"} | methods

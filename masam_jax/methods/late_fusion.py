@@ -5,7 +5,9 @@ from typing import Literal
 
 from masam_jax.core.specs import Options, option
 from masam_jax.methods.from_options import titled
-from masam_jax.methods.method import Method
+from masam_jax.methods.mean_prediction import MeanOfHeadsObjective
+from masam_jax.methods.method import Context, Method
+from masam_jax.methods.objective import LATE_FUSION_OBJECTIVE, Objective
 from masam_jax.methods.registry import register
 from masam_jax.methods.search import LogUniform
 
@@ -16,9 +18,17 @@ class LateFusionOptions(Options):
 
     Attributes:
       weight: λ, the weight of every unimodal loss in the total loss.
+      predict: what predicts: the ``fusion`` head, or the ``mean`` of the log-probabilities (of
+        numbers, the estimates) of all modalities' own heads, as ``unimodal`` does. Training is the
+        same.
     """
 
     weight: float = option(1.0, "(0, inf)", " λ={}")
+    predict: Literal["fusion", "mean"] = option("fusion", title=" by its own heads")
+
+
+def _objective(options: LateFusionOptions, context: Context) -> Objective:
+    return LATE_FUSION_OBJECTIVE if options.predict == "fusion" else MeanOfHeadsObjective()
 
 
 def _fusion_head(name: Literal["concat", "sum", "film", "gated"], words: str) -> Method:
@@ -30,6 +40,7 @@ def _fusion_head(name: Literal["concat", "sum", "film", "gated"], words: str) ->
         title=titled(f"{name} fusion"),
         loss_weight=lambda options: options.weight,
         fusion=lambda options: name,
+        objective=_objective,
         search={"weight": LogUniform(0.1, 10)},
     )
 
@@ -41,6 +52,7 @@ LATE_FUSION = register(
         options=LateFusionOptions,
         title=titled("late fusion"),
         loss_weight=lambda options: options.weight,
+        objective=_objective,
         search={"weight": LogUniform(0.1, 10)},
     )
 )

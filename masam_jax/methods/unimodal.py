@@ -20,6 +20,7 @@ import optax
 
 from masam_jax.core.late_fusion import Features
 from masam_jax.core.losses import WeightedMean
+from masam_jax.methods.mean_prediction import mean_of_heads
 from masam_jax.methods.method import Method
 from masam_jax.methods.objective import (
     Logits,
@@ -90,11 +91,7 @@ class UnimodalObjective(Objective):
     def _fused(self, network: Network, unimodal: Mapping[str, jax.Array]) -> jax.Array:
         if self.by != "mean":
             return unimodal[self.by]
-        # Of one label, the geometric mean of both probabilities has the mean of the logits.
-        as_they_are = network.multi_label or network.is_regression
-        scale = (lambda z: z) if as_they_are else jax.nn.log_softmax
-        each = [scale(z) for z in unimodal.values()]
-        return sum(each[1:], each[0]) / len(each)
+        return mean_of_heads(network, unimodal)
 
 
 UNIMODAL = register(

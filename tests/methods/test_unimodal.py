@@ -115,6 +115,41 @@ def test_of_labels_the_prediction_is_the_geometric_mean_of_both_probabilities():
     np.testing.assert_allclose(logits, np.log(odds), rtol=1e-4, atol=1e-6)
 
 
+def test_late_fusion_that_predicts_by_its_own_heads_trains_as_ever():
+    """The same losses and gradients; the prediction is what ``unimodal`` makes of these heads."""
+    plain = parse_method("late_fusion:weight=0.3")
+    ours = parse_method("late_fusion:weight=0.3,predict=mean")
+    objective, features = ours.objective(Context()), _features(PARAMS)
+
+    def gradients(method):
+        def loss_fn(params):
+            outcome = method.objective(Context()).losses(
+                NETWORK, params, _features(params), LABELS, ()
+            )
+            return outcome.fusion, outcome.unimodal
+
+        return multimodal_value_and_grad(loss_fn, loss_weights=method.loss_weight)(PARAMS)[:2]
+
+    chex.assert_trees_all_equal(gradients(plain), gradients(ours))
+    logits, each = objective.predict(NETWORK, PARAMS, features, ())
+    expected, own = UnimodalObjective().predict(NETWORK, PARAMS, features, ())
+    chex.assert_trees_all_equal((logits, each), (expected, own))
+    assert not np.allclose(logits, NETWORK.fuse(PARAMS, features))
+    outcome = objective.losses(NETWORK, PARAMS, features, LABELS, ())
+    chex.assert_trees_all_equal(outcome.logits, logits)
+
+
+def test_who_predicts_by_own_heads_has_another_program_and_another_title():
+    ours, plain = parse_method("late_fusion:predict=mean"), parse_method("late_fusion")
+    assert ours.title == "late fusion by its own heads"
+    assert parse_method("gated:weight=2,predict=mean").title == "gated fusion λ=2 by its own heads"
+    assert plain.objective(Context()).predictor is None
+    assert ours.objective(Context()).predictor == ours.objective(Context()).predictor
+    assert ours.objective(Context()).predictor != UnimodalObjective().predictor
+    with pytest.raises(ValueError, match=r"unknown predict 'best' \(known: fusion, mean\)"):
+        parse_method("late_fusion:predict=best")
+
+
 def test_an_unknown_modality_is_refused():
     with pytest.raises(ValueError, match=r"predict='smell' is neither 'mean' nor one of \['audio"):
         UnimodalObjective("smell").init_state(NETWORK, PARAMS)

@@ -42,7 +42,7 @@ MUTANTS = (
         ("unimodal losses count", "loss_weight=lambda options: 0.0", "loss_weight=lambda _: 1.0"),
     ),
     *in_file(
-        "methods/unimodal.py",
+        "methods/mean_prediction.py",
         WEIGHTED,
         (
             "the prediction is a sum",
@@ -59,6 +59,15 @@ MUTANTS = (
             "(lambda z: z) if as_they_are else jax.nn.log_softmax",
             "jax.nn.log_softmax",
         ),
+        (
+            "the fusion head's logits are reported of training",
+            "outcome._replace(logits=mean_of_heads(network, network.unimodal(params, features)))",
+            "outcome",
+        ),
+    ),
+    *in_file(
+        "methods/unimodal.py",
+        WEIGHTED,
         (
             "the first modality counts twice",
             "Outcome(nothing, losses,",
