@@ -9,8 +9,6 @@ end, and prints the claim.
 """
 
 import argparse
-import csv
-import io
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -18,7 +16,8 @@ from pathlib import Path
 from experiments.paper import FinishedRun, Scale
 from experiments.study import EXPERIMENT, findings
 from experiments.study_cases import CONSTRUCTED, OPEN_SETS, cases_of
-from experiments.study_measurements import CaseMeasurements, Place, measure_case
+from experiments.study_csv import as_csv, read_csv
+from experiments.study_measurements import CaseMeasurements, measure_case
 from masam_jax.analysis.records import read_directory
 from masam_jax.analysis.result_page import RESULT_TABLES, ResultPage, save_result_page
 from masam_jax.config.errors import RunError, user_errors
@@ -26,10 +25,6 @@ from masam_jax.training.storage.atomic_files import read_json, write_text
 from masam_jax.tuning.best_file import BEST_FILE
 
 DATASETS = (*OPEN_SETS, *CONSTRUCTED)
-_KEYS = ("dataset", "case", "method", "specification", "measure", "modality")
-_DIVERGED = "diverged"
-# All that float32 has.
-_DIGITS = 9
 
 
 def collect(output: Path) -> list[CaseMeasurements]:
@@ -57,53 +52,6 @@ def merged(
     by_name = {(each.dataset, each.case): each for each in (*old, *new)}
     order = [(dataset, case.words) for dataset in DATASETS for case in cases_of(dataset)]
     return [by_name[name] for name in sorted(by_name, key=order.index)]
-
-
-def as_csv(cases: Sequence[CaseMeasurements]) -> str:
-    """A row for each measure of each method, a column for each seed.
-
-    Raises:
-      RunError: cases have other seeds than the first.
-    """
-    seeds = cases[0].seeds if cases else ()
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow((*_KEYS, *seeds))
-    for case in cases:
-        if case.seeds != seeds:
-            raise RunError(f"{case.title} has the seeds {case.seeds}, {cases[0].title} {seeds}")
-        for place, values in case.values.items():
-            shown = [_DIVERGED if v is None else f"{v:.{_DIGITS}g}" for v in values]
-            shown += [""] * (len(seeds) - len(shown))
-            keys = (case.dataset, case.case, place.method, case.methods[place.method])
-            writer.writerow((*keys, place.measure, place.modality, *shown))
-    return text.getvalue()
-
-
-def read_csv(path: Path) -> list[CaseMeasurements]:
-    """The cases of a file.
-
-    Raises:
-      RunError: it is not of that form.
-    """
-    with path.open(encoding="utf-8", newline="") as lines:
-        header, *rows = list(csv.reader(lines)) or [[]]
-    if tuple(header[: len(_KEYS)]) != _KEYS:
-        raise RunError(f"{path} begins with {header}; measurements begin with {list(_KEYS)}")
-    seeds = tuple(map(int, header[len(_KEYS) :]))
-    cases: dict[tuple[str, str], CaseMeasurements] = {}
-    for number, row in enumerate(rows, start=2):
-        if len(row) != len(header):
-            raise RunError(f"{path}, line {number} has {len(row)} columns, the first {len(header)}")
-        dataset, case, method, spec, measure, modality = row[: len(_KEYS)]
-        place = Place(method, measure, modality)
-        shown = [text for text in row[len(_KEYS) :] if text]
-        values = [None if text == _DIVERGED else float(text) for text in shown]
-        known = cases.setdefault((dataset, case), CaseMeasurements(dataset, case, seeds, {}, {}))
-        cases[dataset, case] = CaseMeasurements(
-            dataset, case, seeds, {**known.methods, method: spec}, {**known.values, place: values}
-        )
-    return list(cases.values())
 
 
 def write_tables(file: Path, output: Path, command: str) -> tuple[Path, tuple[str, ...]]:

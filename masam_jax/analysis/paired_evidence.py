@@ -220,7 +220,8 @@ def noninferiority_test(differences: Sequence[float] | np.ndarray, margin: float
       margin: largest loss that counts as none, above 0; to be stated before looking.
 
     Returns:
-      The p-value; None where all differences are equal.
+      The p-value; None where all differences are equal, but for 0 where all are zero, as of a
+      method that is the baseline by another name.
 
     Raises:
       ValueError: as `equivalence_test`.
@@ -229,7 +230,7 @@ def noninferiority_test(differences: Sequence[float] | np.ndarray, margin: float
     if not (margin > 0 and math.isfinite(margin)):
         raise ValueError(f"margin is {margin}; a number above 0 is needed")
     if np.ptp(values) == 0:
-        return None
+        return None if values.any() else 0.0
     return float(scipy.stats.ttest_1samp(values, -margin, alternative="greater").pvalue)
 
 

@@ -19,12 +19,13 @@ class LateFusionOptions(Options):
     Attributes:
       weight: λ, the weight of every unimodal loss in the total loss.
       predict: what predicts: the ``fusion`` head, or the ``mean`` of the log-probabilities (of
-        numbers, the estimates) of all modalities' own heads, as ``unimodal`` does. Training is the
-        same.
+        numbers, the estimates) of all modalities' own heads, as ``unimodal`` does, those included
+        that a sample lacks. Training is the same. A mean says nothing that only several modalities
+        together know, as XOR of two, and the estimates' mean is nearer to the targets' mean.
     """
 
     weight: float = option(1.0, "(0, inf)", " λ={}")
-    predict: Literal["fusion", "mean"] = option("fusion", title=" by its own heads")
+    predict: Literal["fusion", "mean"] = option("fusion", title=" by the mean of its heads")
 
 
 def _objective(options: LateFusionOptions, context: Context) -> Objective:

@@ -114,6 +114,7 @@ def test_noninferiority_is_the_lower_one_of_the_two(shift):
 
 def test_noninferiority_needs_spread_and_a_margin():
     assert noninferiority_test([0.1, 0.1], 1.0) is None
+    assert noninferiority_test([0.0, 0.0], 1.0) == 0
     with pytest.raises(ValueError, match=r"margin is 0\.0; a number above 0"):
         noninferiority_test([1.0, 2.0], 0.0)
 

@@ -1,10 +1,13 @@
 """The study's file: what is read of finished cases, written, merged and concluded from."""
 
+import dataclasses
+
 import pytest
 
 from experiments import study_file
 from experiments.paper import FinishedRun, Scale
 from experiments.study import EXPERIMENT, findings
+from experiments.study_csv import as_csv, read_csv
 from experiments.study_measurements import Place, measure_case
 from experiments.study_methods import LATE_FUSION, tuned
 from masam_jax.analysis.records import read_directory
@@ -60,8 +63,8 @@ def test_what_is_written_is_read_again(tmp_path, cases):
     cases[0].values[place][1] = None
     cases[0].values[Place(LATE_FUSION, "sharpness")] = [float("nan"), 1 / 3]
     path = tmp_path / "measurements.csv"
-    path.write_text(study_file.as_csv(cases), encoding="utf-8")
-    again = study_file.read_csv(path)
+    path.write_text(as_csv(cases), encoding="utf-8")
+    again = read_csv(path)
     assert [case.methods for case in again] == [case.methods for case in cases]
     for ours, theirs in zip(cases, again, strict=True):
         assert (theirs.dataset, theirs.case, theirs.seeds) == (ours.dataset, ours.case, ours.seeds)
@@ -101,14 +104,30 @@ def test_the_tables_are_those_of_the_runs(tmp_path, output, cases, capsys):
     assert (tmp_path / "there/study/plots/study-gains.png").is_file()
 
 
+_HEAD = "dataset,case,method,specification,measure,modality"
+
+
 @pytest.mark.parametrize(
     "text, message",
     [
         ("", "begins with"),
         ("method,0,1\n", "begins with"),
-        ("dataset,case,method,specification,measure,modality,0\na,b,c,d,score\n", "line 2 has 5"),
-        ("dataset,case,method,specification,measure,modality,0\n", "has no case"),
-        ("dataset,case,method,specification,measure,modality,0\na,b,c,d,score,,x\n", "float"),
+        (f"{_HEAD},0\n", "no seeds"),
+        (f"{_HEAD},0,0\n", "no seeds"),
+        (f"{_HEAD},0,a\n", "no seeds"),
+        (f"{_HEAD},0,1\na,b,c,d,score\n", "line 2 has 5"),
+        (f"{_HEAD},0,1\n", "has no case"),
+        (f"{_HEAD},0,1\na,b,c,d,score,,x,1\n", "line 2: 'x' is not a number"),
+        (f"{_HEAD},0,1\na,b,c,d,score,,93.1,1\n", r"score is 93.1; it must lie in 0..1"),
+        (f"{_HEAD},0,1\na,b,c,d,score,,nan,1\n", r"score is nan"),
+        (f"{_HEAD},0,1\na,b,c,d,scores,,1,1\n", "unknown measure 'scores'"),
+        (f"{_HEAD},0,1\na,b,c,d,score,,,1\n", "score needs 2 numbers"),
+        (f"{_HEAD},0,1\n" + 2 * "a,b,c,d,score,,1,1\n", "line 3: score of c is there twice"),
+        (
+            f"{_HEAD},0,1\na,b,c,d,score,,1,1\na,b,c,e,accuracy,,1,1\n",
+            "line 3: c is e here and d above",
+        ),
+        (f"{_HEAD},0,1\na,b,c,d,score,,1,1\n", "the study has no case 'a, b'"),
     ],
 )
 def test_another_file_is_refused_in_a_line(tmp_path, text, message):
@@ -124,4 +143,29 @@ def test_cases_of_other_seeds_are_refused(cases):
     first, second = cases
     other = type(second)(second.dataset, second.case, (7, 8, 9), second.methods, second.values)
     with pytest.raises(RunError, match=r"20 percent wrong labels has the seeds \(7, 8, 9\)"):
-        study_file.as_csv([first, other])
+        as_csv([first, other])
+
+
+@pytest.mark.parametrize(
+    "lost, message",
+    [
+        (("late fusion", "score"), "lacks score of late fusion"),
+        (("SAM, tuned", "score"), "lacks score of SAM, tuned"),
+        (("modalities alone, averaged", "probe_accuracy"), "lacks probe_accuracy of modalities"),
+    ],
+)
+def test_a_case_that_is_not_whole_is_refused(tmp_path, cases, lost, message):
+    path = tmp_path / "measurements.csv"
+    first = cases[0]
+    values = {place: each for place, each in first.values.items() if place[:2] != lost}
+    broken = dataclasses.replace(first, values=values)
+    path.write_text(as_csv([broken, *cases[1:]]), encoding="utf-8")
+    with pytest.raises(RunError, match=message):
+        read_csv(path)
+
+
+def test_what_is_no_text_is_refused(tmp_path):
+    path = tmp_path / "measurements.csv"
+    path.write_bytes(b"dataset,\xff\n")
+    with pytest.raises(RunError, match="is no table in UTF-8"):
+        read_csv(path)

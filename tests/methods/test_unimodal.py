@@ -141,8 +141,11 @@ def test_late_fusion_that_predicts_by_its_own_heads_trains_as_ever():
 
 def test_who_predicts_by_own_heads_has_another_program_and_another_title():
     ours, plain = parse_method("late_fusion:predict=mean"), parse_method("late_fusion")
-    assert ours.title == "late fusion by its own heads"
-    assert parse_method("gated:weight=2,predict=mean").title == "gated fusion λ=2 by its own heads"
+    assert ours.title == "late fusion by the mean of its heads"
+    assert (
+        parse_method("gated:weight=2,predict=mean").title
+        == "gated fusion λ=2 by the mean of its heads"
+    )
     assert plain.objective(Context()).predictor is None
     assert ours.objective(Context()).predictor == ours.objective(Context()).predictor
     assert ours.objective(Context()).predictor != UnimodalObjective().predictor
