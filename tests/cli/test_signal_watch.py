@@ -22,6 +22,8 @@ class _Program:
     def __init__(self, path, where, count, start=()):
         self.path = path
         words = [sys.executable, "-m", "tests.cli.signalled", where, str(count), *WORDS]
+        # Where the tests themselves run under nohup, a closed terminal would be ignored.
+        inherited = signal.signal(signal.SIGHUP, signal.SIG_DFL)
         self._process = subprocess.Popen(
             [*start, *words, "--output", str(path)],
             env=child_environment(COLUMNS="120"),
@@ -29,6 +31,7 @@ class _Program:
             stderr=subprocess.PIPE,
             text=True,
         )
+        signal.signal(signal.SIGHUP, inherited)
         for line in self._process.stdout:
             if line == HERE:
                 return
